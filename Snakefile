@@ -1,0 +1,32 @@
+# vlm-dejavu: what does a vision-language model remember about single training images?
+#
+# Needs:  config/config.yaml, or another file given with --configfile, which then replaces it
+# Makes:  results/<dataset>/<split>/report, memorization.duckdb, figures and summary.txt for every split
+
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+
+if "datasets" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/splits.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [reported(split) for split in CONFIG["splits"]],
+
+
+onsuccess:
+    print_summaries()

@@ -1,0 +1,261 @@
+"""The configuration: checked, defaults filled in, and refused with a sentence where it makes no sense."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from dejavu.errors import InputError, closest
+
+ROLES = ("a", "b", "public", "holdout")
+POPULATIONS = ("a", "b", "holdout")
+SIDES = ("a", "b")
+
+
+def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict:
+    """Checks a configuration and fills in the defaults of the schema; ``like`` is resolved.
+
+    Args:
+        given: the configuration as written.
+        schema_file: the JSON schema, in YAML.
+        base: folder of the workflow, where architectures are looked for after the working directory.
+
+    Returns:
+        A new configuration in which every key is present and every model is complete.
+
+    Raises:
+        InputError: naming the key, what is wrong and what to do.
+    """
+    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    config = json.loads(json.dumps(given))
+    _check(config, schema)
+    config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
+    _fill_defaults(config, schema, schema)
+    for name, dataset in config["datasets"].items():
+        _check_dataset(name, dataset)
+    for name, split in config["splits"].items():
+        _check_split(name, split, config)
+    for name, model in config["models"].items():
+        _check_model(name, model, config, base)
+    _check_report(config)
+    return config
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
+    if isinstance(value, Mapping) and value:
+        for key in sorted(value):
+            yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, json.dumps(value, sort_keys=True)
+
+
+def architecture_path(architecture: str, base: Path) -> Path | None:
+    """The JSON file of an architecture, from the working directory or the workflow's folder; None for a name."""
+    if not architecture.endswith(".json"):
+        return None
+    path = Path(architecture)
+    return path if path.is_file() or path.is_absolute() else base / path
+
+
+def _check(config: dict, schema: dict) -> None:
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
+    if errors:
+        raise InputError(_sentence(errors[0], schema))
+
+
+def _sentence(error: jsonschema.ValidationError, schema: dict) -> str:
+    path = [str(part) for part in error.absolute_path]
+    where = ".".join(path) or "the configuration"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = sorted(key for key in error.instance if key not in known)
+        key = unknown[0]
+        return (
+            f"configuration key {'.'.join([*path, key])!r} is unknown{closest(key, known)}: "
+            + (f"{where} takes {', '.join(known)}." if known else f"{where} takes no key.")
+        )
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"configuration key {'.'.join([*path, missing[0]])!r} is missing: add it."
+    if "propertyNames" in error.absolute_schema_path:
+        return f"configuration key {where!r}: the name {error.instance!r} may hold only letters, digits, '_', '.' and '-'."
+    shown = json.dumps(error.instance)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"configuration key {where!r} is {shown}, but it must be {_wanted(error)}."
+
+
+def _wanted(error: jsonschema.ValidationError) -> str:
+    value = error.validator_value
+    if error.validator == "type":
+        names = {"integer": "a whole number", "number": "a number", "string": "a text", "array": "a list", "object": "a section of keys", "null": "empty"}
+        return " or ".join(names.get(kind, kind) for kind in ([value] if isinstance(value, str) else value))
+    if error.validator == "anyOf":
+        return "a whole number of at least 1, or all"
+    phrases = {
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "exclusiveMinimum": "greater than {}",
+        "exclusiveMaximum": "less than {}",
+        "minItems": "a list of at least {} entries",
+        "maxItems": "a list of at most {} entries",
+        "minProperties": "a section with at least {} key",
+        "minLength": "a text of at least {} character",
+        "uniqueItems": "a list without repeated entries",
+        "enum": "one of {}",
+    }
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return phrases.get(str(error.validator), error.message).format(shown)
+
+
+def _fill_defaults(value: Any, schema: dict, root: dict) -> None:
+    """Sets missing keys to the schema's defaults, in place, also inside sections that are defaults themselves."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        schema = root["$defs"][name]
+    if not isinstance(value, dict):
+        return
+    properties = schema.get("properties", {})
+    for key, part in properties.items():
+        if key not in value and "default" in part:
+            value[key] = copy.deepcopy(part["default"])
+    for key, part in value.items():
+        below = properties.get(key, schema.get("additionalProperties"))
+        if isinstance(below, dict):
+            _fill_defaults(part, below, root)
+
+
+def _resolved(name: str, models: Mapping[str, dict]) -> dict:
+    """A model with everything that its chain of ``like`` gives it."""
+    chain = [name]
+    while (like := models[chain[-1]].get("like")) is not None:
+        if like not in models:
+            raise InputError(
+                f"models.{chain[-1]}.like names {like!r}, which is no model{closest(like, models)}: "
+                f"the models are {', '.join(models)}."
+            )
+        if like in chain:
+            raise InputError(
+                f"models.{name}.like goes in a circle ({' -> '.join([*chain, like])}): give one of them its own keys."
+            )
+        chain.append(like)
+    merged: dict = {}
+    for link in reversed(chain):
+        merged |= models[link]
+    merged.pop("like", None)
+    return merged
+
+
+def _check_dataset(name: str, dataset: dict) -> None:
+    if ("synthetic" in dataset) == ("raw" in dataset):
+        raise InputError(f"datasets.{name} needs either synthetic or raw, and not both.")
+    if "raw" not in dataset and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
+        raise InputError(f"datasets.{name}.synthetic.files is larger than its number of pairs: lower it.")
+
+
+def _check_split(name: str, split: dict, config: dict) -> None:
+    datasets = config["datasets"]
+    if split["dataset"] not in datasets:
+        raise InputError(
+            f"splits.{name}.dataset names {split['dataset']!r}, which is no dataset{closest(split['dataset'], datasets)}: "
+            f"the datasets are {', '.join(datasets)}."
+        )
+    roles = split["roles"]
+    for role in ROLES:
+        low, high = roles[role]["interval"]
+        if low >= high:
+            raise InputError(
+                f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: the first number must be smaller."
+            )
+    ordered = sorted(ROLES, key=lambda role: roles[role]["interval"])
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if roles[one]["interval"][1] > roles[other]["interval"][0]:
+            raise InputError(
+                f"splits.{name}.roles: the intervals of {one} {roles[one]['interval']} and {other} "
+                f"{roles[other]['interval']} overlap: a sample may have one role only, so move one of them."
+            )
+    _check_supply(name, split, datasets[split["dataset"]])
+    limit, k = roles["public"]["limit"], max(config["measure"]["k"])
+    if limit is not None and k > limit:
+        raise InputError(
+            f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public.limit is {limit:,}: "
+            "lower k, or raise the limit."
+        )
+
+
+def _check_supply(name: str, split: dict, dataset: dict) -> None:
+    """Refuses a limit that a synthetic dataset can hardly supply: beyond six standard deviations of the hash."""
+    if "synthetic" not in dataset:
+        return
+    pairs = dataset["synthetic"]["pairs"]
+    for role in ROLES:
+        limit = split["roles"][role]["limit"]
+        low, high = split["roles"][role]["interval"]
+        share = high - low
+        most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
+        if limit is not None and limit > most:
+            raise InputError(
+                f"splits.{name}.roles.{role}.limit is {limit:,}, but its interval [{low}, {high}) holds about "
+                f"{pairs * share:,.0f} of the dataset's {pairs:,} pairs: lower the limit, widen the interval, or raise pairs."
+            )
+
+
+def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
+    for key in ("architecture", "samples_seen"):
+        if key not in model:
+            raise InputError(f"configuration key 'models.{name}.{key}' is missing: add it, or a like that has it.")
+    _check_architecture(name, model["architecture"], base)
+    if model["samples_seen"] < model["batch_size"]:
+        raise InputError(f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it.")
+    for split_name, split in config["splits"].items():
+        for role in SIDES:
+            limit = split["roles"][role]["limit"]
+            if limit is not None and limit < model["batch_size"]:
+                raise InputError(
+                    f"splits.{split_name}.roles.{role}.limit is {limit:,}, fewer than one batch of "
+                    f"models.{name}.batch_size {model['batch_size']:,}: raise the limit, or lower batch_size."
+                )
+
+
+def _check_architecture(name: str, architecture: str, base: Path) -> None:
+    path = architecture_path(architecture, base)
+    if path is None:
+        # the names of OpenCLIP's own configuration files, without importing it, which takes seconds
+        spec = find_spec("open_clip")
+        folders = [Path(place) for place in spec.submodule_search_locations or []] if spec else []
+        known = {file.stem for folder in folders for file in (folder / "model_configs").glob("*.json")}
+        if known and architecture not in known:
+            raise InputError(
+                f"models.{name}.architecture names {architecture!r}, which OpenCLIP does not know"
+                f"{closest(architecture, known)}: name one that it knows, or the path of a JSON file."
+            )
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"models.{name}.architecture: the file {architecture} does not exist: correct the path.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"models.{name}.architecture: {architecture} is not a JSON file ({error}): mend it.") from None
+    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(
+            f"models.{name}.architecture: {architecture} lacks {', '.join(missing)}, which OpenCLIP needs: add them."
+        )
+
+
+def _check_report(config: dict) -> None:
+    report, measure = config["report"], config["measure"]
+    for key in ("k", "labels"):
+        if report[key] not in measure[key]:
+            raise InputError(
+                f"report.{key} is {report[key]!r}, which measure.{key} {measure[key]} does not contain: add it there, "
+                f"or set report.{key} to one of them."
+            )

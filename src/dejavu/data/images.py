@@ -1,0 +1,65 @@
+"""Decoding images that come from strangers: size-checked before any pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+class BadImage(Exception):
+    """Why an image cannot be used: ``reason`` is the same words for the same cause, ``detail`` is what was found."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Reads the header of an encoded image and checks format and size; no pixel is decoded yet.
+
+    Raises:
+        BadImage: when it is not an image of :data:`FORMATS`, or holds more than :data:`MAX_PIXELS` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage("image has too many pixels", str(error)) from error
+    except Exception as error:
+        raise BadImage("image cannot be decoded", str(error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage("image has too many pixels", f"{image.width} x {image.height}")
+    return image
+
+
+def decode_rgb(data: bytes) -> Image.Image:
+    """Decodes an encoded image to RGB, upright by its EXIF rotation, transparency laid on white.
+
+    Raises:
+        BadImage: as :func:`open_image`, and when the pixels cannot be decoded.
+    """
+    image = open_image(data)
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+    except Exception as error:
+        raise BadImage("image cannot be decoded", str(error)) from error
+
+
+def to_square(image: Image.Image, size: int) -> np.ndarray:
+    """Resizes the short side to ``size`` (bicubic) and crops the centre; uint8 (size, size, 3)."""
+    scale = size / min(image.size)
+    if scale != 1:
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)

@@ -1,0 +1,75 @@
+"""Reading chosen rows out of tables that are stored as one file per raw file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dejavu.errors import InputError
+from dejavu.files import damaged
+
+
+def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yields one of our own parquet files, a row group at a time.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from error
+
+
+class SampleStore:
+    """A table that is stored as ``<file id>.parquet`` in batch folders, and found again by ``row``.
+
+    Args:
+        folders: the batch folders.
+    """
+
+    def __init__(self, folders: Sequence[str | Path]) -> None:
+        self.files = {int(f.stem, 16): f for folder in folders for f in sorted(Path(folder).glob("*.parquet"))}
+
+    def read(self, rows: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yields the tables of the given rows, in ascending order of row, a row group at a time.
+
+        Args:
+            rows: int64 (n,), distinct, in any order.
+            columns: columns to read; ``row`` is always among those returned, first.
+
+        Raises:
+            InputError: when a row is in none of the files, or a file is damaged.
+        """
+        wanted = np.sort(np.asarray(rows, dtype=np.int64))
+        names = ["row", *(c for c in columns if c != "row")]
+        uppers, starts = np.unique(wanted >> 32, return_index=True)
+        for upper, part in zip(uppers, np.split(wanted, starts[1:]), strict=True):
+            found = 0
+            for table in self._scan(int(upper), names):
+                chosen = table.filter(pc.is_in(table["row"], value_set=pa.array(part)))
+                found += chosen.num_rows
+                if chosen.num_rows:
+                    yield chosen
+            if found != len(part):
+                where = self.files.get(int(upper), "no file")
+                raise InputError(
+                    f"{len(part) - found:,} rows of a manifest are not in {where}: the manifest comes from other "
+                    "data. Delete the manifests folder of this split and run again."
+                )
+
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yields the whole table, file by file in order of their ids, a row group at a time."""
+        for upper in sorted(self.files):
+            yield from self._scan(upper, list(columns))
+
+    def _scan(self, upper: int, columns: list[str]) -> Iterator[pa.Table]:
+        if upper in self.files:
+            yield from scan_file(self.files[upper], columns)

@@ -1,0 +1,193 @@
+"""Population statistics: gaps between the sides, their sampling spread, intervals and tests.
+
+Every metric here is a mean of one value per query, which is what makes resampling a matrix product:
+
+=============  ==============================================================================================
+``ppg``        sign(precision_a - precision_b): share of queries better under a minus share better under b
+``prg``        sign(recall_a - recall_b)
+``aucg``       recall_a - recall_b: the area between the curves "share of queries with at least this recall"
+``aucg_binned``  the same area as the released code of arXiv 2402.02103 computes it, from 100 bins
+=============  ==============================================================================================
+
+Definitions: arXiv 2402.02103. Resampling draws whole duplicate groups, since their members are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+BINS = 100
+F1_EPSILON = 1e-5
+CELLS_PER_DRAW = 20_000_000
+
+
+def query_values(
+    precision_a: np.ndarray, precision_b: np.ndarray, recall_a: np.ndarray, recall_b: np.ndarray
+) -> np.ndarray:
+    """The per-query values whose means are the metrics; float64 (queries, 4) in the order of ``tables.METRICS``."""
+    return np.column_stack(
+        [
+            np.sign(precision_a - precision_b),
+            np.sign(recall_a - recall_b),
+            recall_a - recall_b,
+            binned(recall_a) - binned(recall_b),
+        ]
+    )
+
+
+def binned(recall: np.ndarray) -> np.ndarray:
+    """Each recall replaced by the right edge of its bin, of 100 bins between the smallest and the largest recall.
+
+    The mean is the area under the curve as the released code computes it: it overestimates by up to a hundredth of
+    the range, and where all recalls are 0 (or 1) it is 0.01 (or 1.01).
+    """
+    if len(recall) == 0:
+        return np.zeros(0)
+    edges = np.histogram_bin_edges(recall, bins=BINS)
+    return edges[np.clip(np.searchsorted(edges, recall, side="right"), 1, BINS)]
+
+
+@dataclass(frozen=True)
+class Values:
+    """The per-query values of one population, summed by duplicate group.
+
+    Attributes:
+        sums: float64 (groups, columns), sums over the group's members of the values (0 for queries out of scope).
+        sizes: float64 (groups, columns), number of the group's members in scope.
+    """
+
+    sums: np.ndarray
+    sizes: np.ndarray
+
+    def means(self, weights: np.ndarray) -> np.ndarray:
+        """float64 (draws, columns): weighted means; NaN where a draw has no query in scope. Weights (draws, groups)."""
+        sizes = weights @ self.sizes
+        return np.divide(weights @ self.sums, sizes, out=np.full(sizes.shape, np.nan), where=sizes != 0)
+
+    @property
+    def value(self) -> np.ndarray:
+        """float64 (columns,): the metric over all queries in scope."""
+        return self.means(np.ones((1, len(self.sums))))[0]
+
+    @property
+    def count(self) -> np.ndarray:
+        """int64 (columns,): number of queries in scope."""
+        return self.sizes.sum(axis=0).astype(np.int64)
+
+
+def by_group(values: np.ndarray, in_scope: np.ndarray, groups: np.ndarray) -> Values:
+    """Sums per-query values by group.
+
+    Args:
+        values: float64 (queries, columns).
+        in_scope: bool (queries, columns), which entries count.
+        groups: int64 (queries,), a number for each duplicate group.
+    """
+    _, inverse = np.unique(groups, return_inverse=True)
+    number = int(inverse.max()) + 1 if len(inverse) else 0
+    sums, sizes = np.zeros((number, values.shape[1])), np.zeros((number, values.shape[1]))
+    np.add.at(sums, inverse, np.where(in_scope, values, 0.0))
+    np.add.at(sizes, inverse, in_scope.astype(np.float64))
+    return Values(sums, sizes)
+
+
+def bootstrap(values: Values, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """float64 (draws, columns): the metrics of resamples with replacement of the groups."""
+    number = len(values.sums)
+    return _in_parts(values, draws, lambda n: rng.multinomial(number, np.full(number, 1 / number), size=n))
+
+
+def samplings(values: Values, draws: int, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """float64 (draws, columns): the metrics of random subsets of the groups, at least one, without replacement."""
+    number = len(values.sums)
+    size = max(1, round(fraction * number))
+
+    def subsets(n: int) -> np.ndarray:
+        weights = np.zeros((n, number))
+        for row in weights:
+            row[rng.choice(number, size=size, replace=False)] = 1
+        return weights
+
+    return _in_parts(values, draws, subsets)
+
+
+def sign_flip_p_value(values: Values, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """float64 (columns,): two-sided p-value of "the sides are equal", from flipping the sign of whole groups.
+
+    p = (1 + draws at least as extreme) / (draws + 1). It tests equality of the sides, not memorization.
+    """
+    number = len(values.sums)
+    total = values.sizes.sum(axis=0)
+
+    def flipped(n: int) -> np.ndarray:
+        return (rng.integers(0, 2, size=(n, number)) * 2.0 - 1.0) @ values.sums / np.where(total == 0, np.nan, total)
+
+    return _p_value(values.value, np.concatenate([flipped(n) for n in _parts(draws, number)]))
+
+
+def permutation_p_value(a: Values, b: Values, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """float64 (columns,): two-sided p-value of the symmetric gap (a - b) / 2, from permuting the labels a and b.
+
+    The split assigns groups to the roles at random, so without memorization the labels are exchangeable over the
+    pooled queries, whatever the difference in quality between the sides.
+    """
+    pooled = Values(np.concatenate([a.sums, b.sums]), np.concatenate([a.sizes, b.sizes]))
+    number, first = len(pooled.sums), len(a.sums)
+
+    def permuted(n: int) -> np.ndarray:
+        member = np.zeros((n, number))
+        for row in member:
+            row[rng.permutation(number)[:first]] = 1
+        return (pooled.means(member) - pooled.means(1 - member)) / 2
+
+    return _p_value((a.value - b.value) / 2, np.concatenate([permuted(n) for n in _parts(draws, number)]))
+
+
+def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of resampled metrics (draws, columns): lower and upper ends, float64 (columns,)."""
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    return low, high
+
+
+def _p_value(observed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    hits = (np.abs(drawn) >= np.abs(observed) - 1e-12).sum(axis=0)
+    return np.where(np.isnan(observed), np.nan, (1 + hits) / (len(drawn) + 1))
+
+
+def _in_parts(values: Values, draws: int, weights: Callable[[int], np.ndarray]) -> np.ndarray:
+    return np.concatenate([values.means(weights(n)) for n in _parts(draws, len(values.sums))])
+
+
+def _parts(draws: int, number: int) -> Iterator[int]:
+    size = max(1, CELLS_PER_DRAW // max(1, number))
+    for start in range(0, draws, size):
+        yield min(size, draws - start)
+
+
+def top_order(sort: str, correct: np.ndarray, correct_other: np.ndarray, nearest: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The order in which queries are taken for top-L results; ties break by row.
+
+    Args:
+        sort: ``nearest`` (nearest public image closest), ``correct`` (most correct objects) or ``gap`` (largest gap in
+            correct objects), each under the side that was trained on the population, against the other.
+        correct, correct_other: int (queries,), correct objects under that side and under the other.
+        nearest: float (queries,), highest similarity under that side.
+        rows: int64 (queries,).
+    """
+    keys = {"nearest": nearest, "correct": correct, "gap": correct.astype(np.int64) - correct_other}
+    return np.lexsort((rows, -keys[sort]))
+
+
+def f1_of_means(precision: float, recall: float) -> float:
+    """F1 of a mean precision and a mean recall, with the 1e-5 in the denominator of the released code."""
+    return 2 * precision * recall / (precision + recall + F1_EPSILON)
+
+
+def at_least(recall: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The curve of a side: distinct recalls, ascending, and the share of queries with at least each."""
+    values, counts = np.unique(recall, return_counts=True)
+    return values, counts[::-1].cumsum()[::-1] / max(1, len(recall))

@@ -1,0 +1,150 @@
+"""Object labels and captions in one normal form, so that the same thing has one name. The only place where that is decided."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import inflect
+import numpy as np
+
+_ENGINE = inflect.engine()
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+@lru_cache(maxsize=1_000_000)
+def _singular(word: str) -> str:
+    # inflect takes a plural to its singular; short words and possible singulars in -ss and -us stay as they are
+    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
+        return word
+    return _ENGINE.singular_noun(word) or word  # type: ignore[arg-type]
+
+
+def normal_words(text: str) -> list[str]:
+    """The words of a text: Unicode NFKC, case folded, each in its singular."""
+    return [_singular(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
+
+
+class Normalizer:
+    """Maps labels to normal labels.
+
+    Args:
+        synonyms: label -> label that it counts as; both sides are normalised, chains are followed.
+    """
+
+    def __init__(self, synonyms: Mapping[str, str] | None = None) -> None:
+        self._synonyms = {self._plain(a): self._plain(b) for a, b in (synonyms or {}).items()}
+        self._known: dict[str, str] = {}
+
+    @staticmethod
+    def _plain(label: str) -> str:
+        return " ".join(normal_words(label))
+
+    def __call__(self, label: str) -> str:
+        """The normal form of a label; the empty string when it has no word."""
+        normal = self._known.get(label)
+        if normal is None:
+            normal = self._plain(label)
+            seen = {normal}
+            while normal in self._synonyms and self._synonyms[normal] not in seen:
+                normal = self._synonyms[normal]
+                seen.add(normal)
+            self._known[label] = normal
+        return normal
+
+    def surface_forms(self, normal: str) -> list[str]:
+        """The normal label itself and every synonym that counts as it: what a caption may call it."""
+        return [normal, *(other for other in self._synonyms if self(other) == normal)]
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """The distinct labels of many images, in compressed rows.
+
+    Attributes:
+        rows: int64 (n,), ascending, the samples.
+        starts: int64 (n + 1,), image i has the labels ``labels[starts[i]:starts[i + 1]]``.
+        labels: int32, indices into ``names``; ascending within an image.
+        names: the vocabulary, in alphabetical order, so that the order of indices is the order of labels.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """int64 (n,): the number of labels of each image."""
+        return np.diff(self.starts)
+
+    def indices_of(self, rows: np.ndarray) -> np.ndarray:
+        """int64, the position of each of ``rows`` here, or -1 where it is absent."""
+        if len(self.rows) == 0:
+            return np.full(np.shape(rows), -1, dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, places, -1)
+
+    def names_at(self, index: int) -> list[str]:
+        """The labels of image ``index``."""
+        return [self.names[i] for i in self.labels[self.starts[index] : self.starts[index + 1]]]
+
+    def expand(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The labels of many images one after the other.
+
+        Args:
+            indices: int64 (m,), images, repeats allowed.
+
+        Returns:
+            ``owner`` int64: for every label, which entry of ``indices`` it belongs to (ascending); ``label`` int32.
+        """
+        counts = self.counts[indices]
+        owner = np.repeat(np.arange(len(indices)), counts)
+        offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return owner, self.labels[self.starts[indices][owner] + offset]
+
+
+def label_sets(rows: Sequence[int], labels: Iterable[Sequence[str]], names: Sequence[str] | None = None) -> LabelSets:
+    """Builds :class:`LabelSets` from normal labels; duplicates within an image count once, empty labels not at all.
+
+    Args:
+        rows: the samples, distinct, in any order.
+        labels: the labels of each.
+        names: a vocabulary that holds every label, or None to make one.
+    """
+    distinct = [sorted(set(found) - {""}) for found in labels]
+    vocabulary = sorted({label for found in distinct for label in found} if names is None else names)
+    index = {name: i for i, name in enumerate(vocabulary)}
+    order = np.argsort(np.asarray(rows, dtype=np.int64), kind="stable")
+    starts = np.concatenate([[0], np.cumsum([len(distinct[i]) for i in order])]).astype(np.int64)
+    flat = np.fromiter((index[label] for i in order for label in distinct[i]), dtype=np.int32, count=int(starts[-1]))
+    return LabelSets(np.asarray(rows, dtype=np.int64)[order], starts, flat, tuple(vocabulary))
+
+
+class NamedInCaption:
+    """Finds which labels of a vocabulary a caption names, after the same normalisation.
+
+    Args:
+        names: normal labels.
+        normalizer: gives the synonyms that a caption may use.
+    """
+
+    def __init__(self, names: Iterable[str], normalizer: Normalizer) -> None:
+        self._labels: dict[tuple[str, ...], str] = {}
+        for name in names:
+            for form in normalizer.surface_forms(name):
+                self._labels[tuple(form.split())] = name
+        self._longest = max((len(words) for words in self._labels), default=0)
+
+    def __call__(self, caption: str) -> set[str]:
+        """The labels whose words stand in the caption one after the other."""
+        words = normal_words(caption)
+        return {self._labels[piece] for piece in self._pieces(words) if piece in self._labels}
+
+    def _pieces(self, words: list[str]) -> Iterator[tuple[str, ...]]:
+        for start in range(len(words)):
+            for length in range(1, min(self._longest, len(words) - start) + 1):
+                yield tuple(words[start : start + length])

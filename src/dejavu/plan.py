@@ -1,0 +1,122 @@
+"""Which files a dataset consists of, and which of them one job works on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dejavu.data.raw import file_id, file_ids
+from dejavu.errors import InputError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset of the configuration.
+
+    Attributes:
+        name: its name.
+        section: its section of the configuration.
+        paths: raw file's name relative to the root -> path.
+        batches: batch name -> names of the raw files that one job works on.
+    """
+
+    name: str
+    section: Mapping
+    paths: Mapping[str, str]
+    batches: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, name: str, section: Mapping) -> Dataset:
+        """From the dataset's section of the configuration.
+
+        Raises:
+            InputError: when a pattern matches no file, or two files share a hash.
+        """
+        paths = _synthetic_paths(name, section) if "synthetic" in section else _raw_paths(name, section)
+        file_ids(sorted(paths), name)
+        return cls(name, section, paths, make_batches(sorted(paths), section["files_per_job"]))
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The column mapping; synthetic files have the standard names."""
+        if "synthetic" in self.section:
+            return {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
+        return dict(self.section["columns"])
+
+    def raw_files(self, batch: str) -> list[str]:
+        """Paths of the raw files of a batch."""
+        return [self.paths[name] for name in self.batches[batch]]
+
+    def folders(self, kind: str) -> list[str]:
+        """The batch folders of a table of this dataset."""
+        return [f"results/{self.name}/{kind}/{batch}" for batch in self.batches]
+
+
+def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str]]:
+    """Cuts a sorted list of files into batches so that a new file changes one batch, or few, and not all that follow.
+
+    A batch ends after a file whose hash is a multiple of ``files_per_job``, at the latest after twice as many files;
+    it is named by the hash of its first file.
+    """
+    batches: dict[str, list[str]] = {}
+    current: list[str] = []
+    for name in names:
+        current.append(name)
+        if file_id(name) % files_per_job == 0 or len(current) >= 2 * files_per_job:
+            batches[batch_name(current[0])] = current
+            current = []
+    if current:
+        batches[batch_name(current[0])] = current
+    return batches
+
+
+def batch_name(first_file: str) -> str:
+    """Eight hexadecimal digits."""
+    return f"{file_id(first_file):08x}"
+
+
+def table_name(raw_name: str) -> str:
+    """File name of a table that belongs to one raw file."""
+    return f"{file_id(raw_name):08x}.parquet"
+
+
+def _synthetic_paths(name: str, section: Mapping) -> dict[str, str]:
+    files = [f"part-{index:05d}.parquet" for index in range(section["synthetic"]["files"])]
+    return {file: f"results/{name}/raw/{file}" for file in files}
+
+
+def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
+    root = Path(section["root"])
+    paths: dict[str, str] = {}
+    for pattern in section["raw"]:
+        found = sorted(root.glob(pattern)) if not os.path.isabs(pattern) else []
+        if os.path.isabs(pattern):
+            raise InputError(
+                f"datasets.{name}.raw: {pattern!r} is absolute: set root to its folder, and write the pattern relative to it."
+            )
+        if not found:
+            raise InputError(f"datasets.{name}.raw: no file matches {pattern!r} in {root.resolve()}: correct the pattern, or root.")
+        paths |= {path.relative_to(root).as_posix(): str(path) for path in found}
+    return paths
+
+
+def check_results_folder(results: Path) -> None:
+    """Refuses a results folder that cannot be written to.
+
+    Raises:
+        InputError: naming the folder.
+    """
+    existing = next(folder for folder in [results, *results.resolve().parents] if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{existing.resolve()} cannot be written to, but results go to {results}/: change its permissions, "
+            "or run with --directory in a folder of yours."
+        )
+
+
+def lost_metadata(results: Path, metadata: Path) -> bool:
+    """Whether there are results without Snakemake's record of how they were made."""
+    made = results.is_dir() and any(results.glob("*/*/memorization.duckdb"))
+    return made and not (metadata.is_dir() and any(metadata.iterdir()))

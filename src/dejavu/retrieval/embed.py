@@ -1,0 +1,75 @@
+"""Embedding the images and captions of a role with a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from dejavu.data.images import decode_rgb, to_square
+from dejavu.data.samples import SampleStore
+from dejavu.files import atomic, read_table, write_array
+from dejavu.progress import Progress
+from dejavu.training.model import load_checkpoint
+
+
+def embed(
+    checkpoint: Path,
+    architecture: str,
+    manifest: Path,
+    samples: Sequence[str],
+    images: Path,
+    captions: Path,
+    rows: Path,
+    *,
+    batch_size: int,
+    torch_threads: int,
+    device: str,
+    title: str,
+) -> None:
+    """Writes three arrays: float32 (n, dimension) of L2-normalised image and caption embeddings, and int64 (n,) rows.
+
+    Row i of either array belongs to the sample ``rows[i]``; rows ascend.
+
+    Args:
+        checkpoint: weights.
+        architecture: as in the configuration.
+        manifest: the samples to embed.
+        samples: batch folders of the samples table.
+        images, captions, rows: ``.npy`` files to write.
+        batch_size: images or captions at a time.
+        torch_threads: threads of torch; the low bits of a result depend on it.
+        device: ``cpu`` or ``cuda``.
+        title: for the progress lines.
+    """
+    torch.set_num_threads(torch_threads)
+    clip = load_checkpoint(checkpoint, architecture, device)
+    wanted = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
+    progress = Progress(title, len(wanted), "samples")
+    done = 0
+    with atomic(images) as image_file, atomic(captions) as caption_file, torch.inference_mode():
+        image_array = caption_array = np.empty((0, 0), dtype=np.float32)
+        for table in SampleStore(samples).read(wanted, ["caption", "image"]):
+            for start in range(0, table.num_rows, batch_size):
+                part = table.slice(start, batch_size)
+                here = slice(done, done + part.num_rows)
+                if not np.array_equal(part["row"].to_numpy(), wanted[here]):
+                    raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
+                pixels = np.stack([to_square(decode_rgb(image), clip.size) for image in part["image"].to_pylist()])
+                tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
+                image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
+                caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()
+                if not done:
+                    shape = (len(wanted), image_part.shape[1])
+                    image_array = open_memmap(image_file, mode="w+", dtype=np.float32, shape=shape)
+                    caption_array = open_memmap(caption_file, mode="w+", dtype=np.float32, shape=shape)
+                image_array[here], caption_array[here] = image_part, caption_part
+                done = here.stop
+                progress.advance(part.num_rows)
+        image_array.flush()  # type: ignore[attr-defined]
+        caption_array.flush()  # type: ignore[attr-defined]
+    write_array(rows, wanted)
+    progress.finish()

@@ -1,0 +1,95 @@
+"""The public images nearest to each caption, by exact search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pyarrow as pa
+
+from dejavu.errors import InputError
+from dejavu.files import read_array, write_table
+from dejavu.progress import Progress
+from dejavu.tables import NEIGHBORS
+
+QUERIES_PER_BLOCK = 4096
+PUBLIC_PER_BLOCK = 200_000
+
+
+def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exact nearest neighbours by inner product; of equal similarities the lower position comes first.
+
+    Args:
+        queries: float32 (n, dimension).
+        public: float32 (m, dimension), m >= k; read in blocks.
+        k: number of neighbours.
+
+    Returns:
+        ``similarity`` float32 (n, k), descending, and ``position`` int64 (n, k) in ``public``.
+    """
+    best = np.empty((len(queries), 0), dtype=np.float32)
+    where = np.empty((len(queries), 0), dtype=np.int64)
+    for start in range(0, len(public), PUBLIC_PER_BLOCK):
+        block = np.ascontiguousarray(public[start : start + PUBLIC_PER_BLOCK], dtype=np.float32)
+        similarity, position = faiss.knn(
+            np.ascontiguousarray(queries), block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT
+        )
+        best = np.concatenate([best, similarity], axis=1)
+        where = np.concatenate([where, position + start], axis=1)
+        order = np.lexsort((where, -best), axis=1)[:, :k]
+        best, where = np.take_along_axis(best, order, axis=1), np.take_along_axis(where, order, axis=1)
+    return best, where
+
+
+def write_neighbors(
+    captions: Path, caption_rows: Path, images: Path, image_rows: Path, neighbors: Path, *, k: int, threads: int, title: str
+) -> None:
+    """Searches the public images for every caption of a role and writes the neighbours table.
+
+    Args:
+        captions, caption_rows: embeddings and rows of the queries.
+        images, image_rows: embeddings and rows of the public images.
+        neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
+        k: number of neighbours; all public images where there are fewer.
+        threads: threads of FAISS.
+        title: for the progress lines.
+
+    Raises:
+        InputError: when an array and its row array disagree.
+    """
+    faiss.omp_set_num_threads(threads)
+    queries, query_rows = _with_rows(captions, caption_rows)
+    public, public_rows = _with_rows(images, image_rows)
+    k = min(k, len(public))
+    progress = Progress(title, len(queries), "queries")
+
+    def parts() -> Iterator[pa.Table]:
+        for start in range(0, len(queries), QUERIES_PER_BLOCK):
+            block = slice(start, start + QUERIES_PER_BLOCK)
+            similarity, position = nearest(queries[block], public, k)
+            rows = query_rows[block]
+            progress.advance(len(rows))
+            yield pa.table(
+                {
+                    "row": np.repeat(rows, k),
+                    "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows)),
+                    "public_row": public_rows[position].ravel(),
+                    "similarity": similarity.ravel(),
+                },
+                schema=NEIGHBORS,
+            )
+
+    write_table(neighbors, parts(), NEIGHBORS)
+    progress.finish()
+
+
+def _with_rows(array: Path, rows: Path) -> tuple[np.ndarray, np.ndarray]:
+    embeddings, numbers = read_array(array), read_array(rows)
+    if len(embeddings) != len(numbers):
+        raise InputError(
+            f"{array} has {len(embeddings):,} embeddings, but {rows} names {len(numbers):,} rows: "
+            "delete both and run again."
+        )
+    return embeddings, np.asarray(numbers)

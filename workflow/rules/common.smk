@@ -1,0 +1,141 @@
+# Needs:  the configuration
+# Makes:  CONFIG, checked and complete, and the functions that say which files there are
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+SOURCES = BASE / "src"
+sys.path.insert(0, str(SOURCES))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from dejavu.config import POPULATIONS, ROLES, SIDES, architecture_path, load_config
+from dejavu.errors import InputError
+from dejavu.fingerprint import code_hash
+from dejavu.plan import Dataset, check_results_folder, lost_metadata
+
+try:
+    CONFIG = load_config(
+        config, BASE / "workflow" / "schemas" / "config.schema.yaml", BASE
+    )
+    DATASETS = {
+        name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
+    }
+    check_results_folder(Path("results"))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+if lost_metadata(Path("results"), Path(".snakemake/metadata")):
+    logger.warning(
+        "results/ is here but .snakemake/metadata is not, so changes of configuration or code since those results "
+        "were made cannot be seen: copy .snakemake/metadata along with results/, or add --forceall to make all anew."
+    )
+
+CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
+GPUS = 1 if CONFIG["device"] == "cuda" else 0
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, CONFIG["datasets"])),
+    split="|".join(map(re.escape, CONFIG["splits"])),
+    model="|".join(map(re.escape, CONFIG["models"])),
+    side="a|b",
+    role="|".join(ROLES),
+    population="|".join(POPULATIONS),
+    batch="[0-9a-f]{8}",
+    index="[0-9]{5}",
+    seen="[0-9]+",
+
+
+def code(name, *others):
+    """The hash of a script with what it imports, and of other files that it reads as code."""
+    script = BASE / "workflow" / "scripts" / name
+    return code_hash(script, SOURCES, *(BASE / other for other in others))
+
+
+def as_json(value):
+    """A parameter that does not change when the configuration is only reordered."""
+    return json.dumps(value, sort_keys=True)
+
+
+def split_of(wildcards):
+    return CONFIG["splits"][wildcards.split]
+
+
+def dataset_of(wildcards):
+    return DATASETS[CONFIG["splits"][wildcards.split]["dataset"]]
+
+
+def folders(kind):
+    """The batch folders of one of a split's dataset's tables, as an input function."""
+    return lambda wildcards: dataset_of(wildcards).folders(kind)
+
+
+def architecture_file(wildcards):
+    """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
+    path = architecture_path(CONFIG["models"][wildcards.model]["architecture"], BASE)
+    return [] if path is None else str(path)
+
+
+def architecture_name(wildcards):
+    return str(
+        architecture_file(wildcards)
+        or CONFIG["models"][wildcards.model]["architecture"]
+    )
+
+
+def final_checkpoints():
+    """(model, samples seen) of every checkpoint that is measured."""
+    return [
+        (name, str(model["samples_seen"])) for name, model in CONFIG["models"].items()
+    ]
+
+
+def per_model(pattern, **more):
+    """A split's files of a kind for all models, as an input function."""
+
+    def files(wildcards):
+        return [
+            path
+            for model, seen in final_checkpoints()
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                split=wildcards.split,
+                model=model,
+                seen=seen,
+                **more,
+            )
+        ]
+
+    return files
+
+
+def reported(split):
+    """What a finished split has."""
+    return expand(
+        "results/{dataset}/{split}/{what}",
+        dataset=CONFIG["splits"][split]["dataset"],
+        split=split,
+        what=["report", "summary.txt", "memorization.duckdb"],
+    )
+
+
+def print_summaries():
+    """Shows the result table of every split and where its report is."""
+    for split, section in CONFIG["splits"].items():
+        folder = Path("results") / section["dataset"] / split
+        summary = folder / "summary.txt"
+        if summary.is_file():
+            print(
+                summary.read_text(encoding="utf-8")
+                + f"\nReport:   {(folder / 'report' / 'index.html').resolve()}"
+                + f"\nDatabase: {(folder / 'memorization.duckdb').resolve()}",
+                file=sys.stderr,
+            )

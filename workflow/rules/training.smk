@@ -1,0 +1,34 @@
+# Needs:  the manifest of role a or b, and samples
+# Makes:  results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
+#
+# What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
+
+
+rule train:
+    """Trains one side of a model; killed and started again, it goes on from its last state."""
+    input:
+        manifest="results/{dataset}/{split}/manifests/{side}.parquet",
+        samples=folders("samples"),
+        architecture=architecture_file,
+    output:
+        checkpoints=directory(
+            "results/{dataset}/{split}/models/{model}/{side}/checkpoints"
+        ),
+        metrics="results/{dataset}/{split}/models/{model}/{side}/training.parquet",
+    params:
+        code=code("train.py"),
+        recipe=lambda w: as_json(CONFIG["models"][w.model]),
+        device=CONFIG["device"],
+    log:
+        "logs/{dataset}/{split}/train/{model}.{side}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/train/{model}.{side}.tsv"
+    threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=GPUS,
+    conda:
+        CONDA
+    script:
+        "../scripts/train.py"

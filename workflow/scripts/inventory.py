@@ -1,0 +1,10 @@
+import json
+
+from dejavu.data.raw import Columns, take_inventory
+from dejavu.files import write_json
+from dejavu.progress import logged
+
+with logged(snakemake.log[0]):
+    paths = dict(zip(json.loads(snakemake.params.names), snakemake.input.raw, strict=True))
+    columns = Columns.of(json.loads(snakemake.params.columns))
+    write_json(snakemake.output[0], take_inventory(paths, columns, json.loads(snakemake.params.wanted)))

@@ -1,0 +1,26 @@
+import json
+from pathlib import Path
+
+from dejavu.config import POPULATIONS
+from dejavu.progress import logged
+from dejavu.studies.population import Statistics, summarize
+
+with logged(snakemake.log[0]):
+    w = snakemake.wildcards
+    measure = json.loads(snakemake.params.measure)
+    summarize(
+        {name: Path(snakemake.input[f"scores_{name}"]) for name in POPULATIONS},
+        {name: Path(snakemake.input[f"manifest_{name}"]) for name in POPULATIONS},
+        Path(snakemake.output.population_gaps),
+        Path(snakemake.output.top_l),
+        Path(snakemake.output.recall_curves),
+        statistics=Statistics(
+            samplings=measure["samplings"]["repeats"],
+            fraction=measure["samplings"]["fraction"],
+            bootstrap=measure["bootstrap"],
+            counts=tuple(measure["top_l"]["counts"]),
+            fractions=tuple(measure["top_l"]["fractions"]),
+            seed=measure["seed"],
+        ),
+        title=f"population {w.split} {w.model}",
+    )

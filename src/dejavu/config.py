@@ -14,11 +14,7 @@ import jsonschema
 import yaml
 
 from dejavu.errors import InputError, closest
-
-ROLES = ("a", "b", "public", "holdout")
-POPULATIONS = ("a", "b", "holdout")
-SIDES = ("a", "b")
-
+from dejavu.tables import ROLES, SIDES
 
 def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict:
     """Checks a configuration and fills in the defaults of the schema; ``like`` is resolved.

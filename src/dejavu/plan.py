@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dejavu.data.raw import file_id, file_ids
+from dejavu.data.raw import batch_name, file_id, file_ids
 from dejavu.errors import InputError
 
 
@@ -70,16 +70,6 @@ def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str
     if current:
         batches[batch_name(current[0])] = current
     return batches
-
-
-def batch_name(first_file: str) -> str:
-    """Eight hexadecimal digits."""
-    return f"{file_id(first_file):08x}"
-
-
-def table_name(raw_name: str) -> str:
-    """File name of a table that belongs to one raw file."""
-    return f"{file_id(raw_name):08x}.parquet"
 
 
 def _synthetic_paths(name: str, section: Mapping) -> dict[str, str]:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+ROLES = ("a", "b", "public", "holdout")
+SIDES = ("a", "b")
+POPULATIONS = ("a", "b", "holdout")
+
 
 def _field(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable, metadata={"comment": comment})

@@ -15,10 +15,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
-from dejavu.config import POPULATIONS, ROLES, SIDES, architecture_path, load_config
+from dejavu.config import architecture_path, load_config
 from dejavu.errors import InputError
 from dejavu.fingerprint import code_hash
 from dejavu.plan import Dataset, check_results_folder, lost_metadata
+from dejavu.tables import POPULATIONS, ROLES, SIDES
 
 try:
     CONFIG = load_config(
@@ -81,13 +82,6 @@ def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
     path = architecture_path(CONFIG["models"][wildcards.model]["architecture"], BASE)
     return [] if path is None else str(path)
-
-
-def architecture_name(wildcards):
-    return str(
-        architecture_file(wildcards)
-        or CONFIG["models"][wildcards.model]["architecture"]
-    )
 
 
 def final_checkpoints():

@@ -16,7 +16,7 @@ rule embed:
         rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
     params:
         code=code("embed.py"),
-        architecture=architecture_name,
+        architecture=lambda w: CONFIG["models"][w.model]["architecture"],
         torch_threads=lambda w: CONFIG["models"][w.model]["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],

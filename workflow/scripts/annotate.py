@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 from dejavu.data.annotate import annotate_file
-from dejavu.data.raw import Columns
-from dejavu.plan import table_name
+from dejavu.data.raw import Columns, table_name
 from dejavu.progress import Progress, logged
 
 with logged(snakemake.log[0]):

@@ -7,7 +7,7 @@ with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
     embed(
         Path(snakemake.input.checkpoints) / f"{w.seen}.pt",
-        p.architecture,
+        str(snakemake.input.architecture or p.architecture),
         Path(snakemake.input.manifest),
         snakemake.input.samples,
         Path(snakemake.output.images),

@@ -1,9 +1,9 @@
 import json
 from pathlib import Path
 
-from dejavu.config import POPULATIONS
 from dejavu.progress import logged
 from dejavu.studies.population import Statistics, summarize
+from dejavu.tables import POPULATIONS
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards

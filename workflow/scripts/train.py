@@ -8,7 +8,7 @@ with logged(snakemake.log[0]):
     w = snakemake.wildcards
     recipe = json.loads(snakemake.params.recipe)
     if snakemake.input.architecture:
-        recipe["architecture"] = snakemake.input.architecture
+        recipe["architecture"] = str(snakemake.input.architecture)
     train(
         Recipe(**recipe),
         w.side,

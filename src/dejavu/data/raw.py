@@ -56,6 +56,16 @@ def file_ids(paths: Sequence[str], dataset: str) -> dict[str, int]:
     return {path: number for number, path in ids.items()}
 
 
+def batch_name(first_file: str) -> str:
+    """Eight hexadecimal digits."""
+    return f"{file_id(first_file):08x}"
+
+
+def table_name(raw_name: str) -> str:
+    """File name of a table that belongs to one raw file."""
+    return f"{file_id(raw_name):08x}.parquet"
+
+
 def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
     """Opens a raw file and checks that it has the columns that the configuration names.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dejavu.data.samples import SampleStore, scan_file
 from dejavu.errors import InputError
@@ -48,7 +49,7 @@ def write_manifest(
     Raises:
         InputError: when the role has no sample, or fewer than the limit.
     """
-    rows, positions, names = _in_interval(groups, seed, interval)
+    read, rows, positions, names = _in_interval(groups, seed, interval)
     if len(rows) == 0 or (limit is not None and len(rows) < limit):
         asked = "but it needs at least one" if limit is None else f"but its limit asks for {limit:,}"
         raise InputError(
@@ -66,21 +67,31 @@ def write_manifest(
         "group_id": [names[i] for i in order],
         "position": positions,
     }
-    return write_table(manifest, pa.table(columns, schema=MANIFEST), MANIFEST)
+    counts = {"rows_in": str(read), "in_interval": str(len(names))}
+    return write_table(manifest, pa.table(columns, schema=MANIFEST), MANIFEST.with_metadata(counts))
+
+
+def manifest_counts(manifest: Path) -> dict[str, int]:
+    """What the making of a manifest read (``rows_in``), found in the interval and, after the limit, wrote (``rows_out``)."""
+    with pq.ParquetFile(manifest) as file:
+        noted = file.schema_arrow.metadata
+        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval")} | {"rows_out": file.metadata.num_rows}
 
 
 def _in_interval(
     groups: Path, seed: int, interval: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+) -> tuple[int, np.ndarray, np.ndarray, list[str]]:
+    read = 0
     rows: list[int] = []
     positions: list[float] = []
     names: list[str] = []
     low, high = interval
     for table in scan_file(groups, ["row", "group_id"]):
+        read += table.num_rows
         for row, group in zip(table["row"].to_pylist(), table["group_id"].to_pylist(), strict=True):
             place = position(seed, group)
             if low <= place < high:
                 rows.append(row)
                 positions.append(place)
                 names.append(group)
-    return np.array(rows, dtype=np.int64), np.array(positions), names
+    return read, np.array(rows, dtype=np.int64), np.array(positions), names

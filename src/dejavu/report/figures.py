@@ -1,0 +1,168 @@
+"""The figures, as SVG; each shows the null beside the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dejavu.files import atomic
+from dejavu.report.queries import Queries
+from dejavu.report.summary import METRIC_NAMES
+
+GAP, NULL = "#c2410c", "#64748b"
+SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
+POPULATION_NAMES = {
+    "a": "role a (a was trained on it)",
+    "b": "role b (b was trained on it)",
+    "holdout": "holdout (the null)",
+}
+STYLE = {
+    "svg.hashsalt": "vlm-dejavu",
+    "svg.fonttype": "path",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+}
+
+
+def draw_figures(queries: Queries, paths: Mapping[str, Path]) -> None:
+    """Draws the figures whose names are the keys of ``paths``: gaps, recall_curves, tradeoff, training."""
+    makers: dict[str, Callable[[Queries], Figure]] = {
+        "gaps": _gaps,
+        "recall_curves": _recall_curves,
+        "tradeoff": _tradeoff,
+        "training": _training,
+    }
+    with plt.rc_context(STYLE):
+        for name, path in paths.items():
+            figure = makers[name](queries)
+            with atomic(path) as temporary:
+                figure.savefig(temporary, format="svg", bbox_inches="tight", metadata={"Date": None})
+            plt.close(figure)
+
+
+def _gaps(queries: Queries) -> Figure:
+    """Symmetric gaps with their nulls, by metric; one line per model and scope."""
+    rows = queries.rows("result_table")
+    labels = list(dict.fromkeys((row["model"], row["scope"]) for row in rows))
+    figure, axes = _grid(1, len(METRIC_NAMES), width=3.4, height=0.9 + 0.42 * len(labels), sharey=True)
+    for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=True):
+        for row in (row for row in rows if row["metric"] == metric):
+            y = len(labels) - 1 - labels.index((row["model"], row["scope"]))
+            _point(axis, y + 0.12, row["value"], row["ci_low"], row["ci_high"], GAP, filled=True)
+            _point(axis, y - 0.12, row["null_value"], row["null_low"], row["null_high"], NULL, filled=False)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_title(name)
+        axis.set_yticks(range(len(labels)), [f"{model}\n{scope} objects" for model, scope in reversed(labels)])
+        axis.set_ylim(-0.5, len(labels) - 0.5)
+        axis.set_xlabel("gap, with 95 % interval")
+    axes[0][0].plot([], [], "o", color=GAP, label="symmetric gap: (a − b) / 2")
+    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: the gap on the holdout")
+    figure.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def _point(axis: Axes, y: float, value: float, low: float | None, high: float | None, color: str, *, filled: bool) -> None:
+    if value is None or low is None or high is None:
+        return
+    axis.plot([low, high], [y, y], color=color, linewidth=1.5)
+    axis.plot([value], [y], "o", color=color, markerfacecolor=color if filled else "white", markersize=5)
+
+
+def _recall_curves(queries: Queries) -> Figure:
+    """Share of the queries with at least a recall, both sides; the area between the curves is AUCG."""
+    rows = queries.rows("recall_curves")
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure, axes = _grid(max(1, len(models)), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True)
+    for i, model in enumerate(models):
+        for j, (population, name) in enumerate(POPULATION_NAMES.items()):
+            axis = axes[i][j]
+            for side, color in SIDE_COLORS.items():
+                points = [r for r in rows if (r["model"], r["population"], r["side"]) == (model, population, side)]
+                xs = [0.0, *(p["recall"] for p in points), 1.0]
+                ys = [1.0, *(p["share_at_least"] for p in points), points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0]
+                axis.step(xs, ys, where="pre", color=color, label=f"model {side}")
+            axis.set_title(f"{model}: {name}")
+            if i == len(models) - 1:
+                axis.set_xlabel("recall r")
+            if j == 0:
+                axis.set_ylabel("share of queries\nwith recall ≥ r")
+    axes[0][0].legend()
+    return figure
+
+
+def _tradeoff(queries: Queries) -> Figure:
+    """Gap against utility, one point per model, with the null at the same utility."""
+    figure, axes = _grid(1, 1, width=5.2, height=3.4)
+    axis = axes[0][0]
+    for row in queries.rows("tradeoff"):
+        x = 100 * row["recall_at_10"]
+        axis.errorbar(x, row["gap"], yerr=_bars(row["gap"], row["ci_low"], row["ci_high"]), fmt="o", color=GAP, capsize=3)
+        axis.errorbar(
+            x,
+            row["null_value"],
+            yerr=_bars(row["null_value"], row["null_low"], row["null_high"]),
+            fmt="o",
+            color=NULL,
+            markerfacecolor="white",
+            capsize=3,
+        )
+        axis.annotate(row["model"], (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
+    axis.plot([], [], "o", color=GAP, label="symmetric PPG (memorization)")
+    axis.plot([], [], "o", color=NULL, markerfacecolor="white", label="its null on the holdout")
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.margins(x=0.25, y=0.15)
+    axis.set_xlabel("utility: recall@10 of holdout retrieval, %")
+    axis.set_ylabel("population precision gap")
+    axis.legend(loc="best")
+    return figure
+
+
+def _bars(value: float, low: float | None, high: float | None) -> list[list[float]]:
+    return [[max(0.0, value - (value if low is None else low))], [max(0.0, (value if high is None else high) - value)]]
+
+
+def _training(queries: Queries) -> Figure:
+    """Loss, temperature and learning rate over the samples seen."""
+    rows = queries.rows("training")
+    runs = list(dict.fromkeys((row["model"], row["side"]) for row in rows))
+    models = list(dict.fromkeys(model for model, _ in runs))
+    panels = {"loss": "contrastive loss", "logit_scale": "logit scale", "learning_rate": "learning rate"}
+    figure, axes = _grid(1, len(panels), width=3.4, height=2.6)
+    colors = plt.get_cmap("tab10")
+    for axis, (column, name) in zip(axes[0], panels.items(), strict=True):
+        for model, side in runs:
+            points = [row for row in rows if (row["model"], row["side"]) == (model, side)]
+            axis.plot(
+                [p["samples_seen"] for p in points],
+                [p[column] for p in points],
+                color=colors(models.index(model) % 10),
+                linestyle="-" if side == "a" else "--",
+                linewidth=1.2,
+                label=f"{model} {side}",
+            )
+        axis.set_title(name)
+        axis.set_xlabel("samples seen")
+    if any(row["loss"] > 0 for row in rows):
+        axes[0][0].set_yscale("log")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=min(6, len(runs)), bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def _grid(rows: int, columns: int, *, width: float, height: float, **shared: bool) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **shared
+    )
+    return figure, axes

@@ -1,0 +1,43 @@
+"""The queries behind the report: files of SQL that can be read, and run by hand on the database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+
+class Queries:
+    """Runs the files of a folder on one database, which is opened read-only.
+
+    Args:
+        database: the DuckDB file.
+        folder: folder of ``<name>.sql``.
+    """
+
+    def __init__(self, database: str | Path, folder: Path) -> None:
+        self._connection = duckdb.connect(str(database), read_only=True)
+        self._connection.execute("SET enable_progress_bar = false")
+        self._folder = folder
+
+    def rows(self, name: str, **tables: pa.Table) -> list[dict]:
+        """The rows of ``<name>.sql``; ``tables`` are registered under their names while it runs."""
+        for table_name, table in tables.items():
+            self._connection.register(table_name, table)
+        sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
+        found = self._connection.execute(sql).to_arrow_table().to_pylist()
+        for table_name in tables:
+            self._connection.unregister(table_name)
+        return found
+
+    def config(self, key: str) -> Any:
+        """The value of a configuration key."""
+        found = self._connection.execute("SELECT value FROM config WHERE key = ?", [key]).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def config_rows(self) -> list[dict]:
+        """The whole configuration: key path and value as JSON."""
+        return self._connection.execute("SELECT key, value FROM config ORDER BY key").to_arrow_table().to_pylist()

@@ -1,0 +1,129 @@
+"""The static site: one page that opens from disk, without a network, with all that it shows beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pyarrow as pa
+
+from dejavu.data.images import decode_rgb
+from dejavu.data.samples import SampleStore
+from dejavu.files import write_text
+from dejavu.memorization.labels import NamedInCaption, Normalizer
+from dejavu.report.queries import Queries
+from dejavu.report.summary import METRIC_NAMES, SCOPE_NAMES, headline, number, verdict
+
+THUMBNAIL = 192
+
+FIGURE_TEXTS = {
+    "gaps": "Symmetric gaps (filled) with their null on the holdout (hollow). Memorization is a gap whose interval "
+    "lies clear of zero while the null's does not.",
+    "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
+    "is AUCG; on the holdout they should coincide.",
+    "tradeoff": "What a mitigation costs: memorization against what the model is good for. Down and to the right is better.",
+    "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
+}
+
+
+def write_site(
+    queries: Queries, figures: Sequence[Path], samples: Sequence[str], templates: Path, site: Path, *, title: str
+) -> None:
+    """Writes ``index.html`` with its style, figures and images into the folder ``site``.
+
+    Captions, labels and names come from strangers: everything is escaped, and images are encoded anew.
+
+    Args:
+        queries: of the database.
+        figures: SVG files, copied.
+        samples: batch folders of the samples table, for the gallery's images.
+        templates: folder with ``index.html.j2`` and ``style.css``.
+        site: folder to make.
+        title: heading of the page.
+    """
+    (site / "figures").mkdir(parents=True, exist_ok=True)
+    for figure in figures:
+        shutil.copyfile(figure, site / "figures" / figure.name)
+    shutil.copyfile(templates / "style.css", site / "style.css")
+    gallery = _gallery(queries)
+    _write_images(_image_rows(gallery), samples, site / "images")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    results = queries.rows("result_table")
+    page = environment.get_template("index.html.j2").render(
+        title=title,
+        verdicts={model: (row, verdict(row)) for model, row in headline(results).items()},
+        results=results,
+        metric_names=METRIC_NAMES,
+        scope_names=SCOPE_NAMES,
+        k=queries.config("report.k"),
+        labels=queries.config("report.labels"),
+        figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
+        gallery=gallery,
+        utility=queries.rows("utility"),
+        attacks=queries.rows("attacks"),
+        stages=queries.rows("stages"),
+        config=queries.config_rows(),
+    )
+    write_text(site / "index.html", page)
+
+
+def _gallery(queries: Queries) -> dict[str, list[dict]]:
+    """Model -> its most memorized samples, each with its neighbours under both sides and what they have in common."""
+    items = queries.rows("gallery")
+    rows = pa.table({"model": [i["model"] for i in items], "row": pa.array([i["row"] for i in items], pa.int64())})
+    neighbors: dict[tuple, list[dict]] = {}
+    for neighbor in queries.rows("gallery_neighbors", gallery_rows=rows):
+        neighbors.setdefault((neighbor["model"], neighbor["row"], neighbor["side"]), []).append(neighbor)
+    normalizer = Normalizer(_synonyms(queries))
+    gallery: dict[str, list[dict]] = {}
+    for item in items:
+        named = NamedInCaption(item["objects"], normalizer)(item["caption"])
+        sides = {
+            side: _side(neighbors.get((item["model"], item["row"], side), []), item["objects"], named) for side in "ab"
+        }
+        own = item["population"]
+        entry = {**item, "truth": _marked(item["objects"], named), "sides": sides, "own": own, "other": "b" if own == "a" else "a"}
+        gallery.setdefault(item["model"], []).append(entry)
+    return gallery
+
+
+def _synonyms(queries: Queries) -> dict[str, str]:
+    prefix = "measure.synonyms."
+    rows = queries.config_rows()
+    return {r["key"].removeprefix(prefix): json.loads(r["value"]) for r in rows if r["key"].startswith(prefix)}
+
+
+def _marked(labels: Iterable[str], named: set[str]) -> list[tuple[str, str]]:
+    """(label, how it is marked): those that the caption does not name first."""
+    return sorted(((label, "named" if label in named else "unnamed") for label in labels), key=lambda m: (m[1] == "named", m[0]))
+
+
+def _side(neighbors: Sequence[dict], truth: Sequence[str], named: set[str]) -> dict:
+    shared = [{**n, "shared": _marked(set(n["objects"]) & set(truth), named)} for n in neighbors]
+    found = {label for n in neighbors for label in n["objects"]} & set(truth)
+    return {"neighbors": shared, "found": _marked(found, named)}
+
+
+def _image_rows(gallery: dict[str, list[dict]]) -> np.ndarray:
+    rows = {item["row"] for items in gallery.values() for item in items}
+    rows |= {n["public_row"] for items in gallery.values() for i in items for s in i["sides"].values() for n in s["neighbors"]}
+    return np.array(sorted(rows), dtype=np.int64)
+
+
+def _write_images(rows: np.ndarray, samples: Sequence[str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in SampleStore(samples).read(rows, ["image"]):
+        for row, data in zip(table["row"].to_pylist(), table["image"].to_pylist(), strict=True):
+            image = decode_rgb(data)
+            image.thumbnail((THUMBNAIL, THUMBNAIL))
+            buffer = io.BytesIO()
+            image.save(buffer, format="JPEG", quality=90)
+            (folder / f"{row}.jpg").write_bytes(buffer.getvalue())

@@ -1,0 +1,252 @@
+"""One DuckDB file with everything that was measured: self-contained, to be mailed and queried."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dejavu.config import flatten
+from dejavu.data.samples import SampleStore
+from dejavu.data.split import manifest_counts
+from dejavu.files import atomic, read_table
+from dejavu.memorization.labels import Normalizer
+from dejavu.studies.scoring import normal_objects
+from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES, STAGES
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one split.
+
+    Attributes:
+        dataset_folder, split_folder: ``results/<dataset>`` and ``results/<dataset>/<split>``.
+        batches: names of the dataset's batch folders.
+        inventory: raw file -> number of rows.
+        checkpoints: (model, samples seen) of every checkpoint that was measured.
+        benchmarks: Snakemake's benchmark files.
+        config: the configuration.
+    """
+
+    dataset_folder: Path
+    split_folder: Path
+    batches: Sequence[str]
+    inventory: Mapping[str, int]
+    checkpoints: Sequence[tuple[str, int]]
+    benchmarks: Sequence[Path]
+    config: dict = field(repr=False)
+
+    def folders(self, kind: str) -> list[Path]:
+        """The batch folders of a table."""
+        return [self.dataset_folder / kind / batch for batch in self.batches]
+
+    def manifest(self, role: str) -> Path:
+        """The manifest of a role."""
+        return self.split_folder / "manifests" / f"{role}.parquet"
+
+
+def write_database(run: Run, database: Path) -> None:
+    """Writes the DuckDB file with the tables of :data:`dejavu.tables.DATABASE`, commented."""
+    with atomic(database) as temporary:
+        temporary.unlink(missing_ok=True)
+        with duckdb.connect(str(temporary)) as connection:
+            connection.execute("SET enable_progress_bar = false")
+            for name, (comment, schema) in DATABASE.items():
+                _create(connection, name, comment, schema)
+            _fill(connection, run)
+            _insert(connection, "stages", pa.Table.from_pylist(list(_stages(run)), schema=STAGES))
+            keys = [{"key": key, "value": value} for key, value in flatten(run.config)]
+            _insert(connection, "config", pa.Table.from_pylist(keys, schema=CONFIG))
+
+
+def _create(connection: duckdb.DuckDBPyConnection, name: str, comment: str, schema: pa.Schema) -> None:
+    empty = schema.empty_table()
+    connection.register("empty_table", empty)
+    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM empty_table')
+    connection.unregister("empty_table")
+    connection.execute(f"COMMENT ON TABLE \"{name}\" IS '{_quoted(comment)}'")
+    for column in schema:
+        text = column.metadata[b"comment"].decode()
+        connection.execute(f"COMMENT ON COLUMN \"{name}\".\"{column.name}\" IS '{_quoted(text)}'")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, name: str, part: pa.Table) -> None:
+    connection.register("part", part)
+    connection.execute(f'INSERT INTO "{name}" BY NAME SELECT * FROM part')
+    connection.unregister("part")
+
+
+def _insert_file(connection: duckdb.DuckDBPyConnection, name: str, path: Path, constants: Mapping[str, str | int], where: str = "true") -> None:
+    """Inserts a parquet file with constant columns added; ``where`` is one of our own conditions, never the user's."""
+    added = "".join(f', ? AS "{column}"' for column in constants)
+    query = f'INSERT INTO "{name}" BY NAME SELECT *{added} FROM read_parquet(?) WHERE {where}'
+    connection.execute(query, [*constants.values(), str(path)])
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
+    for part in _samples(run):
+        _insert(connection, "samples", part)
+    size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
+    ranks = f"rank <= {max(int(k) for k in run.config['measure']['k'])}"
+    for model, seen in run.checkpoints:
+        epoch = {"model": model, "epoch": -(-seen // size_of_a)}
+        scores = run.split_folder / "scores" / model / str(seen)
+        for population in POPULATIONS:
+            _insert_file(connection, "sample_scores", scores / f"{population}.parquet", {**epoch, "population": population})
+        for name in ("population_gaps", "top_l", "recall_curves"):
+            path = run.split_folder / "populations" / model / str(seen) / f"{name}.parquet"
+            _insert_file(connection, name, path, epoch)
+        for side in SIDES:
+            here = {**epoch, "side": side}
+            for population in POPULATIONS:
+                path = run.split_folder / "neighbors" / model / side / str(seen) / f"{population}.parquet"
+                _insert_file(connection, "neighbors", path, {**here, "population": population}, ranks)
+            for name in ("utility", "attacks"):
+                _insert_file(connection, name, run.split_folder / name / model / side / f"{seen}.parquet", here)
+    for model in dict(run.checkpoints):
+        for side in SIDES:
+            table = read_table(run.split_folder / "models" / model / side / "training.parquet")
+            epochs = [-(-seen // size_of_a) for seen in table["samples_seen"].to_pylist()]
+            table = table.append_column("epoch", pa.array(epochs, pa.int32()))
+            for column, value in (("model", model), ("side", side)):
+                table = table.append_column(column, pa.array([value] * table.num_rows))
+            _insert(connection, "training", table)
+
+
+def _samples(run: Run) -> Iterator[pa.Table]:
+    measure = run.config["measure"]
+    normalizer = Normalizer(measure["synonyms"])
+    schema = DATABASE["samples"][1]
+    for role in ROLES:
+        manifest = read_table(run.manifest(role)).sort_by("row")
+        rows = manifest["row"].to_numpy()
+        found = dict(normal_objects(run.folders("objects"), rows, measure["score_threshold"], normalizer))
+        start = 0
+        for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
+            here = manifest.slice(start, table.num_rows)
+            start += table.num_rows
+            if not np.array_equal(here["row"].to_numpy(), table["row"].to_numpy()):
+                raise ValueError(f"the samples of role {role} came back in another order than the manifest's")
+            columns = {
+                "row": here["row"],
+                "uid": here["uid"],
+                "role": [role] * here.num_rows,
+                "caption": table["caption"],
+                "objects": [sorted(set(found[row]) - {""}) for row in here["row"].to_pylist()],
+                "group_id": here["group_id"],
+            }
+            yield pa.table(columns, schema=schema)
+
+
+def _stages(run: Run) -> Iterator[dict]:
+    """What each stage read, passed on and dropped, counted from the files themselves, with its cost."""
+    costs = _costs(run.benchmarks)
+    dataset = run.dataset_folder.name
+    raw = sum(run.inventory.values())
+    if "synthetic" in run.config["datasets"][dataset]:
+        pairs = run.config["datasets"][dataset]["synthetic"]["pairs"]
+        yield _stage(costs, "synthesize", dataset, pairs, raw)
+    reasons: Counter[str] = Counter()
+    for file in _files(run.folders("quarantine")):
+        reasons.update(read_table(file, ["reason"])["reason"].to_pylist())
+    samples = _rows(run.folders("samples"))
+    yield _stage(costs, "ingest", dataset, raw, samples, dict(reasons))
+    yield _stage(costs, "annotate", dataset, samples, _rows(run.folders("objects")))
+    fingerprints = _rows(run.folders("fingerprints"))
+    yield _stage(costs, "fingerprint", dataset, samples, fingerprints)
+    groups = pq.read_metadata(run.dataset_folder / "groups.parquet").num_rows
+    yield _stage(costs, "duplicates", dataset, fingerprints, groups)
+    size = {}
+    for role in ROLES:
+        counts = manifest_counts(run.manifest(role))
+        size[role] = counts["rows_out"]
+        dropped = {
+            "outside the role's interval": counts["rows_in"] - counts["in_interval"],
+            "beyond the role's limit": counts["in_interval"] - counts["rows_out"],
+        }
+        yield _stage(costs, "manifest", role, counts["rows_in"], counts["rows_out"], dropped)
+    yield from _model_stages(run, costs, size)
+
+
+def _model_stages(run: Run, costs: dict, size: Mapping[str, int]) -> Iterator[dict]:
+    for model, seen in run.checkpoints:
+        for side in SIDES:
+            yield _stage(costs, "train", f"{model}.{side}", size[side], size[side])
+            for role in ROLES:
+                rows = run.split_folder / "embeddings" / model / side / str(seen) / f"{role}.rows.npy"
+                embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
+                yield _stage(costs, "embed", f"{model}.{side}.{seen}.{role}", size[role], embedded)
+            for population in POPULATIONS:
+                file = run.split_folder / "neighbors" / model / side / str(seen) / f"{population}.parquet"
+                found = len(read_table(file, ["row"])["row"].unique())
+                yield _stage(costs, "neighbors", f"{model}.{side}.{seen}.{population}", size[population], found)
+            yield _stage(costs, "utility", f"{model}.{side}.{seen}", size["holdout"], size["holdout"])
+            yield _stage(costs, "attacks", f"{model}.{side}.{seen}", size["a"] + size["b"], size["a"] + size["b"])
+        scored_in_all = 0
+        for population in POPULATIONS:
+            file = run.split_folder / "scores" / model / str(seen) / f"{population}.parquet"
+            scored = len(read_table(file, ["row"])["row"].unique())
+            scored_in_all += scored
+            dropped = {"no objects": size[population] - scored}
+            yield _stage(costs, "score", f"{model}.{seen}.{population}", size[population], scored, dropped)
+        yield _stage(costs, "population", f"{model}.{seen}", scored_in_all, scored_in_all)
+
+
+def _stage(
+    costs: Mapping[tuple[str, str], tuple[float, float]],
+    stage: str,
+    subject: str,
+    rows_in: int,
+    rows_out: int,
+    dropped: Mapping[str, int] | None = None,
+) -> dict:
+    reasons = {reason: count for reason, count in (dropped or {}).items() if count}
+    if rows_in != rows_out + sum(reasons.values()):
+        raise ValueError(f"stage {stage} of {subject}: {rows_in} rows in, {rows_out} out, but {reasons} dropped")
+    seconds, memory = costs.get((stage, subject), (None, None))
+    return {
+        "stage": stage,
+        "subject": subject,
+        "rows_in": rows_in,
+        "rows_out": rows_out,
+        "dropped": sorted(reasons.items()),
+        "seconds": seconds,
+        "peak_memory_mb": memory,
+    }
+
+
+def _costs(benchmarks: Sequence[Path]) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """(stage, subject) -> (seconds of its jobs together, largest memory); a dataset's jobs count together."""
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+    memory: dict[tuple[str, str], float] = {}
+    for path in benchmarks:
+        parts = path.parts
+        at = parts.index("benchmarks")
+        stage = path.stem if len(parts) == at + 2 else parts[at + 1]
+        # results/<dataset>/benchmarks/… against results/<dataset>/<split>/benchmarks/…
+        key = (stage, parts[1]) if at == 2 else (stage, path.name.removesuffix(".tsv"))
+        with open(path, encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file, delimiter="\t"):
+                seconds[key] += float(line["s"])
+                if line["max_rss"].replace(".", "", 1).isdigit():
+                    memory[key] = max(memory.get(key, 0.0), float(line["max_rss"]))
+    return {key: (seconds[key], memory.get(key)) for key in seconds}
+
+
+def _files(folders: Sequence[Path]) -> list[Path]:
+    return [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
+
+
+def _rows(folders: Sequence[Path]) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in _files(folders))

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+from dejavu.progress import logged
+from dejavu.report.figures import draw_figures
+from dejavu.report.queries import Queries
+
+with logged(snakemake.log[0]):
+    workflow = Path(snakemake.scriptdir).parent
+    draw_figures(Queries(snakemake.input[0], workflow / "sql"), {k: Path(v) for k, v in snakemake.output.items()})

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+from dejavu.progress import logged
+from dejavu.report.queries import Queries
+from dejavu.report.site import write_site
+from dejavu.report.summary import write_summary, write_table_file
+
+with logged(snakemake.log[0]):
+    workflow = Path(snakemake.scriptdir).parent
+    title = f"{snakemake.wildcards.dataset} / {snakemake.wildcards.split}"
+    queries = Queries(snakemake.input.database, workflow / "sql")
+    write_site(
+        queries,
+        [Path(file) for file in snakemake.input.figures],
+        snakemake.input.samples,
+        workflow / "report" / "site",
+        Path(snakemake.output.site),
+        title=title,
+    )
+    write_table_file(queries, Path(snakemake.output.table))
+    write_summary(queries, Path(snakemake.output.summary), title=title)

@@ -1,0 +1,36 @@
+-- The most memorized training samples of every model: largest gap in correctly found objects that the caption does
+-- not name, in favour of the side that was trained on the sample; ties break by the gap over all objects, then by row.
+WITH candidates AS (
+    SELECT
+        model,
+        epoch,
+        population,
+        k,
+        labels,
+        row,
+        scope,
+        CASE population WHEN 'a' THEN correct_a - correct_b ELSE correct_b - correct_a END AS gap
+    FROM sample_scores
+    WHERE population IN ('a', 'b')
+      AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
+      AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
+      AND epoch = (SELECT max(epoch) FROM sample_scores AS same WHERE same.model = sample_scores.model)
+),
+ranked AS (
+    SELECT
+        unnamed.*,
+        over_all.gap AS gap_all,
+        row_number() OVER (
+            PARTITION BY unnamed.model
+            ORDER BY unnamed.gap DESC, over_all.gap DESC, unnamed.row
+        ) AS place
+    FROM candidates AS unnamed
+    JOIN candidates AS over_all USING (model, epoch, population, k, labels, row)
+    WHERE unnamed.scope = 'unnamed' AND over_all.scope = 'all'
+)
+SELECT ranked.model, ranked.place, ranked.population, ranked.row, ranked.gap, samples.uid, samples.caption, samples.objects
+FROM ranked
+JOIN samples USING (row)
+WHERE samples.role = ranked.population
+  AND ranked.place <= (SELECT value::INTEGER FROM config WHERE key = 'report.gallery')
+ORDER BY ranked.model, ranked.place;

@@ -1,0 +1,30 @@
+-- What each stage read, passed on and dropped, and what it cost.
+SELECT
+    stage,
+    count(*) AS subjects,
+    sum(rows_in) AS rows_in,
+    sum(rows_out) AS rows_out,
+    -- reasons summed over the subjects
+    (
+        SELECT list({'reason': reason, 'count': total} ORDER BY total DESC, reason)
+        FROM (
+            SELECT entry.key AS reason, sum(entry.value) AS total
+            FROM (
+                SELECT unnest(map_entries(inner_stages.dropped)) AS entry
+                FROM stages AS inner_stages
+                WHERE inner_stages.stage = stages.stage
+            ) AS entries
+            GROUP BY entry.key
+        ) AS totals
+    ) AS dropped,
+    sum(seconds) AS seconds,
+    max(peak_memory_mb) AS peak_memory_mb
+FROM stages
+GROUP BY stage
+ORDER BY list_position(
+    [
+        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'train',
+        'embed', 'neighbors', 'score', 'population', 'utility', 'attacks'
+    ],
+    stage
+);

@@ -16,6 +16,7 @@ import yaml
 from dejavu.errors import InputError, closest
 from dejavu.tables import ROLES, SIDES
 
+
 def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict:
     """Checks a configuration and fills in the defaults of the schema; ``like`` is resolved.
 
@@ -63,36 +64,46 @@ def architecture_path(architecture: str, base: Path) -> Path | None:
 
 
 def _check(config: dict, schema: dict) -> None:
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message)
+    )
     if errors:
-        raise InputError(_sentence(errors[0], schema))
+        raise InputError(_sentence(errors[0]))
 
 
-def _sentence(error: jsonschema.ValidationError, schema: dict) -> str:
+def _sentence(error: Any) -> str:
     path = [str(part) for part in error.absolute_path]
     where = ".".join(path) or "the configuration"
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = sorted(key for key in error.instance if key not in known)
         key = unknown[0]
-        return (
-            f"configuration key {'.'.join([*path, key])!r} is unknown{closest(key, known)}: "
-            + (f"{where} takes {', '.join(known)}." if known else f"{where} takes no key.")
+        return f"configuration key {'.'.join([*path, key])!r} is unknown{closest(key, known)}: " + (
+            f"{where} takes {', '.join(known)}." if known else f"{where} takes no key."
         )
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"configuration key {'.'.join([*path, missing[0]])!r} is missing: add it."
     if "propertyNames" in error.absolute_schema_path:
-        return f"configuration key {where!r}: the name {error.instance!r} may hold only letters, digits, '_', '.' and '-'."
+        return (
+            f"configuration key {where!r}: the name {error.instance!r} may hold only letters, digits, '_', '.' and '-'."
+        )
     shown = json.dumps(error.instance)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"configuration key {where!r} is {shown}, but it must be {_wanted(error)}."
 
 
-def _wanted(error: jsonschema.ValidationError) -> str:
+def _wanted(error: Any) -> str:
     value = error.validator_value
     if error.validator == "type":
-        names = {"integer": "a whole number", "number": "a number", "string": "a text", "array": "a list", "object": "a section of keys", "null": "empty"}
+        names = {
+            "integer": "a whole number",
+            "number": "a number",
+            "string": "a text",
+            "array": "a list",
+            "object": "a section of keys",
+            "null": "empty",
+        }
         return " or ".join(names.get(kind, kind) for kind in ([value] if isinstance(value, str) else value))
     if error.validator == "anyOf":
         return "a whole number of at least 1, or all"
@@ -161,15 +172,16 @@ def _check_split(name: str, split: dict, config: dict) -> None:
     datasets = config["datasets"]
     if split["dataset"] not in datasets:
         raise InputError(
-            f"splits.{name}.dataset names {split['dataset']!r}, which is no dataset{closest(split['dataset'], datasets)}: "
-            f"the datasets are {', '.join(datasets)}."
+            f"splits.{name}.dataset names {split['dataset']!r}, which is no dataset"
+            f"{closest(split['dataset'], datasets)}: the datasets are {', '.join(datasets)}."
         )
     roles = split["roles"]
     for role in ROLES:
         low, high = roles[role]["interval"]
         if low >= high:
             raise InputError(
-                f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: the first number must be smaller."
+                f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: "
+                "the first number must be smaller."
             )
     ordered = sorted(ROLES, key=lambda role: roles[role]["interval"])
     for one, other in zip(ordered, ordered[1:], strict=False):
@@ -200,7 +212,8 @@ def _check_supply(name: str, split: dict, dataset: dict) -> None:
         if limit is not None and limit > most:
             raise InputError(
                 f"splits.{name}.roles.{role}.limit is {limit:,}, but its interval [{low}, {high}) holds about "
-                f"{pairs * share:,.0f} of the dataset's {pairs:,} pairs: lower the limit, widen the interval, or raise pairs."
+                f"{pairs * share:,.0f} of the dataset's {pairs:,} pairs: "
+                "lower the limit, widen the interval, or raise pairs."
             )
 
 
@@ -210,7 +223,9 @@ def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
             raise InputError(f"configuration key 'models.{name}.{key}' is missing: add it, or a like that has it.")
     _check_architecture(name, model["architecture"], base)
     if model["samples_seen"] < model["batch_size"]:
-        raise InputError(f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it.")
+        raise InputError(
+            f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it."
+        )
     for split_name, split in config["splits"].items():
         for role in SIDES:
             limit = split["roles"][role]["limit"]
@@ -237,10 +252,14 @@ def _check_architecture(name: str, architecture: str, base: Path) -> None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"models.{name}.architecture: the file {architecture} does not exist: correct the path.") from None
+        raise InputError(
+            f"models.{name}.architecture: the file {architecture} does not exist: correct the path."
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"models.{name}.architecture: {architecture} is not a JSON file ({error}): mend it.") from None
-    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if not isinstance(content, dict) or key not in content]
+    missing = [
+        key for key in ("embed_dim", "vision_cfg", "text_cfg") if not isinstance(content, dict) or key not in content
+    ]
     if missing:
         raise InputError(
             f"models.{name}.architecture: {architecture} lacks {', '.join(missing)}, which OpenCLIP needs: add them."

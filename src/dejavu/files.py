@@ -37,18 +37,16 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_table(path: str | os.PathLike[str], parts: pa.Table | Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema) -> int:
+def write_table(path: str | os.PathLike[str], parts: pa.Table | Iterable[pa.Table], schema: pa.Schema) -> int:
     """Writes a parquet file of exactly ``schema``, part by part; returns its number of rows.
 
-    A column that a part lacks, or has in another type, is an error of ours and raises ``ValueError`` or a pyarrow error.
+    A column that a part lacks, or has in another type, is an error of ours and raises an error of pyarrow.
     """
     rows = 0
-    with atomic(path) as temporary:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for part in [parts] if isinstance(parts, pa.Table) else parts:
-                table = pa.Table.from_batches([part]) if isinstance(part, pa.RecordBatch) else part
-                writer.write_table(table.select(schema.names).cast(schema), row_group_size=ROWS_PER_GROUP)
-                rows += table.num_rows
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in [parts] if isinstance(parts, pa.Table) else parts:
+            writer.write_table(part.select(schema.names).cast(schema), row_group_size=ROWS_PER_GROUP)
+            rows += part.num_rows
     return rows
 
 

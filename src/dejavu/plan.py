@@ -84,12 +84,20 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
         found = sorted(root.glob(pattern)) if not os.path.isabs(pattern) else []
         if os.path.isabs(pattern):
             raise InputError(
-                f"datasets.{name}.raw: {pattern!r} is absolute: set root to its folder, and write the pattern relative to it."
+                f"datasets.{name}.raw: {pattern!r} is absolute: set root to its folder, "
+                "and write the pattern relative to it."
             )
         if not found:
-            raise InputError(f"datasets.{name}.raw: no file matches {pattern!r} in {root.resolve()}: correct the pattern, or root.")
+            raise InputError(
+                f"datasets.{name}.raw: no file matches {pattern!r} in {root.resolve()}: correct the pattern, or root."
+            )
         paths |= {path.relative_to(root).as_posix(): str(path) for path in found}
     return paths
+
+
+def share_sources(folder: Path) -> None:
+    """Lets the jobs, which are processes of their own, import this package from its folder."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
 
 def check_results_folder(results: Path) -> None:

@@ -186,7 +186,10 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
         "the nearest public images of every query's caption",
         _columns(MODEL_SIDE, [_POPULATION], NEIGHBORS),
     ),
-    "sample_scores": ("how well each side predicts each query's objects", _columns(MODEL, [_POPULATION], SAMPLE_SCORES)),
+    "sample_scores": (
+        "how well each side predicts each query's objects",
+        _columns(MODEL, [_POPULATION], SAMPLE_SCORES),
+    ),
     "population_gaps": ("what a population's gap is, and how certain", _columns(MODEL, POPULATION_GAPS)),
     "top_l": ("gaps of the first l queries in an order", _columns(MODEL, TOP_L)),
     "recall_curves": ("share of the queries with at least a recall", _columns(MODEL, RECALL_CURVES)),

@@ -2,7 +2,6 @@
 # Makes:  CONFIG, checked and complete, and the functions that say which files there are
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,16 +10,14 @@ from snakemake.exceptions import WorkflowError
 BASE = Path(workflow.basedir)
 SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 
 from dejavu.config import architecture_path, load_config
 from dejavu.errors import InputError
 from dejavu.fingerprint import code_hash
-from dejavu.plan import Dataset, check_results_folder, lost_metadata
+from dejavu.plan import Dataset, check_results_folder, lost_metadata, share_sources
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
+share_sources(SOURCES)
 try:
     CONFIG = load_config(
         config, BASE / "workflow" / "schemas" / "config.schema.yaml", BASE
@@ -108,6 +105,74 @@ def per_model(pattern, **more):
             )
         ]
 
+    return files
+
+
+def raw_files(wildcards):
+    return DATASETS[wildcards.dataset].raw_files(wildcards.batch)
+
+
+def batch_files(wildcards):
+    """Raw names of a batch as a parameter: their paths are the rule's input, in the same order."""
+    return as_json(DATASETS[wildcards.dataset].batches[wildcards.batch])
+
+
+def columns_of(wildcards):
+    return as_json(DATASETS[wildcards.dataset].columns)
+
+
+def samples_wanted(wildcards):
+    """Split -> number of samples that its roles ask for at least."""
+    return as_json(
+        {
+            name: sum(role["limit"] or 1 for role in split["roles"].values())
+            for name, split in CONFIG["splits"].items()
+            if split["dataset"] == wildcards.dataset
+        }
+    )
+
+
+def measure_part(*keys):
+    return as_json({key: CONFIG["measure"][key] for key in keys})
+
+
+def other_side(wildcards, kind):
+    other = "b" if wildcards.side == "a" else "a"
+    return (
+        f"results/{wildcards.dataset}/{wildcards.split}/embeddings/{wildcards.model}/"
+        f"{wildcards.side}/{wildcards.seen}/{other}.{kind}.npy"
+    )
+
+
+def split_benchmarks(wildcards):
+    """Benchmark files of everything that a split is made of: what each stage cost."""
+    dataset = DATASETS[wildcards.dataset]
+    whole = f"results/{wildcards.dataset}/benchmarks"
+    own = f"results/{wildcards.dataset}/{wildcards.split}/benchmarks"
+    files = [f"{whole}/inventory.tsv", f"{whole}/duplicates.tsv"]
+    for batch in dataset.batches:
+        files += [
+            f"{whole}/{stage}/{batch}.tsv"
+            for stage in ("ingest", "annotate", "fingerprint")
+        ]
+    if "synthetic" in dataset.section:
+        files += [
+            f"{whole}/synthesize/{index:05d}.tsv" for index in range(len(dataset.paths))
+        ]
+    files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
+    for model, seen in final_checkpoints():
+        files += [
+            f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS
+        ]
+        files.append(f"{own}/population/{model}.{seen}.tsv")
+        for side in SIDES:
+            at = f"{model}.{side}.{seen}"
+            files += [f"{own}/train/{model}.{side}.tsv"]
+            files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
+            files += [
+                f"{own}/neighbors/{at}.{population}.tsv" for population in POPULATIONS
+            ]
+            files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
     return files
 
 

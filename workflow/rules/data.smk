@@ -4,48 +4,22 @@
 # One job works on a batch of raw files; what it writes has one file per raw file.
 
 
-def raw_files(wildcards):
-    return DATASETS[wildcards.dataset].raw_files(wildcards.batch)
-
-
-def batch_files(wildcards):
-    """Raw names of a batch as a parameter: their paths are the rule's input, in the same order."""
-    return as_json(DATASETS[wildcards.dataset].batches[wildcards.batch])
-
-
-def columns_of(wildcards):
-    return as_json(DATASETS[wildcards.dataset].columns)
-
-
-def samples_wanted(wildcards):
-    """Split -> number of samples that its roles ask for at least."""
-    return as_json(
-        {
-            name: sum(role["limit"] or 1 for role in split["roles"].values())
-            for name, split in CONFIG["splits"].items()
-            if split["dataset"] == wildcards.dataset
-        }
-    )
-
-
 rule synthesize:
     """Draws one raw parquet file of the embedded data."""
     output:
         "results/{dataset}/raw/part-{index}.parquet",
-    params:
-        code=code("synthesize.py"),
-        synthetic=lambda w: as_json(
-            CONFIG["datasets"][w.dataset].get("synthetic", {})
-        ),
     log:
         "logs/{dataset}/synthesize/{index}.log",
     benchmark:
         "results/{dataset}/benchmarks/synthesize/{index}.tsv"
+    conda:
+        CONDA
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        CONDA
+    params:
+        code=code("synthesize.py"),
+        synthetic=lambda w: as_json(CONFIG["datasets"][w.dataset].get("synthetic", {})),
     script:
         "../scripts/synthesize.py"
 
@@ -56,20 +30,20 @@ rule inventory:
         raw=lambda w: list(DATASETS[w.dataset].paths.values()),
     output:
         "results/{dataset}/inventory.json",
+    log:
+        "logs/{dataset}/inventory.log",
+    benchmark:
+        "results/{dataset}/benchmarks/inventory.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         code=code("inventory.py"),
         names=lambda w: as_json(list(DATASETS[w.dataset].paths)),
         columns=columns_of,
         wanted=samples_wanted,
-    log:
-        "logs/{dataset}/inventory.log",
-    benchmark:
-        "results/{dataset}/benchmarks/inventory.tsv"
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    conda:
-        CONDA
     script:
         "../scripts/inventory.py"
 
@@ -83,19 +57,19 @@ rule ingest:
     output:
         samples=directory("results/{dataset}/samples/{batch}"),
         quarantine=directory("results/{dataset}/quarantine/{batch}"),
-    params:
-        code=code("ingest.py"),
-        names=batch_files,
-        columns=columns_of,
     log:
         "logs/{dataset}/ingest/{batch}.log",
     benchmark:
         "results/{dataset}/benchmarks/ingest/{batch}.tsv"
+    conda:
+        CONDA
     resources:
         mem_mb=2000,
         runtime=120,
-    conda:
-        CONDA
+    params:
+        code=code("ingest.py"),
+        names=batch_files,
+        columns=columns_of,
     script:
         "../scripts/ingest.py"
 
@@ -107,19 +81,19 @@ rule annotate:
         samples="results/{dataset}/samples/{batch}",
     output:
         directory("results/{dataset}/objects/{batch}"),
-    params:
-        code=code("annotate.py"),
-        names=batch_files,
-        columns=columns_of,
     log:
         "logs/{dataset}/annotate/{batch}.log",
     benchmark:
         "results/{dataset}/benchmarks/annotate/{batch}.tsv"
+    conda:
+        CONDA
     resources:
         mem_mb=1000,
         runtime=60,
-    conda:
-        CONDA
+    params:
+        code=code("annotate.py"),
+        names=batch_files,
+        columns=columns_of,
     script:
         "../scripts/annotate.py"
 
@@ -130,17 +104,17 @@ rule fingerprint:
         "results/{dataset}/samples/{batch}",
     output:
         directory("results/{dataset}/fingerprints/{batch}"),
-    params:
-        code=code("fingerprint.py"),
     log:
         "logs/{dataset}/fingerprint/{batch}.log",
     benchmark:
         "results/{dataset}/benchmarks/fingerprint/{batch}.tsv"
+    conda:
+        CONDA
     resources:
         mem_mb=1000,
         runtime=60,
-    conda:
-        CONDA
+    params:
+        code=code("fingerprint.py"),
     script:
         "../scripts/fingerprint.py"
 
@@ -153,17 +127,17 @@ rule duplicates:
         inventory="results/{dataset}/inventory.json",
     output:
         "results/{dataset}/groups.parquet",
-    params:
-        code=code("duplicates.py"),
-        max_quarantined=lambda w: CONFIG["datasets"][w.dataset]["max_quarantined"],
     log:
         "logs/{dataset}/duplicates.log",
     benchmark:
         "results/{dataset}/benchmarks/duplicates.tsv"
+    conda:
+        CONDA
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        CONDA
+    params:
+        code=code("duplicates.py"),
+        max_quarantined=lambda w: CONFIG["datasets"][w.dataset]["max_quarantined"],
     script:
         "../scripts/duplicates.py"

@@ -14,23 +14,23 @@ rule embed:
         images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.images.npy",
         captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.captions.npy",
         rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
+    log:
+        "logs/{dataset}/{split}/embed/{model}.{side}.{seen}.{role}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
+    conda:
+        CONDA
+    threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPUS,
     params:
         code=code("embed.py"),
         architecture=lambda w: CONFIG["models"][w.model]["architecture"],
         torch_threads=lambda w: CONFIG["models"][w.model]["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
-    log:
-        "logs/{dataset}/{split}/embed/{model}.{side}.{seen}.{role}.log",
-    benchmark:
-        "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
-    threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPUS,
-    conda:
-        CONDA
     script:
         "../scripts/embed.py"
 
@@ -44,19 +44,19 @@ rule neighbors:
         image_rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/public.rows.npy",
     output:
         "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
-    params:
-        code=code("neighbors.py"),
-        # more than are measured, so that another k is scored without searching again
-        k=max(100, *CONFIG["measure"]["k"]),
     log:
         "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
     benchmark:
         "results/{dataset}/{split}/benchmarks/neighbors/{model}.{side}.{seen}.{population}.tsv"
+    conda:
+        CONDA
     threads: 1
     resources:
         mem_mb=2000,
         runtime=240,
-    conda:
-        CONDA
+    params:
+        code=code("neighbors.py"),
+        # more than are measured, so that another k is scored without searching again
+        k=max(100, *CONFIG["measure"]["k"]),
     script:
         "../scripts/neighbors.py"

@@ -15,20 +15,20 @@ rule train:
             "results/{dataset}/{split}/models/{model}/{side}/checkpoints"
         ),
         metrics="results/{dataset}/{split}/models/{model}/{side}/training.parquet",
-    params:
-        code=code("train.py"),
-        recipe=lambda w: as_json(CONFIG["models"][w.model]),
-        device=CONFIG["device"],
     log:
         "logs/{dataset}/{split}/train/{model}.{side}.log",
     benchmark:
         "results/{dataset}/{split}/benchmarks/train/{model}.{side}.tsv"
+    conda:
+        CONDA
     threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
     resources:
         mem_mb=4000,
         runtime=720,
         gpu=GPUS,
-    conda:
-        CONDA
+    params:
+        code=code("train.py"),
+        recipe=lambda w: as_json(CONFIG["models"][w.model]),
+        device=CONFIG["device"],
     script:
         "../scripts/train.py"

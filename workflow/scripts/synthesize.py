@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+
 from dejavu.data.synthetic import RAW_SCHEMA, file_bounds, make_pairs, make_world
 from dejavu.files import write_table
 from dejavu.progress import Progress, logged

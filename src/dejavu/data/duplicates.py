@@ -21,7 +21,9 @@ def fingerprint_file(samples: Path, fingerprints: Path, progress: Progress) -> N
         for table in scan_file(samples, ["row", "uid", "caption", "image"]):
             members = [
                 _member(uid, caption, image)
-                for uid, caption, image in zip(*(table[c].to_pylist() for c in ("uid", "caption", "image")), strict=True)
+                for uid, caption, image in zip(
+                    *(table[c].to_pylist() for c in ("uid", "caption", "image")), strict=True
+                )
             ]
             progress.advance(len(members))
             yield pa.table({"row": table["row"], "member": members}, schema=FINGERPRINTS)

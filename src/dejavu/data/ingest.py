@@ -85,7 +85,8 @@ def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str)
     reasons = Counter(table["reason"].to_pylist())
     first = {record["reason"]: record for record in reversed(table.to_pylist())}
     told = "; ".join(
-        f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, {first[reason]['detail']})"
+        f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
+        f"{first[reason]['detail']})"
         for reason, count in reasons.most_common(3)
     )
     raise InputError(

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +27,7 @@ class Columns:
     objects: str | None = None
 
     @classmethod
-    def of(cls, names: Mapping[str, str | None]) -> Columns:
+    def of(cls, names: Mapping[str, Any]) -> Columns:
         """From the ``columns`` section of a dataset's configuration."""
         return cls(**names)
 
@@ -105,7 +106,8 @@ def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterato
             start += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
-            f"{path} is damaged after row {start:,} ({first_line(error)}): replace it, or take it out of datasets.*.raw."
+            f"{path} is damaged after row {start:,} ({first_line(error)}): replace it, "
+            "or take it out of datasets.*.raw."
         ) from None
 
 

@@ -53,7 +53,8 @@ def write_manifest(
     if len(rows) == 0 or (limit is not None and len(rows) < limit):
         asked = "but it needs at least one" if limit is None else f"but its limit asks for {limit:,}"
         raise InputError(
-            f"splits.{split}: the interval of role {role}, [{interval[0]}, {interval[1]}), holds {len(rows):,} samples, {asked}: "
+            f"splits.{split}: the interval of role {role}, [{interval[0]}, {interval[1]}), "
+            f"holds {len(rows):,} samples, {asked}: "
             f"widen splits.{split}.roles.{role}.interval, lower its limit, or bring more data."
         )
     order = np.lexsort((rows, positions))[:limit]
@@ -72,10 +73,12 @@ def write_manifest(
 
 
 def manifest_counts(manifest: Path) -> dict[str, int]:
-    """What the making of a manifest read (``rows_in``), found in the interval and, after the limit, wrote (``rows_out``)."""
+    """Rows that the making of a manifest read (``rows_in``), found in its interval, and wrote (``rows_out``)."""
     with pq.ParquetFile(manifest) as file:
         noted = file.schema_arrow.metadata
-        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval")} | {"rows_out": file.metadata.num_rows}
+        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval")} | {
+            "rows_out": file.metadata.num_rows
+        }
 
 
 def _in_interval(

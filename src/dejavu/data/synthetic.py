@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -99,9 +100,7 @@ def make_pairs(world: World, start: int, stop: int, size: int = 128) -> Iterator
             "key": f"{world.seed}-{number:08d}",
             "image": _jpeg(image),
             "caption": _caption(rng, world, list(SCENES)[scene], [LABELS[i] for i in chosen]),
-            "objects": [
-                {"label": LABELS[i], "score": 1.0, "box": box} for i, box in zip(chosen, boxes, strict=True)
-            ],
+            "objects": [{"label": LABELS[i], "score": 1.0, "box": box} for i, box in zip(chosen, boxes, strict=True)],
         }
 
 
@@ -112,9 +111,7 @@ RAW_SCHEMA = pa.schema(
         ("caption", pa.string()),
         (
             "objects",
-            pa.list_(
-                pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", pa.list_(pa.float32(), 4))])
-            ),
+            pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", pa.list_(pa.float32(), 4))])),
         ),
     ]
 )
@@ -137,9 +134,7 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(
-    rng: np.random.Generator, scene: str, labels: list[str], size: int
-) -> tuple[Image.Image, list[list[float]]]:
+def _draw(rng: np.random.Generator, scene: str, labels: list[str], size: int) -> tuple[Image.Image, list[list[float]]]:
     canvas = size * SUPERSAMPLING
     image = _background(rng, scene, canvas)
     cell = canvas / GRID
@@ -163,7 +158,9 @@ def _gradient(top: tuple, bottom: tuple, height: int) -> np.ndarray:
 def _background(rng: np.random.Generator, scene: str, canvas: int) -> Image.Image:
     sky_top, sky_low, ground_high, ground_low, motif = SCENES[scene]
     horizon = int(canvas * rng.uniform(0.42, 0.6))
-    column = np.concatenate([_gradient(sky_top, sky_low, horizon), _gradient(ground_high, ground_low, canvas - horizon)])
+    column = np.concatenate(
+        [_gradient(sky_top, sky_low, horizon), _gradient(ground_high, ground_low, canvas - horizon)]
+    )
     image = Image.fromarray(np.repeat(column[:, None], canvas, axis=1).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     shade = tuple(int(0.8 * a + 0.2 * b) for a, b in zip(ground_high, sky_low, strict=True))
@@ -213,16 +210,16 @@ def _sun(draw, rng, canvas, horizon, shade, light):
     _waves(draw, rng, canvas, horizon, shade, light)
 
 
-_MOTIFS = {
+_MOTIFS: dict[str, Callable[..., None]] = {
     "waves": _waves,
-    "hills": lambda *a: _bumps(*a, radius=0.16, count=5),
-    "dunes": lambda *a: _ridge(*a, height=0.08, steps=4),
-    "trees": lambda *a: _bumps(*a, radius=0.06, count=12, trunk=True),
-    "towers": lambda *a: _ridge(*a, height=0.22, steps=11, flat=True),
-    "peaks": lambda *a: _ridge(*a, height=0.28, steps=6),
-    "mesas": lambda *a: _ridge(*a, height=0.16, steps=6, flat=True),
+    "hills": partial(_bumps, radius=0.16, count=5),
+    "dunes": partial(_ridge, height=0.08, steps=4),
+    "trees": partial(_bumps, radius=0.06, count=12, trunk=True),
+    "towers": partial(_ridge, height=0.22, steps=11, flat=True),
+    "peaks": partial(_ridge, height=0.28, steps=6),
+    "mesas": partial(_ridge, height=0.16, steps=6, flat=True),
     "stars": _stars,
-    "bushes": lambda *a: _bumps(*a, radius=0.06, count=10),
+    "bushes": partial(_bumps, radius=0.06, count=10),
     "sun": _sun,
 }
 
@@ -269,7 +266,11 @@ def _draw_shape(image: Image.Image, shape: str, color: tuple, x: float, y: float
         draw.polygon(_polygon(c, c, radius, _CORNERS[shape]), fill=255)
     elif shape == "flower":
         for i in range(5):
-            px, py, pr = c + 0.55 * radius * math.cos(i * 1.2566), c + 0.55 * radius * math.sin(i * 1.2566), 0.42 * radius
+            px, py, pr = (
+                c + 0.55 * radius * math.cos(i * 1.2566),
+                c + 0.55 * radius * math.sin(i * 1.2566),
+                0.42 * radius,
+            )
             draw.ellipse((px - pr, py - pr, px + pr, py + pr), fill=255)
         draw.ellipse((c - 0.25 * radius, c - 0.25 * radius, c + 0.25 * radius, c + 0.25 * radius), fill=0)
     else:

@@ -168,7 +168,9 @@ def _parts(draws: int, number: int) -> Iterator[int]:
         yield min(size, draws - start)
 
 
-def top_order(sort: str, correct: np.ndarray, correct_other: np.ndarray, nearest: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def top_order(
+    sort: str, correct: np.ndarray, correct_other: np.ndarray, nearest: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     """The order in which queries are taken for top-L results; ties break by row.
 
     Args:

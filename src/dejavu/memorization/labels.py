@@ -1,4 +1,4 @@
-"""Object labels and captions in one normal form, so that the same thing has one name. The only place where that is decided."""
+"""Object labels and captions in one normal form; the only place where it is decided what counts as the same label."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def count_hits(
         block = slice(start, min(start + size, queries))
         true = {scope: _true_mask(sets, block) for scope, sets in truths.items()}
         place = 0
-        for k, query, label, rank in _ranked_labels(neighbors[block], public, sorted(set(ks))):
+        for query, label, rank in _ranked_labels(neighbors[block], public, sorted(set(ks))):
             distinct = np.bincount(query, minlength=block.stop - block.start)
             for count in labels:
                 limit = None if count == ALL else int(count)
@@ -92,7 +92,7 @@ def _true_mask(sets: LabelSets, block: slice) -> np.ndarray:
 
 def _ranked_labels(
     neighbors: np.ndarray, public: LabelSets, ks: list[int]
-) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each k: every distinct (query, label) that is shown, and the label's rank from 0 within its query."""
     queries, k_max = neighbors.shape
     names = len(public.names)
@@ -113,7 +113,7 @@ def _ranked_labels(
         name = key % names if names else key
         distinct = np.bincount(owner, minlength=queries)
         position = np.arange(len(key)) - np.repeat(np.cumsum(distinct) - distinct, distinct)
-        yield k, owner, name, position
+        yield owner, name, position
 
 
 def precision(correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:

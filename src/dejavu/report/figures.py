@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -24,7 +25,7 @@ POPULATION_NAMES = {
     "b": "role b (b was trained on it)",
     "holdout": "holdout (the null)",
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vlm-dejavu",
     "svg.fonttype": "path",
     "font.size": 9,
@@ -74,7 +75,9 @@ def _gaps(queries: Queries) -> Figure:
     return figure
 
 
-def _point(axis: Axes, y: float, value: float, low: float | None, high: float | None, color: str, *, filled: bool) -> None:
+def _point(
+    axis: Axes, y: float, value: float, low: float | None, high: float | None, color: str, *, filled: bool
+) -> None:
     if value is None or low is None or high is None:
         return
     axis.plot([low, high], [y, y], color=color, linewidth=1.5)
@@ -92,7 +95,11 @@ def _recall_curves(queries: Queries) -> Figure:
             for side, color in SIDE_COLORS.items():
                 points = [r for r in rows if (r["model"], r["population"], r["side"]) == (model, population, side)]
                 xs = [0.0, *(p["recall"] for p in points), 1.0]
-                ys = [1.0, *(p["share_at_least"] for p in points), points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0]
+                ys = [
+                    1.0,
+                    *(p["share_at_least"] for p in points),
+                    points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0,
+                ]
                 axis.step(xs, ys, where="pre", color=color, label=f"model {side}")
             axis.set_title(f"{model}: {name}")
             if i == len(models) - 1:
@@ -109,7 +116,9 @@ def _tradeoff(queries: Queries) -> Figure:
     axis = axes[0][0]
     for row in queries.rows("tradeoff"):
         x = 100 * row["recall_at_10"]
-        axis.errorbar(x, row["gap"], yerr=_bars(row["gap"], row["ci_low"], row["ci_high"]), fmt="o", color=GAP, capsize=3)
+        axis.errorbar(
+            x, row["gap"], yerr=_bars(row["gap"], row["ci_low"], row["ci_high"]), fmt="o", color=GAP, capsize=3
+        )
         axis.errorbar(
             x,
             row["null_value"],
@@ -157,11 +166,15 @@ def _training(queries: Queries) -> Figure:
         axis.set_xlabel("samples seen")
     if any(row["loss"] > 0 for row in rows):
         axes[0][0].set_yscale("log")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=min(6, len(runs)), bbox_to_anchor=(0.5, 1.0))
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=min(6, len(runs)), bbox_to_anchor=(0.5, 1.0)
+    )
     return figure
 
 
-def _grid(rows: int, columns: int, *, width: float, height: float, **shared: bool) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+def _grid(
+    rows: int, columns: int, *, width: float, height: float, **shared: Any
+) -> tuple[Figure, Sequence[Sequence[Axes]]]:
     figure, axes = plt.subplots(
         rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **shared
     )

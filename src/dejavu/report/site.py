@@ -26,7 +26,8 @@ FIGURE_TEXTS = {
     "lies clear of zero while the null's does not.",
     "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
     "is AUCG; on the holdout they should coincide.",
-    "tradeoff": "What a mitigation costs: memorization against what the model is good for. Down and to the right is better.",
+    "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
+    "Down and to the right is better.",
     "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
 }
 
@@ -53,7 +54,11 @@ def write_site(
     gallery = _gallery(queries)
     _write_images(_image_rows(gallery), samples, site / "images")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     results = queries.rows("result_table")
@@ -90,7 +95,13 @@ def _gallery(queries: Queries) -> dict[str, list[dict]]:
             side: _side(neighbors.get((item["model"], item["row"], side), []), item["objects"], named) for side in "ab"
         }
         own = item["population"]
-        entry = {**item, "truth": _marked(item["objects"], named), "sides": sides, "own": own, "other": "b" if own == "a" else "a"}
+        entry = {
+            **item,
+            "truth": _marked(item["objects"], named),
+            "sides": sides,
+            "own": own,
+            "other": "b" if own == "a" else "a",
+        }
         gallery.setdefault(item["model"], []).append(entry)
     return gallery
 
@@ -103,7 +114,9 @@ def _synonyms(queries: Queries) -> dict[str, str]:
 
 def _marked(labels: Iterable[str], named: set[str]) -> list[tuple[str, str]]:
     """(label, how it is marked): those that the caption does not name first."""
-    return sorted(((label, "named" if label in named else "unnamed") for label in labels), key=lambda m: (m[1] == "named", m[0]))
+    return sorted(
+        ((label, "named" if label in named else "unnamed") for label in labels), key=lambda m: (m[1] == "named", m[0])
+    )
 
 
 def _side(neighbors: Sequence[dict], truth: Sequence[str], named: set[str]) -> dict:
@@ -114,7 +127,13 @@ def _side(neighbors: Sequence[dict], truth: Sequence[str], named: set[str]) -> d
 
 def _image_rows(gallery: dict[str, list[dict]]) -> np.ndarray:
     rows = {item["row"] for items in gallery.values() for item in items}
-    rows |= {n["public_row"] for items in gallery.values() for i in items for s in i["sides"].values() for n in s["neighbors"]}
+    rows |= {
+        n["public_row"]
+        for items in gallery.values()
+        for i in items
+        for s in i["sides"].values()
+        for n in s["neighbors"]
+    }
     return np.array(sorted(rows), dtype=np.int64)
 
 

@@ -24,7 +24,10 @@ def verdict(row: dict) -> str:
     elif row["ci_low"] > 0:
         found = f"The two models remember their training images: symmetric {name} {gap}"
     elif row["ci_high"] < 0:
-        found = f"Each model predicts the other's training images better: symmetric {name} {gap}, which memorization does not explain"
+        found = (
+            f"Each model predicts the other's training images better: symmetric {name} {gap}, "
+            "which memorization does not explain"
+        )
     else:
         found = f"No memorization shown: symmetric {name} {gap} includes 0"
     return f"{found}; null on the holdout {null}{_null_remark(row)}."
@@ -61,7 +64,11 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
         ]
         for row in rows
     ]
-    lines = [f"Déjà vu memorization of {title}, k = {queries.config('report.k')}, labels = {queries.config('report.labels')}", ""]
+    lines = [
+        f"Déjà vu memorization of {title}, k = {queries.config('report.k')}, "
+        f"labels = {queries.config('report.labels')}",
+        "",
+    ]
     lines += _aligned([header, *body])
     lines.append("")
     lines += [f"{model}: {verdict(row)}" for model, row in headline(rows).items()]

@@ -60,7 +60,9 @@ def embed(
                     raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
                 pixels = np.stack([to_square(decode_rgb(image), clip.size) for image in part["image"].to_pylist()])
                 tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
-                image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
+                image_part = (
+                    clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
+                )
                 caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()
                 if not done:
                     shape = (len(wanted), image_part.shape[1])

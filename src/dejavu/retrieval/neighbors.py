@@ -44,7 +44,15 @@ def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray
 
 
 def write_neighbors(
-    captions: Path, caption_rows: Path, images: Path, image_rows: Path, neighbors: Path, *, k: int, threads: int, title: str
+    captions: Path,
+    caption_rows: Path,
+    images: Path,
+    image_rows: Path,
+    neighbors: Path,
+    *,
+    k: int,
+    threads: int,
+    title: str,
 ) -> None:
     """Searches the public images for every caption of a role and writes the neighbours table.
 

@@ -54,7 +54,14 @@ def cosine_attack(members: np.ndarray, others: np.ndarray, draws: int, rng: np.r
 
 
 def write_attacks(
-    member_images: Path, member_captions: Path, other_images: Path, other_captions: Path, attacks: Path, *, draws: int, seed: int
+    member_images: Path,
+    member_captions: Path,
+    other_images: Path,
+    other_captions: Path,
+    attacks: Path,
+    *,
+    draws: int,
+    seed: int,
 ) -> None:
     """Writes the attacks table of one side: its own training role against the other side's."""
     members = _cosines(member_images, member_captions)

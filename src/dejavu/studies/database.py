@@ -21,6 +21,8 @@ from dejavu.memorization.labels import Normalizer
 from dejavu.studies.scoring import normal_objects
 from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES, STAGES
 
+Costs = Mapping[tuple[str, str], tuple[float, float | None]]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -74,7 +76,7 @@ def _create(connection: duckdb.DuckDBPyConnection, name: str, comment: str, sche
     connection.execute(f"COMMENT ON TABLE \"{name}\" IS '{_quoted(comment)}'")
     for column in schema:
         text = column.metadata[b"comment"].decode()
-        connection.execute(f"COMMENT ON COLUMN \"{name}\".\"{column.name}\" IS '{_quoted(text)}'")
+        connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS \'{_quoted(text)}\'')
 
 
 def _quoted(text: str) -> str:
@@ -87,7 +89,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, part: pa.Table) ->
     connection.unregister("part")
 
 
-def _insert_file(connection: duckdb.DuckDBPyConnection, name: str, path: Path, constants: Mapping[str, str | int], where: str = "true") -> None:
+def _insert_file(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path,
+    constants: Mapping[str, str | int],
+    where: str = "true",
+) -> None:
     """Inserts a parquet file with constant columns added; ``where`` is one of our own conditions, never the user's."""
     added = "".join(f', ? AS "{column}"' for column in constants)
     query = f'INSERT INTO "{name}" BY NAME SELECT *{added} FROM read_parquet(?) WHERE {where}'
@@ -100,10 +108,12 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
     ranks = f"rank <= {max(int(k) for k in run.config['measure']['k'])}"
     for model, seen in run.checkpoints:
-        epoch = {"model": model, "epoch": -(-seen // size_of_a)}
+        epoch: dict[str, str | int] = {"model": model, "epoch": -(-seen // size_of_a)}
         scores = run.split_folder / "scores" / model / str(seen)
         for population in POPULATIONS:
-            _insert_file(connection, "sample_scores", scores / f"{population}.parquet", {**epoch, "population": population})
+            _insert_file(
+                connection, "sample_scores", scores / f"{population}.parquet", {**epoch, "population": population}
+            )
         for name in ("population_gaps", "top_l", "recall_curves"):
             path = run.split_folder / "populations" / model / str(seen) / f"{name}.parquet"
             _insert_file(connection, name, path, epoch)
@@ -179,7 +189,7 @@ def _stages(run: Run) -> Iterator[dict]:
     yield from _model_stages(run, costs, size)
 
 
-def _model_stages(run: Run, costs: dict, size: Mapping[str, int]) -> Iterator[dict]:
+def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[dict]:
     for model, seen in run.checkpoints:
         for side in SIDES:
             yield _stage(costs, "train", f"{model}.{side}", size[side], size[side])
@@ -204,7 +214,7 @@ def _model_stages(run: Run, costs: dict, size: Mapping[str, int]) -> Iterator[di
 
 
 def _stage(
-    costs: Mapping[tuple[str, str], tuple[float, float]],
+    costs: Costs,
     stage: str,
     subject: str,
     rows_in: int,
@@ -226,7 +236,7 @@ def _stage(
     }
 
 
-def _costs(benchmarks: Sequence[Path]) -> dict[tuple[str, str], tuple[float, float | None]]:
+def _costs(benchmarks: Sequence[Path]) -> Costs:
     """(stage, subject) -> (seconds of its jobs together, largest memory); a dataset's jobs count together."""
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     memory: dict[tuple[str, str], float] = {}

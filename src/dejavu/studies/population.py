@@ -69,7 +69,9 @@ def summarize(
     progress = Progress(title, len(cells) + 1, "populations")
     gap_rows = list(_gap_rows(cells, manifests, statistics, progress))
     write_table(population_gaps, pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
-    top = [row for population, found in cells.items() for cell in found for row in _top_rows(population, cell, statistics)]
+    top = [
+        row for population, found in cells.items() for cell in found for row in _top_rows(population, cell, statistics)
+    ]
     top += _symmetric_top(top)
     write_table(top_l, pa.Table.from_pylist(top, schema=TOP_L), TOP_L)
     curves = [row for population, found in cells.items() for cell in found for row in _curve_rows(population, cell)]
@@ -167,7 +169,9 @@ def _top_rows(population: str, cell: Cell, statistics: Statistics) -> Iterator[d
         order = gaps.top_order(sort, c[f"correct_{target}"], c[f"correct_{other}"], c[f"nearest_{target}"], c["row"])
         for unit, size, first in asked:
             taken = order[:first]
-            mean = {name: float(c[name][taken].mean()) for name in ("precision_a", "precision_b", "recall_a", "recall_b")}
+            mean = {
+                name: float(c[name][taken].mean()) for name in ("precision_a", "precision_b", "recall_a", "recall_b")
+            }
             yield {
                 "population": population,
                 **cell.key,

@@ -137,14 +137,22 @@ def _read_neighbors(path: Path, k: int) -> tuple[np.ndarray, np.ndarray, np.ndar
             f"measure.k asks for {k:,} nearest images, but {path} has {width:,} for each query, which is all of the "
             "public set: lower k, or enlarge the role public."
         )
-    if len(rank) % max(width, 1) or not np.array_equal(rank, np.tile(np.arange(1, width + 1), len(rank) // max(width, 1))):
+    if len(rank) % max(width, 1) or not np.array_equal(
+        rank, np.tile(np.arange(1, width + 1), len(rank) // max(width, 1))
+    ):
         raise InputError(f"{path} does not hold the same ranks for every query: delete it and run again.")
     shape = (-1, width)
     rows = table["row"].to_numpy().reshape(shape)[:, 0]
-    return rows, table["public_row"].to_numpy().reshape(shape)[:, :k], table["similarity"].to_numpy().reshape(shape)[:, :k]
+    return (
+        rows,
+        table["public_row"].to_numpy().reshape(shape)[:, :k],
+        table["similarity"].to_numpy().reshape(shape)[:, :k],
+    )
 
 
-def _tables(query_rows: np.ndarray, sides: dict, truths: dict[str, LabelSets], progress: Progress) -> Iterable[pa.Table]:
+def _tables(
+    query_rows: np.ndarray, sides: dict, truths: dict[str, LabelSets], progress: Progress
+) -> Iterable[pa.Table]:
     for hits_a, hits_b in zip(sides["a"][0], sides["b"][0], strict=True):
         for scope, truth in truths.items():
             kept = truth.counts > 0

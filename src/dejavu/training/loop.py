@@ -25,7 +25,7 @@ from dejavu.errors import InputError
 from dejavu.files import atomic, read_table, write_table
 from dejavu.progress import Progress, say
 from dejavu.tables import TRAINING
-from dejavu.training.model import Clip, build, save_checkpoint
+from dejavu.training.model import build, save_checkpoint
 from dejavu.training.stream import Batch, PairStream
 from dejavu.training.text import mask_words
 

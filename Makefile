@@ -1,0 +1,40 @@
+# From a fresh clone, with Python >= 3.11 and nothing else installed: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test lint unit bench lock clean
+
+demo: $(VENV)/installed ## run the whole workflow on the embedded data
+	$(BIN)/snakemake --cores $(CORES)
+
+test: lint ## linters and every test that this machine can run
+	$(BIN)/pytest
+
+unit: $(VENV)/installed ## the quick tests only
+	$(BIN)/pytest tests/unit
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+bench: $(VENV)/installed ## ratios against peers, measured side by side
+	$(BIN)/python benchmarks/bench.py
+
+$(VENV)/installed: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	touch $@
+
+lock: ## after a change of pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra cpu --extra dev -o requirements.lock pyproject.toml
+
+clean: ## everything that running has made
+	rm -rf results logs .snakemake

@@ -2,10 +2,12 @@
 
 PYTHON ?= python3
 VENV := .venv
+# GPU machines: make demo LOCK=requirements-gpu.lock
+LOCK ?= requirements.lock
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint unit bench lock clean
+.PHONY: demo test lint unit lock clean
 
 demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	$(BIN)/snakemake --cores $(CORES)
@@ -23,18 +25,16 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-bench: $(VENV)/installed ## ratios against peers, measured side by side
-	$(BIN)/python benchmarks/bench.py
-
-$(VENV)/installed: requirements.lock
+$(VENV)/installed: $(LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python $(LOCK)
 	touch $@
 
 lock: ## after a change of pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra cpu --extra dev -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra gpu --extra dev -o requirements-gpu.lock pyproject.toml
 
 clean: ## everything that running has made
 	rm -rf results logs .snakemake

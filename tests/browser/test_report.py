@@ -1,0 +1,82 @@
+"""The report opens from disk in a browser, without a network, without errors, and shows every picture."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from tests.conftest import Project
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("chromium")
+    for flag in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--window-size=1280,1000", f"--user-data-dir={profile}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(browser: webdriver.Chrome, finished: Project) -> Path:
+    index = finished.results / "report" / "index.html"
+    browser.get(index.as_uri())
+    browser.execute_script("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+    return index
+
+
+def test_the_report_opens_from_disk_without_errors(browser: webdriver.Chrome, page: Path) -> None:
+    assert "demo / default" in browser.title
+    assert browser.get_log("browser") == []
+
+
+def test_every_figure_and_every_gallery_image_is_visible(browser: webdriver.Chrome, page: Path) -> None:
+    waiting = "return Promise.all([...document.images].map(i => i.decode())).then(() => document.images.length)"
+    assert browser.execute_script(waiting) >= 4 + 3
+    for image in browser.find_elements(By.CSS_SELECTOR, "img"):
+        assert browser.execute_script("return arguments[0].naturalWidth", image) > 0, image.get_attribute("src")
+    figures = browser.find_elements(By.CSS_SELECTOR, "#figures img")
+    assert [figure.get_attribute("alt") for figure in figures] == ["gaps", "recall curves", "tradeoff", "training"]
+    assert all(figure.size["width"] > 200 and figure.size["height"] > 100 for figure in figures)
+
+
+def test_nothing_is_loaded_from_a_network(browser: webdriver.Chrome, page: Path) -> None:
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded
+    assert [name for name in loaded if not name.startswith(("file:", "data:"))] == []
+
+
+def test_every_gap_in_the_table_stands_beside_its_null(browser: webdriver.Chrome, page: Path) -> None:
+    heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, "#result-table th")]
+    symmetric, null = heads.index("symmetric"), heads.index("null")
+    lines = browser.find_elements(By.CSS_SELECTOR, "#result-table tbody tr")
+    assert len(lines) == 2 * 2 * 3
+    for line in lines:
+        cells = [cell.text for cell in line.find_elements(By.TAG_NAME, "td")]
+        assert cells[symmetric] and cells[null], cells
+
+
+def test_the_page_does_not_scroll_sideways(browser: webdriver.Chrome, page: Path) -> None:
+    wide, seen = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= seen

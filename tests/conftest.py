@@ -1,0 +1,114 @@
+"""A small project, run once for all tests that look at a finished run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("Snakefile", "workflow", "src", "config", "profiles", "envs")
+
+ARCHITECTURE = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+CONFIG = {
+    "datasets": {"demo": {"synthetic": {"pairs": 400, "files": 2, "seed": 3}, "files_per_job": 1}},
+    "splits": {
+        "default": {
+            "dataset": "demo",
+            "roles": {
+                "a": {"interval": [0.0, 0.2], "limit": 50},
+                "b": {"interval": [0.2, 0.4], "limit": 50},
+                "public": {"interval": [0.4, 0.7], "limit": 80},
+                "holdout": {"interval": [0.7, 1.0], "limit": 60},
+            },
+        }
+    },
+    "models": {
+        "baseline": {
+            "architecture": "config/architectures/small.json",
+            "samples_seen": 320,
+            "batch_size": 32,
+            "torch_threads": 1,
+        },
+        "masked": {"like": "baseline", "text_mask": 0.5},
+    },
+    "measure": {"k": [1, 10], "labels": [1, "all"], "samplings": {"repeats": 20}, "bootstrap": 200},
+    "report": {"gallery": 3},
+}
+
+
+@dataclass
+class Project:
+    """A copy of the workflow with a configuration of its own, as a fresh clone would be."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, config: dict | None = None) -> Project:
+        folder.mkdir(parents=True)
+        for name in SOURCES:
+            source = ROOT / name
+            ignored = shutil.ignore_patterns("__pycache__")
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=ignored)
+            else:
+                shutil.copy2(source, folder / name)
+        (folder / "config" / "architectures" / "small.json").write_text(json.dumps(ARCHITECTURE))
+        project = cls(folder)
+        project.write_config(config or CONFIG)
+        return project
+
+    def copy(self, folder: Path) -> Project:
+        """Another clone, with results and Snakemake's records copied in, times kept."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def write_config(self, config: dict) -> None:
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False)
+
+    def run(self, *arguments: str) -> str:
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def planned(self) -> Counter[str]:
+        """The jobs that a run would do: ``rule`` or ``rule key=value …`` for those with wildcards besides the split."""
+        output = self.run("--dry-run")
+        jobs: Counter[str] = Counter()
+        for rule, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", output, re.MULTILINE):
+            found = re.search(r"^    wildcards: (.*)$", body, re.MULTILINE)
+            pairs = [] if found is None else found.group(1).split(", ")
+            kept = sorted(p for p in pairs if not p.startswith(("dataset=", "split=", "seen=")))
+            if rule != "all":
+                jobs[" ".join([rule, *kept])] += 1
+        return jobs
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "demo" / "default"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished run; tests that change anything work on a copy."""
+    project = Project.make(tmp_path_factory.mktemp("finished") / "project")
+    (project.folder / "output.txt").write_text(project.run())
+    return project

@@ -1,0 +1,286 @@
+"""Population gaps, their resampling and their tests, against loops over the definitions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dejavu.memorization import gaps
+from dejavu.tables import METRICS
+
+PPG, PRG, AUCG, BINNED = range(4)
+
+
+def ppg(a: list[float], b: list[float]) -> float:
+    """Share of queries better under a minus share better under b."""
+    return (sum(x > y for x, y in zip(a, b, strict=True)) - sum(x < y for x, y in zip(a, b, strict=True))) / len(a)
+
+
+def released_auc(recalls: list[float]) -> float:
+    """The area as the released code has it: histogram, share at least, padding, left Riemann sum."""
+    counts, edges = np.histogram(recalls, bins=100)
+    heights = [1.0, *(sum(counts[i:]) / len(recalls) for i in range(100)), 0.0]
+    points = [0.0, *edges, 1.0]
+    return sum(height * (right - left) for height, left, right in zip(heights, points, points[1:], strict=True))
+
+
+def metrics(precision_a, precision_b, recall_a, recall_b) -> np.ndarray:
+    """The four metrics by the library, every query its own group."""
+    values = gaps.query_values(*(np.array(x, dtype=float) for x in (precision_a, precision_b, recall_a, recall_b)))
+    return gaps.by_group(values, np.ones(values.shape, bool), np.arange(len(values))).value
+
+
+SHARES = st.sampled_from([0.0, 0.1, 0.2, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.9, 1.0])
+QUERIES = st.lists(st.tuples(SHARES, SHARES, SHARES, SHARES), min_size=1, max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(QUERIES)
+def test_gaps_equal_their_definitions(queries):
+    pa, pb, ra, rb = map(list, zip(*queries, strict=True))
+    got = metrics(pa, pb, ra, rb)
+    assert METRICS == ("ppg", "prg", "aucg", "aucg_binned")
+    assert got[PPG] == pytest.approx(ppg(pa, pb), abs=1e-12)
+    assert got[PRG] == pytest.approx(ppg(ra, rb), abs=1e-12)
+    assert got[AUCG] == pytest.approx(sum(ra) / len(ra) - sum(rb) / len(rb), abs=1e-12)
+    assert got[BINNED] == pytest.approx(released_auc(ra) - released_auc(rb), abs=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(QUERIES)
+def test_identical_sides_have_gaps_of_exactly_zero(queries):
+    p, r, *_ = map(list, zip(*queries, strict=True))
+    assert metrics(p, p, r, r).tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(QUERIES)
+def test_exchanging_the_sides_changes_the_sign_of_every_gap(queries):
+    pa, pb, ra, rb = map(list, zip(*queries, strict=True))
+    assert metrics(pa, pb, ra, rb) == pytest.approx(-metrics(pb, pa, rb, ra), abs=1e-12)
+
+
+@pytest.mark.parametrize(("recall", "area"), [(0.0, 0.01), (1.0, 1.01)])
+def test_binned_area_of_equal_recalls_is_that_of_the_released_code(recall, area):
+    recalls = [recall] * 7
+    assert released_auc(recalls) == pytest.approx(area)
+    assert gaps.binned(np.array(recalls)).mean() == pytest.approx(area, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(SHARES, min_size=1, max_size=50))
+def test_binned_area_exceeds_the_mean_recall_by_at_most_a_hundredth_of_the_range(recalls):
+    area = gaps.binned(np.array(recalls)).mean()
+    assert area == pytest.approx(released_auc(recalls), abs=1e-9)
+    width = (max(recalls) - min(recalls) or 1.0) / 100
+    assert -1e-9 <= area - sum(recalls) / len(recalls) <= width + 1e-9
+
+
+def test_queries_out_of_scope_count_neither_in_the_gap_nor_in_n():
+    values = np.array([[1.0], [0.0], [1.0], [-1.0]])
+    grouped = gaps.by_group(values, np.array([[True], [True], [False], [False]]), np.array([0, 1, 1, 2]))
+    assert grouped.value.tolist() == [0.5]
+    assert grouped.count.tolist() == [2]
+
+
+def test_no_query_in_scope_gives_no_number():
+    grouped = gaps.by_group(np.ones((3, 1)), np.zeros((3, 1), bool), np.arange(3))
+    assert math.isnan(grouped.value[0])
+    assert grouped.count.tolist() == [0]
+
+
+def test_a_group_of_several_queries_weighs_as_many_queries():
+    grouped = gaps.by_group(np.array([[1.0], [1.0], [1.0], [0.0]]), np.ones((4, 1), bool), np.array([9, 9, 9, 2]))
+    assert grouped.value.tolist() == [0.75]
+    assert len(grouped.sums) == 2
+
+
+# resampling
+
+
+def sample(seed: int, number: int, columns: int = 1, mean: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, 1.0, size=(number, columns))
+
+
+def grouped(values: np.ndarray, groups: np.ndarray | None = None) -> gaps.Values:
+    groups = np.arange(len(values)) if groups is None else groups
+    return gaps.by_group(values, np.ones(values.shape, bool), groups)
+
+
+def test_resampling_has_a_row_for_each_draw_and_a_column_for_each_metric():
+    values = grouped(sample(0, 30, 4))
+    assert gaps.bootstrap(values, 17, np.random.default_rng(0)).shape == (17, 4)
+    assert gaps.samplings(values, 9, 0.1, np.random.default_rng(0)).shape == (9, 4)
+
+
+@pytest.mark.parametrize("cells", [1, 100])
+def test_drawing_in_parts_gives_every_draw(cells, monkeypatch):
+    monkeypatch.setattr(gaps, "CELLS_PER_DRAW", cells)
+    values = grouped(sample(0, 30, 2))
+    assert gaps.bootstrap(values, 17, np.random.default_rng(0)).shape == (17, 2)
+    assert gaps.samplings(values, 17, 0.5, np.random.default_rng(0)).shape == (17, 2)
+    assert (gaps.sign_flip_p_value(values, 17, np.random.default_rng(0)) >= 1 / 18).all()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda v, rng: gaps.bootstrap(v, 20, rng),
+        lambda v, rng: gaps.samplings(v, 20, 0.3, rng),
+        lambda v, rng: gaps.sign_flip_p_value(v, 200, rng),
+        lambda v, rng: gaps.permutation_p_value(v, v, 200, rng),
+    ],
+    ids=["bootstrap", "samplings", "sign_flip", "permutation"],
+)
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others(draw):
+    values = grouped(sample(3, 25, 3, mean=0.2))
+    first, again, other = (draw(values, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert first.tolist() == again.tolist()
+    # identical halves have a permutation p-value of exactly 1, whatever the seed
+    assert first.tolist() != other.tolist() or (first == 1).all()
+
+
+def test_bootstrap_spreads_as_the_standard_error_of_the_mean():
+    x = sample(1, 200)
+    drawn = gaps.bootstrap(grouped(x), 2000, np.random.default_rng(0))
+    assert drawn.std() == pytest.approx(statistics.pstdev(x[:, 0].tolist()) / math.sqrt(200), rel=0.08)
+
+
+def test_bootstrap_draws_duplicate_groups_whole():
+    x = sample(1, 100)
+    twice, groups = np.repeat(x, 2, axis=0), np.repeat(np.arange(100), 2)
+    alone = gaps.bootstrap(grouped(x), 2000, np.random.default_rng(0)).std()
+    in_pairs = gaps.bootstrap(grouped(twice, groups), 2000, np.random.default_rng(0)).std()
+    assert in_pairs == pytest.approx(alone, rel=0.05)
+
+
+def test_the_interval_holds_the_true_mean_about_as_often_as_it_says():
+    held = 0
+    for seed in range(60):
+        low, high = gaps.interval(
+            gaps.bootstrap(grouped(sample(seed, 60, mean=0.3)), 300, np.random.default_rng(seed))
+        )
+        held += low[0] <= 0.3 <= high[0]
+    assert 51 <= held <= 60
+
+
+def test_samplings_of_everything_have_no_spread():
+    x = sample(2, 40)
+    drawn = gaps.samplings(grouped(x), 10, 1.0, np.random.default_rng(0))
+    assert drawn[:, 0] == pytest.approx([x.mean()] * 10, abs=1e-12)
+
+
+def test_samplings_take_a_fraction_without_replacement_and_at_least_one():
+    # powers of two: the sum of a subset tells which were taken, and how often
+    x = 2.0 ** np.arange(20)[:, None]
+    drawn = gaps.samplings(grouped(x), 50, 0.2, np.random.default_rng(0))
+    assert {int(total).bit_count() for total in drawn[:, 0] * 4} == {4}
+    alone = gaps.samplings(grouped(x), 50, 0.001, np.random.default_rng(0))
+    assert set(alone[:, 0]) <= set(x[:, 0])
+    assert len(set(alone[:, 0])) > 5
+
+
+# tests of significance
+
+
+def test_sign_flip_p_value_approaches_the_share_over_all_flips():
+    x = [0.9, 0.4, -0.2, 0.7, 0.5, -0.1, 0.3]
+    flips = [abs(sum(s * v for s, v in zip(signs, x, strict=True))) for signs in itertools.product((1, -1), repeat=7)]
+    exact = sum(total >= abs(sum(x)) - 1e-12 for total in flips) / len(flips)
+    got = gaps.sign_flip_p_value(grouped(np.array(x)[:, None]), 20_000, np.random.default_rng(0))
+    assert got[0] == pytest.approx(exact, abs=0.01)
+
+
+def test_sign_flip_turns_whole_groups():
+    x, groups = np.array([[1.0], [1.0], [1.0], [1.0]]), np.array([0, 0, 0, 0])
+    assert gaps.sign_flip_p_value(grouped(x, groups), 500, np.random.default_rng(0))[0] == 1.0
+
+
+def test_permutation_p_value_approaches_the_share_over_all_permutations():
+    a, b = [0.9, 0.4, 0.6, -0.1], [0.1, -0.3, 0.2, 0.5]
+    pooled, observed = a + b, abs(sum(a) - sum(b))
+    totals = [abs(2 * sum(chosen) - sum(pooled)) for chosen in itertools.combinations(pooled, 4)]
+    exact = sum(total >= observed - 1e-12 for total in totals) / len(totals)
+    va, vb = (grouped(np.array(x)[:, None]) for x in (a, b))
+    assert gaps.permutation_p_value(va, vb, 20_000, np.random.default_rng(0))[0] == pytest.approx(exact, abs=0.012)
+
+
+def test_p_values_are_the_smallest_possible_for_a_strong_effect():
+    a, b = grouped(sample(1, 100, mean=2.0)), grouped(sample(2, 100, mean=-2.0))
+    assert gaps.sign_flip_p_value(a, 499, np.random.default_rng(0))[0] == pytest.approx(1 / 500)
+    assert gaps.permutation_p_value(a, b, 499, np.random.default_rng(0))[0] == pytest.approx(1 / 500)
+
+
+def test_p_values_are_uniform_where_there_is_no_effect():
+    flipped, permuted = [], []
+    for seed in range(60):
+        a, b = grouped(sample(seed, 40)), grouped(sample(1000 + seed, 40))
+        flipped.append(gaps.sign_flip_p_value(a, 199, np.random.default_rng(seed))[0])
+        permuted.append(gaps.permutation_p_value(a, b, 199, np.random.default_rng(seed))[0])
+    for found in (flipped, permuted):
+        assert 0.35 < statistics.mean(found) < 0.65
+        assert sum(p <= 0.05 for p in found) <= 9
+
+
+def test_a_difference_in_quality_alone_gives_no_small_permutation_p_value():
+    # side a is better on every query by the same amount, whoever trained on it
+    smallest = min(
+        gaps.permutation_p_value(
+            grouped(sample(seed, 40, mean=3.0)), grouped(sample(99 + seed, 40, mean=3.0)), 199, np.random.default_rng(0)
+        )[0]
+        for seed in range(10)
+    )
+    assert smallest > 0.01
+
+
+def test_the_p_value_of_no_query_is_not_a_number():
+    none = gaps.by_group(np.ones((3, 1)), np.zeros((3, 1), bool), np.arange(3))
+    assert math.isnan(gaps.sign_flip_p_value(none, 50, np.random.default_rng(0))[0])
+
+
+def test_symmetric_cancels_an_additive_difference_of_aucg_exactly():
+    eighth = 1 / 8
+    recall_b_on_a = np.array([1, 2, 3, 4]) * eighth
+    recall_a_on_a = recall_b_on_a + 2 * eighth  # remembers 1/8, and is better by 1/8
+    recall_a_on_b = np.array([2, 3, 4, 5]) * eighth
+    recall_b_on_b = recall_a_on_b  # remembers 1/8, and is worse by 1/8
+    zero = np.zeros(4)
+    on_a, on_b = metrics(zero, zero, recall_a_on_a, recall_b_on_a), metrics(zero, zero, recall_a_on_b, recall_b_on_b)
+    assert (on_a[AUCG], on_b[AUCG]) == (0.25, 0.0)
+    assert (on_a[AUCG] - on_b[AUCG]) / 2 == eighth
+
+
+# top-L and curves
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0.1, 0.5, 0.9])), min_size=1, max_size=25),
+    st.randoms(use_true_random=False),
+)
+def test_top_order_is_descending_and_breaks_ties_by_row(queries, random):
+    correct, other, nearest = (np.array(x) for x in zip(*queries, strict=True))
+    rows = np.array(random.sample(range(100, 200), len(queries)))
+    keys = {"nearest": nearest, "correct": correct, "gap": correct - other}
+    for sort, key in keys.items():
+        wanted = sorted(range(len(queries)), key=lambda i, key=key: (-key[i], rows[i]))
+        assert gaps.top_order(sort, correct.astype(np.int32), other.astype(np.int32), nearest, rows).tolist() == wanted
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(SHARES, min_size=1, max_size=30))
+def test_the_recall_curve_is_the_share_of_queries_with_at_least_each_recall(recalls):
+    values, shares = gaps.at_least(np.array(recalls))
+    assert values.tolist() == sorted(set(recalls))
+    assert shares.tolist() == pytest.approx([sum(r >= v for r in recalls) / len(recalls) for v in values])
+
+
+def test_f1_of_means_has_the_released_code_s_term_in_the_denominator():
+    assert gaps.f1_of_means(0.5, 0.25) == pytest.approx(2 * 0.5 * 0.25 / (0.5 + 0.25 + 1e-5), rel=1e-12)
+    assert gaps.f1_of_means(0.0, 0.0) == 0.0

@@ -1,0 +1,152 @@
+"""Bad input ends in one sentence that names the place and the remedy, before any long work."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests.conftest import CONFIG, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+def with_change(*path: str, **values) -> dict:
+    config = copy.deepcopy(CONFIG)
+    section = config
+    for key in path:
+        section = section[key]
+    section.update(values)
+    return config
+
+
+def raw_config(**more) -> dict:
+    config = copy.deepcopy(CONFIG)
+    config["datasets"]["demo"] = {"raw": ["data/*.parquet"], **more}
+    return config
+
+
+def write_raw(project: Project, name: str = "one.parquet", pairs: int = 12, **columns) -> Path:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, format="PNG")
+    table = pa.table(
+        {
+            "image": [buffer.getvalue()] * pairs,
+            "caption": [f"a red square {i}" for i in range(pairs)],
+            "objects": [["red square"]] * pairs,
+            **columns,
+        }
+    )
+    path = project.folder / "data" / name
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("config", "place", "remedy"),
+    [
+        (with_change("models", "baseline", text_masc=0.5), "models.baseline.text_masc", "did you mean 'text_mask'?"),
+        (with_change("models", "baseline", batch_size="big"), "models.baseline.batch_size", "must be a whole number"),
+        (with_change("models", "masked", text_mask=1.5), "models.masked.text_mask", "less than 1"),
+        (
+            with_change("splits", "default", "roles", "b", interval=[0.1, 0.4]),
+            "splits.default.roles",
+            "move one of them",
+        ),
+        (with_change("splits", "default", "roles", "a", limit=300), "splits.default.roles.a.limit", "lower the limit"),
+        (with_change("measure", k=[1, 10, 81]), "measure.k", "lower k"),
+        (with_change("models", "baseline", architecture="ViT-B-23"), "models.baseline.architecture", "did you mean"),
+        (with_change("models", "masked", like="basline"), "models.masked.like", "did you mean 'baseline'?"),
+        (with_change("models", "baseline", like="masked"), "models.baseline.like", "circle"),
+        (raw_config(), "datasets.demo.raw", "correct the pattern"),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else value.replace(" ", "-")[:30],
+)
+def test_a_wrong_configuration_is_refused_in_one_sentence_before_any_job(
+    tmp_path: Path, config: dict, place: str, remedy: str
+) -> None:
+    project = Project.make(tmp_path / "project", config)
+    done = project.snakemake()
+    output = done.stdout + done.stderr
+    sentence = next(line for line in output.splitlines() if place in line)
+    assert done.returncode != 0
+    assert remedy in sentence
+    assert "Traceback" not in output
+    assert not (project.folder / "results").exists()
+
+
+def test_a_truncated_file_is_named_before_anything_is_ingested(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project", raw_config())
+    path = write_raw(project)
+    path.write_bytes(path.read_bytes()[:-100])
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "error: data/one.parquet is not a whole parquet file" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list((project.folder / "results").rglob("samples"))
+
+
+def test_a_missing_column_is_named_with_the_columns_that_are_there(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project", raw_config(columns={"caption": "captoin"}))
+    write_raw(project)
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "has no column 'captoin' (did you mean 'caption'?)" in done.stdout + done.stderr
+
+
+def test_limits_that_the_raw_files_cannot_supply_are_refused_before_ingest(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project", raw_config())
+    write_raw(project)
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "splits.default: its roles ask for 240 samples, but the raw files hold 12 rows" in done.stdout + done.stderr
+
+
+def test_an_empty_role_is_named_before_training(tmp_path: Path) -> None:
+    config = raw_config()
+    for role in config["splits"]["default"]["roles"].values():
+        role["limit"] = None
+    config["splits"]["default"]["roles"]["holdout"]["interval"] = [0.999999, 1.0]
+    config["measure"]["k"] = [1]
+    config["report"]["k"] = 1
+    project = Project.make(tmp_path / "project", config)
+    write_raw(project, pairs=60)
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "interval of role holdout" in done.stdout + done.stderr
+    assert not list(project.folder.rglob("*.pt"))
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    (project.folder / "results").write_text("a file where the folder should be")
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "results cannot be written to" in done.stdout + done.stderr
+
+
+def test_too_many_unusable_rows_stop_the_run_with_an_example(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project", raw_config())
+    write_raw(project, pairs=300, caption=["   "] * 30 + [f"caption {i}" for i in range(270)])
+    done = project.snakemake()
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "30 of 300 raw rows cannot be used (10.0%" in output
+    assert "30 x caption is empty (first: data/one.parquet row 0" in output
+
+
+def test_a_crash_of_ours_shows_its_traceback_on_screen_and_in_the_log(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    module = project.folder / "src" / "dejavu" / "data" / "synthetic.py"
+    module.write_text(module.read_text().replace("def make_world(seed: int)", "def make_world(seed: int, _wrong: int)"))
+    done = project.snakemake()
+    log = (project.folder / "logs" / "demo" / "synthesize" / "00000.log").read_text()
+    assert done.returncode != 0
+    assert "TypeError: make_world() missing" in log
+    assert "TypeError: make_world() missing" in done.stdout + done.stderr

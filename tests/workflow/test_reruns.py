@@ -1,0 +1,152 @@
+"""Only what changed runs again: each edit of a finished project, and the jobs that Snakemake then plans."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import CONFIG, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+MODELS, SIDES, ROLES, POPULATIONS = ("baseline", "masked"), "ab", ("a", "b", "holdout", "public"), ("a", "b", "holdout")
+
+END = {"database", "figures", "report"}
+
+
+def embeds(models=MODELS, sides=SIDES, roles=ROLES) -> set[str]:
+    return {f"embed model={m} role={r} side={s}" for m in models for s in sides for r in roles}
+
+
+def neighbors(models=MODELS, sides=SIDES, populations=POPULATIONS) -> set[str]:
+    return {f"neighbors model={m} population={p} side={s}" for m in models for s in sides for p in populations}
+
+
+def scores(models=MODELS, populations=POPULATIONS) -> set[str]:
+    return {f"score model={m} population={p}" for m in models for p in populations}
+
+
+def per_model(rule: str, models=MODELS) -> set[str]:
+    return {f"{rule} model={m}" for m in models}
+
+
+def per_side(rule: str, models=MODELS, sides=SIDES) -> set[str]:
+    return {f"{rule} model={m} side={s}" for m in models for s in sides}
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    return finished.copy(tmp_path / "project")
+
+
+def edited(change: Callable[[dict], None]) -> dict:
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    return config
+
+
+def roles_of(config: dict) -> dict:
+    return config["splits"]["default"]["roles"]
+
+
+def test_touching_every_source_plans_nothing(project: Project) -> None:
+    for path in project.folder.rglob("*"):
+        if path.is_file() and not {"results", ".snakemake", "logs"} & set(path.relative_to(project.folder).parts):
+            os.utime(path)
+    assert project.planned() == {}
+
+
+def test_reordering_and_commenting_the_configuration_plans_nothing(project: Project) -> None:
+    def turned(value):
+        return {k: turned(value[k]) for k in reversed(value)} if isinstance(value, dict) else value
+
+    text = "# a comment\n" + yaml.safe_dump(turned(CONFIG), sort_keys=False)
+    (project.folder / "config" / "config.yaml").write_text(text)
+    assert project.planned() == {}
+
+
+def test_the_public_limit_trains_nothing_and_embeds_no_other_role(project: Project) -> None:
+    project.write_config(edited(lambda c: roles_of(c)["public"].update(limit=90)))
+    expected = {"manifest role=public"} | embeds(roles=["public"]) | neighbors() | scores() | per_model("population")
+    # the row count asked of the raw files is checked again
+    assert set(project.planned()) - {"inventory", "duplicates"} == expected | END
+
+
+def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
+    checkpoint = project.results / "models" / "baseline" / "a" / "checkpoints" / "320.pt"
+    before = checkpoint.read_bytes(), checkpoint.stat().st_mtime_ns
+    project.write_config(edited(lambda c: roles_of(c)["b"].update(limit=45)))
+    expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
+    expected |= neighbors(sides="b") | neighbors(sides="a", populations=["b"]) | scores() | per_model("population")
+    expected |= per_side("utility", sides="b") | per_side("attacks")
+    assert set(project.planned()) - {"inventory", "duplicates"} == expected | END
+    project.run()
+    assert (checkpoint.read_bytes(), checkpoint.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["measure"].update(k=[1, 5, 10]),
+        lambda c: c["measure"].update(labels=[1, 3, "all"]),
+    ],
+    ids=["k", "labels"],
+)
+def test_k_and_labels_only_score_again(project: Project, change: Callable[[dict], None]) -> None:
+    project.write_config(edited(change))
+    assert set(project.planned()) == scores() | per_model("population") | END
+
+
+def test_samplings_only_make_the_statistics_again(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(samplings={"repeats": 30})))
+    assert set(project.planned()) == per_model("population") | END
+
+
+def test_the_text_mask_of_a_model_runs_that_model(project: Project) -> None:
+    project.write_config(edited(lambda c: c["models"]["masked"].update(text_mask=0.4)))
+    model = ["masked"]
+    expected = (
+        per_side("train", model) | embeds(model) | neighbors(model) | scores(model) | per_model("population", model)
+    )
+    expected |= per_side("utility", model) | per_side("attacks", model)
+    assert set(project.planned()) == expected | END
+
+
+@pytest.mark.parametrize("file", ["workflow/report/site/style.css", "workflow/report/site/index.html.j2"])
+def test_a_text_or_style_of_the_report_builds_the_report(project: Project, file: str) -> None:
+    with (project.folder / file).open("a") as handle:
+        handle.write("\n")
+    assert set(project.planned()) == {"report"}
+
+
+def test_a_query_of_the_report_draws_it_again(project: Project) -> None:
+    with (project.folder / "workflow/sql/tradeoff.sql").open("a") as handle:
+        handle.write("\n")
+    assert set(project.planned()) == {"figures", "report"}
+
+
+def test_editing_a_library_module_reruns_the_steps_that_import_it_and_what_follows(project: Project) -> None:
+    with (project.folder / "src/dejavu/retrieval/neighbors.py").open("a") as handle:
+        handle.write("\n# an edit\n")
+    assert set(project.planned()) == neighbors() | scores() | per_model("population") | END
+
+
+def test_editing_a_module_that_is_imported_indirectly_reruns_too(project: Project) -> None:
+    with (project.folder / "src/dejavu/memorization/gaps.py").open("a") as handle:
+        handle.write("\n# an edit\n")
+    assert set(project.planned()) == per_model("population") | per_side("attacks") | END
+
+
+def test_every_rule_carries_the_hash_of_its_code(project: Project) -> None:
+    for file in sorted((project.folder / "workflow" / "rules").glob("*.smk")):
+        rules = file.read_text().split("\nrule ")[1:]
+        for body in rules:
+            name = body.split(":")[0]
+            assert "code=code(" in body, f"rule {name} would not notice an edit of the library"
+            for part in ('"""', "log:", "benchmark:", "resources:", "conda:", "script:"):
+                assert part in body, f"rule {name} has no {part}"

@@ -1,0 +1,129 @@
+"""The main job: from raw parquet to a report, on a small configuration."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dejavu.tables import DATABASE, MEASURED
+from tests.conftest import Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+CONTRACT = {
+    "samples": "row uid role caption objects group_id",
+    "neighbors": "model side epoch population row rank public_row similarity",
+    "sample_scores": "model epoch population k labels scope row objects_n precision_a precision_b recall_a recall_b "
+    "f1_a f1_b correct_a correct_b nearest_a nearest_b",
+    "population_gaps": "model epoch population k labels scope metric value mean std ci_low ci_high p_value n",
+    "top_l": "model epoch population k labels scope sort unit l precision_gap recall_gap f1_gap",
+    "recall_curves": "model epoch population k labels scope side recall share_at_least",
+    "utility": "model side epoch task metric value n",
+    "attacks": "model side epoch attack metric value ci_low ci_high",
+    "training": "model side epoch step samples_seen loss learning_rate logit_scale samples_per_second",
+    "stages": "stage subject rows_in rows_out dropped seconds peak_memory_mb",
+    "config": "key value",
+}
+
+
+def rows(database: Path, table: str, without: tuple[str, ...] = ()) -> list[tuple]:
+    columns = [f'"{column}"' for column in CONTRACT[table].split() if column not in without]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY ALL").fetchall()
+
+
+def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Project) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT table_name, column_name, comment FROM duckdb_columns()").fetchall()
+    for table, columns in CONTRACT.items():
+        assert {column for name, column, _ in found if name == table} == set(columns.split()), table
+        assert rows(finished.results / "memorization.duckdb", table), f"{table} is empty"
+    assert all(comment for _, _, comment in found), "every column is commented"
+    assert set(CONTRACT) == set(DATABASE)
+
+
+def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        cells = connection.execute(
+            "SELECT model, k, labels, scope, metric, list(population ORDER BY population), "
+            "max(value) FILTER (population = 'symmetric') "
+            "- (max(value) FILTER (population = 'a') - max(value) FILTER (population = 'b')) / 2 "
+            "FROM population_gaps GROUP BY ALL"
+        ).fetchall()
+    assert len(cells) == 2 * 2 * 2 * 2 * 4
+    for *_, populations, difference in cells:
+        assert populations == ["a", "b", "holdout", "symmetric"]
+        assert abs(difference) < 1e-12
+
+
+def test_roles_are_disjoint_and_nothing_vanishes(finished: Project) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        repeated = connection.execute(
+            "SELECT count(*) FROM (SELECT group_id FROM samples GROUP BY group_id HAVING count(DISTINCT role) > 1)"
+        ).fetchall()
+        lost = connection.execute(
+            "SELECT * FROM stages WHERE rows_in <> rows_out + coalesce(list_sum(map_values(dropped)), 0)"
+        ).fetchall()
+        raw = connection.execute("SELECT rows_in, rows_out FROM stages WHERE stage = 'ingest'").fetchall()
+    assert repeated == [(0,)]
+    assert lost == []
+    assert raw == [(400, 400)]
+
+
+def test_the_terminal_shows_the_result_table_and_where_the_report_is(finished: Project) -> None:
+    output = (finished.folder / "output.txt").read_text()
+    assert "symmetric" in output and "null (holdout)" in output
+    assert str(finished.results / "report" / "index.html") in output
+
+
+def test_every_log_holds_what_its_job_printed(finished: Project) -> None:
+    log = finished.folder / "logs" / "demo" / "default" / "train" / "baseline.a.log"
+    assert "320/320 samples (100 %)" in log.read_text()
+
+
+def test_training_leaves_nothing_behind_but_its_outputs(finished: Project) -> None:
+    assert not list(finished.results.glob("state/*/*/*"))
+    assert not [path for path in finished.folder.rglob("*.tmp") if ".snakemake" not in path.parts]
+
+
+def test_two_runs_from_scratch_give_the_same_rows(finished: Project, tmp_path: Path) -> None:
+    second = Project.make(tmp_path / "project")
+    second.run()
+    for table in CONTRACT:
+        ours = rows(second.results / "memorization.duckdb", table, MEASURED.get(table, ()))
+        theirs = rows(finished.results / "memorization.duckdb", table, MEASURED.get(table, ()))
+        assert ours == theirs, table
+
+
+def test_the_snakemake_report_holds_the_figures_and_the_site(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    project.run("--report", "report.zip")
+    with zipfile.ZipFile(project.folder / "report.zip") as archive:
+        everything = "\n".join(archive.namelist())
+        page = b"".join(archive.read(name) for name in archive.namelist() if name.endswith((".html", ".js"))).decode()
+    assert "index.html" in everything
+    for words in ("Figures", "Memorization report", "Tables", "recall curves"):
+        assert words in page
+
+
+def test_a_second_run_does_nothing_and_still_shows_the_result(finished: Project) -> None:
+    output = finished.run()
+    assert "Nothing to be done" in output
+    assert "null (holdout)" in output
+
+
+def test_another_clone_with_results_and_records_copied_in_plans_nothing(finished: Project, tmp_path: Path) -> None:
+    clone = Project.make(tmp_path / "clone")
+    shutil.copytree(finished.folder / "results", clone.folder / "results")
+    shutil.copytree(finished.folder / ".snakemake" / "metadata", clone.folder / ".snakemake" / "metadata")
+    assert clone.planned() == {}
+
+
+def test_results_without_records_are_met_with_a_warning(finished: Project, tmp_path: Path) -> None:
+    clone = Project.make(tmp_path / "clone")
+    shutil.copytree(finished.folder / "results", clone.folder / "results")
+    assert "cannot be seen" in clone.run("--dry-run")

@@ -190,7 +190,7 @@ def _check_split(name: str, split: dict, config: dict) -> None:
                 f"splits.{name}.roles: the intervals of {one} {roles[one]['interval']} and {other} "
                 f"{roles[other]['interval']} overlap: a sample may have one role only, so move one of them."
             )
-    _check_supply(name, split, datasets[split["dataset"]])
+    _check_supply(name, split, datasets[split["dataset"]], max(config["measure"]["k"]))
     limit, k = roles["public"]["limit"], max(config["measure"]["k"])
     if limit is not None and k > limit:
         raise InputError(
@@ -199,7 +199,7 @@ def _check_split(name: str, split: dict, config: dict) -> None:
         )
 
 
-def _check_supply(name: str, split: dict, dataset: dict) -> None:
+def _check_supply(name: str, split: dict, dataset: dict, k: int) -> None:
     """Refuses a limit that a synthetic dataset can hardly supply: beyond six standard deviations of the hash."""
     if "synthetic" not in dataset:
         return
@@ -209,11 +209,16 @@ def _check_supply(name: str, split: dict, dataset: dict) -> None:
         low, high = split["roles"][role]["interval"]
         share = high - low
         most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
+        supply = f"its interval [{low}, {high}) holds about {pairs * share:,.0f} of the dataset's {pairs:,} pairs"
         if limit is not None and limit > most:
             raise InputError(
-                f"splits.{name}.roles.{role}.limit is {limit:,}, but its interval [{low}, {high}) holds about "
-                f"{pairs * share:,.0f} of the dataset's {pairs:,} pairs: "
+                f"splits.{name}.roles.{role}.limit is {limit:,}, but {supply}: "
                 "lower the limit, widen the interval, or raise pairs."
+            )
+        if role == "public" and limit is None and k > most:
+            raise InputError(
+                f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public has fewer: {supply}; "
+                "lower k, widen the interval, or raise pairs."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,7 @@ def binned_area(recalls: list[float]) -> float:
     counts, edges = np.histogram(recalls, bins=100)
     heights = [1.0, *(sum(counts[i:]) / len(recalls) for i in range(100)), 0.0]
     points = [0.0, *edges, 1.0]
-    return sum(height * (right - left) for height, left, right in zip(heights, points, points[1:], strict=True))
+    return sum(height * (right - left) for height, (left, right) in zip(heights, pairwise(points), strict=True))
 
 
 def test_the_binned_gap_is_that_of_the_released_code(plant):

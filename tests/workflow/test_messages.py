@@ -116,7 +116,7 @@ def test_an_empty_role_is_named_before_training(tmp_path: Path) -> None:
     config["measure"]["k"] = [1]
     config["report"]["k"] = 1
     project = Project.make(tmp_path / "project", config)
-    write_raw(project, pairs=60)
+    write_raw(project, pairs=300)
     done = project.snakemake()
     assert done.returncode != 0
     assert "interval of role holdout" in done.stdout + done.stderr

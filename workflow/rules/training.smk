@@ -1,4 +1,4 @@
-# Needs:  the manifest of role a or b, and samples
+# Needs:  the manifests (of roles other than the side's, only that they are there), and samples
 # Makes:  results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
 #
 # What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
@@ -10,6 +10,12 @@ rule train:
         manifest="results/{dataset}/{split}/manifests/{side}.parquet",
         samples=folders("samples"),
         architecture=architecture_file,
+        # an empty or too small role is found before training; their contents play no part in it
+        roles=ancient(
+            expand(
+                "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
+            )
+        ),
     output:
         checkpoints=directory(
             "results/{dataset}/{split}/models/{model}/{side}/checkpoints"

@@ -22,7 +22,7 @@ from open_clip.loss import ClipLoss
 
 from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError
-from dejavu.files import atomic, read_table, write_table
+from dejavu.files import atomic, read_table, write_table, write_text
 from dejavu.progress import Progress, say
 from dejavu.tables import TRAINING
 from dejavu.training.model import build, save_checkpoint
@@ -138,6 +138,9 @@ class _Trainer:
         self.step = 0
         self.lines: list[dict[str, Any]] = []
         self._restore()
+        # the metrics as training goes, for who watches; a restart takes back what came after the saved state
+        self.live = self.state.with_suffix(".jsonl")
+        write_text(self.live, "".join(json.dumps(line) + "\n" for line in self.lines))
         self.stream = PairStream(store, rows, self.clip.size, recipe.shuffle_buffer, self.seed)
 
     def run(self, checkpoints: Path, metrics: Path) -> None:
@@ -203,7 +206,7 @@ class _Trainer:
                 "samples_per_second": speed,
             }
         )
-        with open(self.state.with_suffix(".jsonl"), "a", encoding="utf-8") as file:
+        with open(self.live, "a", encoding="utf-8") as file:
             file.write(json.dumps(self.lines[-1]) + "\n")
 
     def _save(self) -> None:

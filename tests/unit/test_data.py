@@ -1,0 +1,544 @@
+"""From raw files to manifests: identity, quarantine, objects, stable splits."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageFile
+
+from dejavu.data.annotate import annotate_file
+from dejavu.data.duplicates import fingerprint_file, group_duplicates
+from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
+from dejavu.data.ingest import check_quarantine, ingest_file
+from dejavu.data.raw import Columns, file_ids, open_raw, read_raw, take_inventory
+from dejavu.data.samples import SampleStore
+from dejavu.data.split import manifest_counts, position, write_manifest
+from dejavu.data.synthetic import file_bounds, make_pairs, make_world
+from dejavu.errors import InputError
+from dejavu.plan import Dataset, make_batches
+from dejavu.progress import Progress
+from dejavu.tables import GROUPS, QUARANTINE, SAMPLES
+
+COLUMNS = Columns(image="image", caption="caption", key="key", objects="objects")
+PAIRS = Columns(image="image", caption="caption")
+
+
+def progress() -> Progress:
+    return Progress("test", 0, "rows")
+
+
+def hash_31(name: str) -> int:
+    return int(hashlib.blake2b(name.encode(), digest_size=4).hexdigest(), 16) >> 1
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size; its pixels are a few bytes of nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def sentence(error: pytest.ExceptionInfo) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+# synthetic pairs
+
+
+def test_a_synthetic_pair_depends_on_seed_and_number_alone():
+    world = make_world(3)
+    together = list(make_pairs(world, 0, 6))
+    alone = [next(make_pairs(make_world(3), i, i + 1)) for i in (5, 2, 0)]
+    assert alone == [together[5], together[2], together[0]]
+
+
+def test_another_seed_gives_other_synthetic_pairs():
+    one, other = (next(make_pairs(make_world(seed), 0, 1)) for seed in (3, 4))
+    assert one["image"] != other["image"]
+    assert one["caption"] != other["caption"]
+    assert one["key"] != other["key"]
+
+
+def test_a_synthetic_caption_names_true_objects_and_boxes_lie_in_the_image():
+    for pair in make_pairs(make_world(0), 0, 20, size=64):
+        labels = [found["label"] for found in pair["objects"]]
+        assert 4 <= len(labels) == len(set(labels)) <= 7
+        assert labels[0] in pair["caption"]
+        assert open_image(pair["image"]).size == (64, 64)
+        for left, top, right, bottom in (found["box"] for found in pair["objects"]):
+            assert 0 <= left < right <= 64
+            assert 0 <= top < bottom <= 64
+
+
+@pytest.mark.parametrize(("pairs", "files"), [(10, 3), (7, 7), (1000, 6)])
+def test_synthetic_files_hold_every_pair_once_in_nearly_equal_parts(pairs, files):
+    bounds = [file_bounds(pairs, files, i) for i in range(files)]
+    assert [n for low, high in bounds for n in range(low, high)] == list(range(pairs))
+    sizes = [high - low for low, high in bounds]
+    assert max(sizes) - min(sizes) <= 1
+
+
+# ingest
+
+
+RAW = pa.schema([("image", pa.binary()), ("caption", pa.string()), ("key", pa.string())])
+
+
+def ingest(folder: Path, name: str, records: list[dict], columns: Columns = PAIRS) -> tuple[list[dict], list[dict]]:
+    raw, samples, quarantine = folder / "raw" / name, folder / "samples" / name, folder / "quarantine" / name
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(records, schema=RAW), raw)
+    ingest_file(raw, name, columns, samples, quarantine, progress())
+    return pq.read_table(samples).to_pylist(), pq.read_table(quarantine).to_pylist()
+
+
+@pytest.fixture
+def mixed(picture) -> list[dict]:
+    """Good rows at 0, 3 and 6, and one of every bad kind between them."""
+    return [
+        {"image": picture(0), "caption": "  a dog\n", "key": "k0"},
+        {"image": picture(1), "caption": " \t ", "key": "k1"},
+        {"image": None, "caption": "a cat", "key": "k2"},
+        {"image": picture(3, 40, 20, "JPEG"), "caption": "cafe\u0301", "key": None},
+        {"image": picture(4, 200, 200, "JPEG")[:3000], "caption": "a cut image", "key": "k4"},
+        {"image": b"<html>not found</html>", "caption": "no image.jpg", "key": "k5"},
+        {"image": picture(6), "caption": "a fox", "key": "k6"},
+        {"image": png_header(40_000, 40_000), "caption": "a large image", "key": "k7"},
+        {"image": picture(8), "caption": None, "key": "k8"},
+        {"image": b"", "caption": "an empty image", "key": "k9"},
+    ]
+
+
+def test_every_raw_row_is_a_sample_or_in_the_quarantine_with_its_reason(tmp_path, mixed):
+    samples, quarantine = ingest(tmp_path, "a.parquet", mixed)
+    assert [s["source_row"] for s in samples] == [0, 3, 6]
+    assert {q["source_row"]: q["reason"] for q in quarantine} == {
+        1: "caption is empty",
+        2: "image is missing",
+        4: "image cannot be decoded",
+        5: "image cannot be decoded",
+        7: "image has too many pixels",
+        8: "caption is empty",
+        9: "image is missing",
+    }
+    assert len(samples) + len(quarantine) == len(mixed)
+    assert {(q["stage"], q["source"]) for q in quarantine} == {("ingest", "a.parquet")}
+    assert all(q["detail"] for q in quarantine)
+
+
+def test_a_gigapixel_image_is_refused_before_any_pixel_is_decoded(tmp_path, monkeypatch):
+    def load(self):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    records = [{"image": png_header(40_000, 40_000), "caption": "a large image", "key": None}]
+    _, quarantine = ingest(tmp_path, "a.parquet", records)
+    assert [q["reason"] for q in quarantine] == ["image has too many pixels"]
+
+
+def test_an_image_within_the_pixel_limit_is_opened():
+    assert open_image(png_header(9_500, 10_000)).size == (9_500, 10_000)
+
+
+def test_a_very_long_image_is_never_enlarged_beyond_the_pixel_limit(monkeypatch):
+    asked = []
+    whole = Image.Image.resize
+
+    def resize(self, size, *args, **kwargs):
+        asked.append(size[0] * size[1])
+        assert asked[-1] <= 100_000_000, "would need gigabytes"
+        return whole(self, size, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    image = Image.new("RGB", (65_000, 1))
+    try:
+        assert to_square(image, 224).shape == (224, 224, 3)
+    except BadImage:
+        assert not asked
+
+
+def test_samples_keep_key_caption_in_nfc_and_size(tmp_path, mixed):
+    samples, _ = ingest(tmp_path, "a.parquet", mixed, Columns("image", "caption", "key"))
+    assert [(s["uid"], s["caption"]) for s in (samples[0], samples[2])] == [("k0", "a dog"), ("k6", "a fox")]
+    assert samples[1]["caption"] == "caf\u00e9"
+    assert (samples[1]["width"], samples[1]["height"]) == (40, 20)
+    assert samples[0]["image"] == mixed[0]["image"]
+
+
+def test_without_a_key_the_uid_is_the_content(tmp_path, picture):
+    one, other = ({"image": picture(i), "caption": "a dog", "key": "k"} for i in (0, 1))
+    samples, _ = ingest(tmp_path, "a.parquet", [one, other, one])
+    uids = [s["uid"] for s in samples]
+    assert uids[0] == uids[2] != uids[1]
+
+
+def test_row_is_the_hash_of_the_file_s_name_and_the_row_in_it_whatever_other_files_there_are(tmp_path, mixed):
+    alone, _ = ingest(tmp_path / "alone", "b/part-7.parquet", mixed)
+    ingest(tmp_path / "more", "a.parquet", mixed[:1])
+    beside, _ = ingest(tmp_path / "more", "b/part-7.parquet", mixed)
+    upper = hash_31("b/part-7.parquet")
+    assert 0 <= upper < 2**31
+    assert [s["row"] for s in alone] == [s["row"] for s in beside] == [(upper << 32) + i for i in (0, 3, 6)]
+
+
+def test_rows_are_numbered_through_the_whole_file_and_not_by_batch(tmp_path, picture):
+    image = picture(0, 8, 8)
+    records = [{"image": image, "caption": "x" if i != 700 else "", "key": None} for i in range(1200)]
+    samples, quarantine = ingest(tmp_path, "a.parquet", records)
+    assert [s["source_row"] for s in samples] == [i for i in range(1200) if i != 700]
+    assert [q["source_row"] for q in quarantine] == [700]
+
+
+def test_the_quarantine_s_detail_is_the_same_in_every_run(tmp_path, mixed):
+    _, quarantine = ingest(tmp_path, "a.parquet", mixed)
+    # an address in memory differs from run to run
+    assert not [q["detail"] for q in quarantine if " at 0x" in q["detail"]]
+
+
+def test_two_files_with_the_same_hash_are_refused(monkeypatch):
+    monkeypatch.setattr("dejavu.data.raw.file_id", lambda path: 7)
+    with pytest.raises(InputError) as error:
+        file_ids(["a.parquet", "b.parquet"], "demo")
+    assert {"'a.parquet'", "'b.parquet'", "rename"} <= set(sentence(error).replace(";", "").split())
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    path = tmp_path / "x.png"
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(path)
+    assert decode_rgb(path.read_bytes()).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_an_image_is_turned_upright_by_its_exif_rotation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "x.jpg"
+    Image.new("RGB", (30, 20)).save(path, exif=exif)
+    assert decode_rgb(path.read_bytes()).size == (20, 30)
+
+
+@pytest.mark.parametrize("size", [(100, 50), (50, 100), (33, 32), (7, 9)])
+def test_a_square_is_the_middle_of_the_image(size):
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    middle = (slice(0, size[1]), slice(0, size[0]))
+    pixels[middle] = 200
+    square = to_square(Image.fromarray(pixels), 32)
+    assert square.shape == (32, 32, 3)
+    assert square.dtype == np.uint8
+    assert (square == 200).all()
+
+
+# quarantine
+
+
+def quarantine_file(path: Path, reasons: list[str]) -> Path:
+    rows = [
+        {"source": "x.parquet", "source_row": i, "uid": None, "stage": "ingest", "reason": r, "detail": f"d{i}"}
+        for i, r in enumerate(reasons)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE), path)
+    return path
+
+
+def test_too_large_a_quarantine_stops_with_the_commonest_reasons_and_an_example_of_each(tmp_path):
+    file = quarantine_file(tmp_path / "q.parquet", ["caption is empty", "image is missing", "image is missing"])
+    with pytest.raises(InputError) as error:
+        check_quarantine([file], 100, 0.02, "mine")
+    message = sentence(error)
+    assert "3 of 100 raw rows" in message
+    assert "2 x image is missing (first: x.parquet row 1, d1); 1 x caption is empty (first: x.parquet row 0" in message
+    assert "datasets.mine.max_quarantined" in message
+
+
+def test_a_quarantine_of_exactly_the_allowed_share_goes_on(tmp_path):
+    file = quarantine_file(tmp_path / "q.parquet", ["caption is empty"] * 3)
+    check_quarantine([file], 100, 0.03, "mine")
+    check_quarantine([], 0, 0.0, "mine")
+
+
+# objects
+
+
+def annotate(tmp_path: Path, picture, objects: pa.Array) -> list[dict]:
+    raw, samples, quarantine = (tmp_path / f"{name}.parquet" for name in ("raw", "samples", "quarantine"))
+    number = len(objects)
+    captions = ["" if i == 1 else f"caption {i}" for i in range(number)]
+    table = {"image": [picture(i, 8, 8) for i in range(number)], "caption": captions, "objects": objects}
+    pq.write_table(pa.table(table), raw)
+    columns = Columns("image", "caption", objects="objects")
+    ingest_file(raw, "raw.parquet", columns, samples, quarantine, progress())
+    annotate_file(raw, columns, samples, tmp_path / "objects.parquet", progress())
+    return pq.read_table(tmp_path / "objects.parquet").to_pylist()
+
+
+def test_objects_may_be_a_list_of_strings(tmp_path, picture):
+    found = annotate(tmp_path, picture, pa.array([["dog", "cat"], ["quarantined"], None, [], [None, "fox"]]))
+    upper = hash_31("raw.parquet") << 32
+    assert [f["row"] - upper for f in found] == [0, 2, 3, 4]
+    assert [[o["label"] for o in f["objects"]] for f in found] == [["dog", "cat"], [], [], ["fox"]]
+    assert found[0]["objects"][0] == {"label": "dog", "score": 1.0, "box": None}
+
+
+def test_objects_may_be_a_list_of_structs_with_score_and_box(tmp_path, picture):
+    kind = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64()), ("box", pa.list_(pa.float64()))]))
+    objects = [[{"label": "dog", "score": 0.25, "box": [0.0, 1.0, 2.0, 3.0]}, {"label": "cat", "score": None, "box": None}]]
+    (row,) = annotate(tmp_path, picture, pa.array(objects, kind))
+    assert row["objects"] == [
+        {"label": "dog", "score": 0.25, "box": [0.0, 1.0, 2.0, 3.0]},
+        {"label": "cat", "score": 1.0, "box": None},
+    ]
+
+
+def test_objects_may_be_structs_with_a_label_alone(tmp_path, picture):
+    kind = pa.list_(pa.struct([("label", pa.string())]))
+    (row,) = annotate(tmp_path, picture, pa.array([[{"label": "dog"}]], kind))
+    assert row["objects"] == [{"label": "dog", "score": 1.0, "box": None}]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        pa.array(["dog"]),
+        pa.array([[1, 2]]),
+        pa.array([{"label": "dog"}]),
+        pa.array([[{"name": "dog"}]]),
+        pa.array([[{"label": 3}]]),
+        pa.array([[{"label": "dog", "score": "high"}]]),
+    ],
+    ids=["string", "numbers", "struct", "no_label", "label_is_a_number", "score_is_a_text"],
+)
+def test_objects_of_another_type_are_refused_with_a_sentence(tmp_path, picture, objects):
+    with pytest.raises(InputError) as error:
+        annotate(tmp_path, picture, objects)
+    message = sentence(error)
+    assert str(tmp_path / "raw.parquet") in message
+    assert "'objects'" in message
+    assert "columns.objects" in message
+
+
+def test_a_raw_file_that_lost_rows_since_it_was_ingested_is_refused(tmp_path, picture):
+    annotate(tmp_path, picture, pa.array([["dog"], ["cat"], ["fox"]]))
+    raw = tmp_path / "raw.parquet"
+    pq.write_table(pq.read_table(raw).slice(0, 2), raw)
+    columns = Columns("image", "caption", objects="objects")
+    with pytest.raises(InputError) as error:
+        annotate_file(raw, columns, tmp_path / "samples.parquet", tmp_path / "objects.parquet", progress())
+    assert str(raw) in sentence(error)
+
+
+# duplicates and splits
+
+
+def test_exact_copies_share_a_group_and_nothing_else_does(tmp_path, write_batch):
+    def sample(row: int, caption: str, image: bytes) -> dict:
+        return {"row": row, "uid": "u", "caption": caption, "image": image}
+
+    records = [sample(1, "a", b"x"), sample(2, "a", b"y"), sample(3, "a", b"x"), sample(4, "ax", b"")]
+    folder = write_batch(tmp_path / "samples", SAMPLES, records)
+    fingerprint_file(Path(folder) / "00000000.parquet", tmp_path / "f" / "00000000.parquet", progress())
+    assert group_duplicates([tmp_path / "f"], tmp_path / "groups.parquet") == 4
+    group = {r["row"]: r["group_id"] for r in pq.read_table(tmp_path / "groups.parquet").to_pylist()}
+    assert group[1] == group[3]
+    assert len({group[1], group[2], group[4]}) == 3
+
+
+@pytest.fixture
+def split(tmp_path, write_batch):
+    """Writes the manifest of an interval over the given (row, group) pairs, and returns its records."""
+    made = iter(range(1000))
+
+    def write(members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a") -> list[dict]:
+        folder = tmp_path / f"split-{next(made)}"
+        samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
+        batch = write_batch(folder / "samples", SAMPLES, samples)
+        groups = folder / "groups.parquet"
+        rows, names = zip(*members, strict=True)
+        pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups)
+        options = {"split": "default", "role": role, "seed": seed, "interval": interval, "limit": limit}
+        number = write_manifest(groups, [batch], folder / "manifest.parquet", **options)
+        found = pq.read_table(folder / "manifest.parquet").to_pylist()
+        assert number == len(found)
+        self_counts = manifest_counts(folder / "manifest.parquet")
+        assert (self_counts["rows_in"], self_counts["rows_out"]) == (len(members), number)
+        return found
+
+    return write
+
+
+def members(number: int, start: int = 0) -> list[tuple[int, str]]:
+    return [((i % 3) << 32 | i, f"group-{i}") for i in range(start, start + number)]
+
+
+def test_a_position_is_a_hash_of_seed_and_group_in_the_unit_interval():
+    places = [position(0, f"g{i}") for i in range(2000)]
+    assert all(0 <= place < 1 for place in places)
+    assert np.histogram(places, bins=4, range=(0, 1))[0] == pytest.approx([500] * 4, rel=0.15)
+    assert position(0, "g1") != position(1, "g1")
+    digest = hashlib.blake2b(b"0\0g1", digest_size=8).hexdigest()
+    assert position(0, "g1") == pytest.approx(int(digest, 16) / 2**64, abs=2**-52)
+
+
+def test_a_split_does_not_depend_on_the_order_of_the_samples(split):
+    shuffled = members(60)
+    random.Random(0).shuffle(shuffled)
+    assert split(members(60), (0.2, 0.6)) == split(shuffled, (0.2, 0.6))
+
+
+def test_positions_stay_when_other_samples_are_added(split):
+    before = split(members(60), (0.2, 0.6))
+    after = split(members(60) + members(40, start=60), (0.2, 0.6))
+    old = {row for row, _ in members(60)}
+    assert [record for record in after if record["row"] in old] == before
+    assert len(after) > len(before)
+
+
+def test_a_smaller_limit_is_the_beginning_of_a_larger(split):
+    small, large, whole = (split(members(80), (0.1, 0.9), limit) for limit in (10, 30, None))
+    assert large[:10] == small
+    assert whole[:30] == large
+    places = [record["position"] for record in whole]
+    assert places == sorted(places)
+
+
+def test_roles_are_disjoint_and_duplicates_are_in_one_role(split):
+    found = [(row, f"group-{row % 40}") for row, _ in members(120)]
+    roles = [split(found, interval) for interval in ((0, 0.3), (0.3, 0.5), (0.5, 1))]
+    rows = [{r["row"] for r in role} for role in roles]
+    groups = [{r["group_id"] for r in role} for role in roles]
+    assert sorted(row for role in rows for row in role) == sorted(row for row, _ in found)
+    assert sum(map(len, groups)) == 40
+    assert [r["uid"] for r in roles[0]] == [f"uid-{r['row']}" for r in roles[0]]
+
+
+@pytest.mark.parametrize("limit", [21, None])
+def test_a_role_that_cannot_be_filled_is_refused_with_a_sentence(split, limit):
+    interval = (0.0, 1.0) if limit else (0.0, 1e-9)
+    with pytest.raises(InputError) as error:
+        split(members(20), interval, limit, role="holdout")
+    message = sentence(error)
+    assert "splits.default.roles.holdout.interval" in message
+    assert f"holds {20 if limit else 0} samples" in message
+    assert "widen" in message
+
+
+def test_a_manifest_of_other_data_is_refused_naming_the_file(tmp_path, write_batch):
+    folder = write_batch(tmp_path / "s", SAMPLES, [{"row": 1, "uid": "u", "caption": "c"}])
+    with pytest.raises(InputError) as error:
+        list(SampleStore([folder]).read(np.array([1, 2]), ["uid"]))
+    assert "00000000.parquet" in sentence(error)
+    with pytest.raises(InputError, match="1 rows of a manifest"):
+        list(SampleStore([folder]).read(np.array([1, 5 << 32]), ["uid"]))
+
+
+# raw files
+
+
+@pytest.fixture
+def raw_file(tmp_path) -> Path:
+    path = tmp_path / "raw.parquet"
+    captions = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(20_000)]
+    table = pa.table({"image": [c.encode() for c in captions], "caption": captions})
+    pq.write_table(table, path, row_group_size=2000, compression="zstd", use_dictionary=False)
+    return path
+
+
+def test_a_missing_raw_file_is_refused_with_a_sentence(tmp_path):
+    with pytest.raises(InputError) as error:
+        open_raw(tmp_path / "gone.parquet", PAIRS)
+    assert str(tmp_path / "gone.parquet") in sentence(error)
+    assert "datasets.*.raw" in sentence(error)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 5000, -1])
+def test_a_truncated_raw_file_is_refused_with_a_sentence(raw_file, kept):
+    raw_file.write_bytes(raw_file.read_bytes()[:kept])
+    with pytest.raises(InputError) as error:
+        open_raw(raw_file, PAIRS)
+    assert str(raw_file) in sentence(error)
+    assert "replace it" in sentence(error)
+
+
+def test_a_raw_file_damaged_in_the_middle_is_refused_naming_the_row(raw_file):
+    content = bytearray(raw_file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = b"\xff" * 20_000
+    raw_file.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        list(read_raw(raw_file, PAIRS, ("image", "caption")))
+    assert str(raw_file) in sentence(error)
+    assert "damaged after row" in sentence(error)
+
+
+def test_a_missing_column_is_refused_with_a_suggestion(raw_file):
+    with pytest.raises(InputError) as error:
+        open_raw(raw_file, Columns(image="image", caption="captoin"))
+    message = sentence(error)
+    assert "'captoin' (did you mean 'caption'?)" in message
+    assert "columns.caption" in message
+    assert "image, caption" in message
+
+
+def test_reading_raw_gives_every_row_once_with_its_number(raw_file):
+    seen = [(start, batch["caption"].to_pylist()) for start, batch in read_raw(raw_file, PAIRS, ("caption",))]
+    assert [c for _, found in seen for c in found] == pq.read_table(raw_file)["caption"].to_pylist()
+    assert [start for start, _ in seen] == [sum(len(f) for _, f in seen[:i]) for i in range(len(seen))]
+
+
+def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file):
+    assert take_inventory({"raw.parquet": str(raw_file)}, PAIRS, {"default": 20_000}) == {"raw.parquet": 20_000}
+    with pytest.raises(InputError) as error:
+        take_inventory({"raw.parquet": str(raw_file)}, PAIRS, {"default": 20_001})
+    assert "splits.default" in sentence(error)
+    assert "20,000" in sentence(error)
+
+
+# batches
+
+
+NAMES = [f"shard/{i:05d}.parquet" for i in range(300)]
+
+
+@pytest.mark.parametrize("files_per_job", [1, 2, 8, 1000])
+def test_batches_hold_every_file_exactly_once_in_order(files_per_job):
+    batches = make_batches(NAMES, files_per_job)
+    assert [name for found in batches.values() for name in found] == NAMES
+    assert max(map(len, batches.values())) <= 2 * files_per_job
+
+
+def test_adding_a_file_changes_few_batches():
+    before = make_batches(NAMES, 8)
+    changed = []
+    for after_file in range(0, 300, 10):
+        names = sorted([*NAMES, f"shard/{after_file:05d}b.parquet"])
+        changed.append(sum(before.get(name) != found for name, found in make_batches(names, 8).items()))
+    assert sum(changed) / len(changed) <= 3
+    assert max(changed) <= 6 < len(before) / 3
+
+
+def test_raw_patterns_are_relative_to_the_root_and_so_is_identity(tmp_path):
+    for name in ("b/2.parquet", "b/1.parquet", "c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    section = {"root": str(tmp_path), "raw": ["b/*.parquet"], "files_per_job": 4, "columns": {}}
+    dataset = Dataset.of("mine", section)
+    assert dict(dataset.paths) == {f"b/{i}.parquet": str(tmp_path / f"b/{i}.parquet") for i in (1, 2)}
+
+
+@pytest.mark.parametrize("pattern", ["nothing-*.parquet", "/absolute/*.parquet"])
+def test_a_pattern_without_files_is_refused_with_a_sentence(tmp_path, pattern):
+    with pytest.raises(InputError) as error:
+        Dataset.of("mine", {"root": str(tmp_path), "raw": [pattern], "files_per_job": 4})
+    assert "datasets.mine.raw" in sentence(error)
+    assert pattern in sentence(error)

@@ -1,0 +1,90 @@
+"""What the project promises about itself: locked versions, environments in step, imports that go down only."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FLOORS = [
+    {"errors", "files", "progress", "tables", "fingerprint"},
+    {"data"},
+    {"memorization"},
+    {"training", "retrieval"},
+    {"studies"},
+    {"report"},
+]
+# used by the Snakefile, above data; studies.database writes the configuration out
+BESIDE = {"config": 0, "plan": 1}
+
+CONDA_NAMES = {
+    "python-duckdb": "duckdb",
+    "matplotlib-base": "matplotlib",
+    "pytorch": "torch",
+    "pytorch-gpu": "torch",
+}
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """Package -> versions, of which Python 3.11 takes the one without a marker for newer Pythons."""
+    versions: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        found = re.match(r"^([a-z0-9][a-z0-9._-]*)==([^ \\;]+)(?: ; (.*?))? \\$", line)
+        if found and not re.search(r"python_full_version >= '3\.1[2-9]'", found.group(3) or ""):
+            versions.setdefault(found.group(1), set()).add(found.group(2))
+    return versions
+
+
+def floor_of(module: str) -> int:
+    top = module.split(".")[1]
+    return BESIDE[top] if top in BESIDE else next(i for i, names in enumerate(FLOORS) if top in names)
+
+
+def test_imports_go_down_only() -> None:
+    for file in sorted((ROOT / "src" / "dejavu").rglob("*.py")):
+        module = ".".join(file.relative_to(ROOT / "src").with_suffix("").parts)
+        if module == "dejavu.__init__":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dejavu."):
+                target = str(node.module)
+                assert floor_of(target) <= floor_of(module), f"{module} imports {target}, which is on a higher floor"
+
+
+def test_importing_the_library_does_nothing() -> None:
+    assert (ROOT / "src" / "dejavu" / "__init__.py").read_text().strip() == ""
+
+
+@pytest.mark.parametrize(("environment", "lock"), [("cpu", "requirements.lock"), ("gpu", "requirements-gpu.lock")])
+def test_conda_environments_are_in_step_with_the_lock_file(environment: str, lock: str) -> None:
+    versions = locked(lock)
+    pins = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())["dependencies"]
+    names = {}
+    for pin in pins[1:]:
+        name, version = pin.split("=")
+        names[CONDA_NAMES.get(name, name)] = version
+    for name, version in names.items():
+        assert versions[name] == {version}, name
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[><=]", line)[0].replace("_", "-") for line in project["dependencies"]} - {"snakemake"}
+    assert needed | {f"faiss-{environment}"} == set(names)
+
+
+def test_both_lock_files_pin_the_same_versions() -> None:
+    cpu, gpu = locked("requirements.lock"), locked("requirements-gpu.lock")
+    assert {name: cpu[name] for name in cpu if name in gpu} == {name: gpu[name] for name in gpu if name in cpu}
+    assert set(cpu) - set(gpu) == {"faiss-cpu"}
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-gpu.lock"])
+def test_every_locked_version_has_hashes_and_no_host(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    for block in re.split(r"\n(?=[a-z0-9])", text)[1:]:
+        assert "--hash=sha256:" in block, block.splitlines()[0]

@@ -5,12 +5,16 @@ VENV := .venv
 # GPU machines: make demo LOCK=requirements-gpu.lock
 LOCK ?= requirements.lock
 BIN := $(VENV)/bin
+DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: demo test lint unit lock clean
 
 demo: $(VENV)/installed ## run the whole workflow on the embedded data
+	@touch $(VENV)/started
 	$(BIN)/snakemake --cores $(CORES)
+	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
+	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
 test: lint ## linters and every test that this machine can run
 	$(BIN)/pytest

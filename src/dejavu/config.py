@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,8 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     """
     schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
     config = json.loads(json.dumps(given))
+    for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
+        _read_exponents(model)
     _check(config, schema)
     config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
     _fill_defaults(config, schema, schema)
@@ -63,12 +66,22 @@ def architecture_path(architecture: str, base: Path) -> Path | None:
     return path if path.is_file() or path.is_absolute() else base / path
 
 
+def _read_exponents(model: Any) -> None:
+    """Takes ``1e-3`` for a number, which YAML 1.1, unlike everybody else, reads as text."""
+    for key, value in model.items() if isinstance(model, dict) else []:
+        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+            model[key] = float(value)
+
+
 def _check(config: dict, schema: dict) -> None:
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message)
     )
     if errors:
         raise InputError(_sentence(errors[0]))
+    for key, value in flatten(config):
+        if value in ("NaN", "Infinity", "-Infinity"):
+            raise InputError(f"configuration key {key!r} is {value}, but it must be a finite number.")
 
 
 def _sentence(error: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dejavu.data.raw import batch_name, file_id, file_ids
+from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_inventory
 from dejavu.errors import InputError
 
 
@@ -52,6 +53,29 @@ class Dataset:
     def folders(self, kind: str) -> list[str]:
         """The batch folders of a table of this dataset."""
         return [f"results/{self.name}/{kind}/{batch}" for batch in self.batches]
+
+
+def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
+    """Refuses a split that asks for more samples than the raw files have rows, before any job runs.
+
+    The rows are those of the dataset's inventory, or, before there is one, of the files' footers.
+
+    Raises:
+        InputError: naming the split, or a raw file that is damaged or lacks a column.
+    """
+    if "synthetic" in dataset.section:
+        return
+    wanted = sum(role["limit"] or 1 for role in split["roles"].values())
+    inventory = Path("results") / dataset.name / "inventory.json"
+    if inventory.is_file():
+        rows = json.loads(inventory.read_text(encoding="utf-8"))
+    else:
+        rows = take_inventory(dataset.paths, Columns.of(dataset.columns))
+    if wanted > sum(rows.values()):
+        raise InputError(
+            f"splits.{name}: its roles ask for {wanted:,} samples, but the raw files hold {sum(rows.values()):,} rows: "
+            "lower the limits, or bring more data."
+        )
 
 
 def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str]]:

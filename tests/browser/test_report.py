@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,8 +63,9 @@ def test_every_figure_and_every_gallery_image_is_visible(browser: webdriver.Chro
 
 
 def test_nothing_is_loaded_from_a_network(browser: webdriver.Chrome, page: Path) -> None:
-    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert loaded
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    loaded = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert page.as_uri() in loaded
     assert [name for name in loaded if not name.startswith(("file:", "data:"))] == []
 
 

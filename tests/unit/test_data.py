@@ -46,7 +46,9 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
 
 
 def sentence(error: pytest.ExceptionInfo) -> str:
@@ -229,15 +231,20 @@ def test_an_image_is_turned_upright_by_its_exif_rotation(tmp_path):
     assert decode_rgb(path.read_bytes()).size == (20, 30)
 
 
-@pytest.mark.parametrize("size", [(100, 50), (50, 100), (33, 32), (7, 9)])
-def test_a_square_is_the_middle_of_the_image(size):
-    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    middle = (slice(0, size[1]), slice(0, size[0]))
-    pixels[middle] = 200
-    square = to_square(Image.fromarray(pixels), 32)
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_square_is_the_middle_of_the_image(upright):
+    pixels = np.zeros((32, 96, 3), dtype=np.uint8)
+    pixels[:, 32:64] = 200
+    image = Image.fromarray(pixels.transpose(1, 0, 2) if upright else pixels)
+    assert (to_square(image, 32) == 200).all()
+
+
+@pytest.mark.parametrize("size", [(100, 50), (33, 32), (7, 9), (1, 3), (31, 31)])
+def test_a_square_has_the_size_asked_for(size):
+    square = to_square(Image.new("RGB", size, (10, 20, 30)), 32)
     assert square.shape == (32, 32, 3)
     assert square.dtype == np.uint8
-    assert (square == 200).all()
+    assert (square == (10, 20, 30)).all()
 
 
 # quarantine
@@ -293,7 +300,9 @@ def test_objects_may_be_a_list_of_strings(tmp_path, picture):
 
 def test_objects_may_be_a_list_of_structs_with_score_and_box(tmp_path, picture):
     kind = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64()), ("box", pa.list_(pa.float64()))]))
-    objects = [[{"label": "dog", "score": 0.25, "box": [0.0, 1.0, 2.0, 3.0]}, {"label": "cat", "score": None, "box": None}]]
+    objects = [
+        [{"label": "dog", "score": 0.25, "box": [0.0, 1.0, 2.0, 3.0]}, {"label": "cat", "score": None, "box": None}]
+    ]
     (row,) = annotate(tmp_path, picture, pa.array(objects, kind))
     assert row["objects"] == [
         {"label": "dog", "score": 0.25, "box": [0.0, 1.0, 2.0, 3.0]},
@@ -370,8 +379,8 @@ def split(tmp_path, write_batch):
         number = write_manifest(groups, [batch], folder / "manifest.parquet", **options)
         found = pq.read_table(folder / "manifest.parquet").to_pylist()
         assert number == len(found)
-        self_counts = manifest_counts(folder / "manifest.parquet")
-        assert (self_counts["rows_in"], self_counts["rows_out"]) == (len(members), number)
+        counts = manifest_counts(folder / "manifest.parquet")
+        assert (counts["rows_in"], counts["rows_out"]) == (len(members), number)
         return found
 
     return write

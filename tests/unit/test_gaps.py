@@ -164,9 +164,7 @@ def test_bootstrap_draws_duplicate_groups_whole():
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says():
     held = 0
     for seed in range(60):
-        low, high = gaps.interval(
-            gaps.bootstrap(grouped(sample(seed, 60, mean=0.3)), 300, np.random.default_rng(seed))
-        )
+        low, high = gaps.interval(gaps.bootstrap(grouped(sample(seed, 60, mean=0.3)), 300, np.random.default_rng(seed)))
         held += low[0] <= 0.3 <= high[0]
     assert 51 <= held <= 60
 
@@ -261,7 +259,9 @@ def test_symmetric_cancels_an_additive_difference_of_aucg_exactly():
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0.1, 0.5, 0.9])), min_size=1, max_size=25),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0.1, 0.5, 0.9])), min_size=1, max_size=25
+    ),
     st.randoms(use_true_random=False),
 )
 def test_top_order_is_descending_and_breaks_ties_by_row(queries, random):

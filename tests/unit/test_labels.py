@@ -8,7 +8,9 @@ import pytest
 from dejavu.memorization.labels import NamedInCaption, Normalizer, label_sets
 
 
-@pytest.mark.parametrize("label", ["Traffic light", "traffic_light", "TRAFFIC LIGHTS", " traffic  light ", "traffic-light"])
+@pytest.mark.parametrize(
+    "label", ["Traffic light", "traffic_light", "TRAFFIC LIGHTS", " traffic  light ", "traffic-light"]
+)
 def test_spellings_of_one_label_have_one_normal_form(label):
     assert Normalizer()(label) == "traffic light"
 

@@ -118,8 +118,8 @@ def plant(tmp_path, write_batch):
         )
         for role in FILE_OF:
             rows = sorted(row for row in shown if row >> 32 == FILE_OF[role])
-            self_groups = [{"row": r, "uid": str(r), "group_id": f"g{r}", "position": 0.5} for r in reversed(rows)]
-            pq.write_table(pa.Table.from_pylist(self_groups, schema=MANIFEST), planted.manifest(role))
+            records = [{"row": r, "uid": str(r), "group_id": f"g{r}", "position": 0.5} for r in reversed(rows)]
+            pq.write_table(pa.Table.from_pylist(records, schema=MANIFEST), planted.manifest(role))
         for role, side in ((role, side) for role in TRAINED for side in "ab"):
             records = []
             for i in range(queries + without_objects):
@@ -209,7 +209,9 @@ def test_queries_without_objects_are_left_out_and_counted(plant):
 def test_a_query_whose_objects_are_all_named_is_left_out_of_the_unnamed_alone(plant, write_batch):
     planted = plant({"a": 3, "b": 2, "holdout": 0})
     captions = {row_of("a", i): " ".join(truth(i)) if i == 0 else "fog" for i in range(QUERIES + 2)}
-    write_batch(planted.folder / "samples", SAMPLES, [{"row": r, "uid": "x", "caption": c} for r, c in captions.items()])
+    write_batch(
+        planted.folder / "samples", SAMPLES, [{"row": r, "uid": "x", "caption": c} for r, c in captions.items()]
+    )
     planted.score("a")
     scored = pq.read_table(planted.scores("a")).to_pylist()
     rows = {scope: {row["row"] for row in scored if row["scope"] == scope} for scope in ("all", "unnamed")}

@@ -87,9 +87,9 @@ def test_a_truncated_file_is_named_before_anything_is_ingested(tmp_path: Path) -
     path.write_bytes(path.read_bytes()[:-100])
     done = project.snakemake()
     assert done.returncode != 0
-    assert "error: data/one.parquet is not a whole parquet file" in done.stdout + done.stderr
+    assert "data/one.parquet is not a whole parquet file" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert not list((project.folder / "results").rglob("samples"))
+    assert not (project.folder / "results").exists()
 
 
 def test_a_missing_column_is_named_with_the_columns_that_are_there(tmp_path: Path) -> None:

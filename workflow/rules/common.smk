@@ -14,7 +14,13 @@ sys.path.insert(0, str(SOURCES))
 from dejavu.config import architecture_path, load_config
 from dejavu.errors import InputError
 from dejavu.fingerprint import code_hash
-from dejavu.plan import Dataset, check_results_folder, lost_metadata, share_sources
+from dejavu.plan import (
+    Dataset,
+    check_results_folder,
+    check_supply,
+    lost_metadata,
+    share_sources,
+)
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
 share_sources(SOURCES)
@@ -26,6 +32,8 @@ try:
         name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
     }
     check_results_folder(Path("results"))
+    for split, section in CONFIG["splits"].items():
+        check_supply(split, section, DATASETS[section["dataset"]])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -84,7 +92,8 @@ def architecture_file(wildcards):
 def final_checkpoints():
     """(model, samples seen) of every checkpoint that is measured."""
     return [
-        (name, str(model["samples_seen"])) for name, model in CONFIG["models"].items()
+        (name, str(model["samples_seen"]))
+        for name, model in sorted(CONFIG["models"].items())
     ]
 
 
@@ -119,17 +128,6 @@ def batch_files(wildcards):
 
 def columns_of(wildcards):
     return as_json(DATASETS[wildcards.dataset].columns)
-
-
-def samples_wanted(wildcards):
-    """Split -> number of samples that its roles ask for at least."""
-    return as_json(
-        {
-            name: sum(role["limit"] or 1 for role in split["roles"].values())
-            for name, split in CONFIG["splits"].items()
-            if split["dataset"] == wildcards.dataset
-        }
-    )
 
 
 def measure_part(*keys):

@@ -43,7 +43,6 @@ rule inventory:
         code=code("inventory.py"),
         names=lambda w: as_json(list(DATASETS[w.dataset].paths)),
         columns=columns_of,
-        wanted=samples_wanted,
     script:
         "../scripts/inventory.py"
 

@@ -7,4 +7,4 @@ from dejavu.progress import logged
 with logged(snakemake.log[0]):
     paths = dict(zip(json.loads(snakemake.params.names), snakemake.input.raw, strict=True))
     columns = Columns.of(json.loads(snakemake.params.columns))
-    write_json(snakemake.output[0], take_inventory(paths, columns, json.loads(snakemake.params.wanted)))
+    write_json(snakemake.output[0], take_inventory(paths, columns))

@@ -111,26 +111,17 @@ def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterato
         ) from None
 
 
-def take_inventory(paths: Mapping[str, str], columns: Columns, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Counts the rows of every raw file from its footer, before any long work.
+def take_inventory(paths: Mapping[str, str], columns: Columns) -> dict[str, int]:
+    """Counts the rows of every raw file from its footer.
 
     Args:
         paths: name relative to the root -> path.
         columns: the column mapping, checked against every file.
-        wanted: split name -> the number of samples that its roles ask for at least.
 
     Returns:
         Name -> number of rows.
 
     Raises:
-        InputError: as :func:`open_raw`, and when a split asks for more samples than there are.
+        InputError: as :func:`open_raw`.
     """
-    rows = {name: open_raw(path, columns).metadata.num_rows for name, path in paths.items()}
-    total = sum(rows.values())
-    for split, number in wanted.items():
-        if number > total:
-            raise InputError(
-                f"splits.{split}: its roles ask for {number:,} samples, but the raw files hold {total:,} rows: "
-                "lower the limits, or bring more data."
-            )
-    return rows
+    return {name: open_raw(path, columns).metadata.num_rows for name, path in paths.items()}

@@ -28,6 +28,19 @@ def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         raise damaged(path, error) from error
 
 
+def _matching(path: Path, rows: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The given rows of one file, a row group at a time; a group without any is not read beyond its row column."""
+    values = pa.array(rows)
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                mask = pc.is_in(file.read_row_group(group, columns=["row"])["row"], value_set=values)
+                if pc.any(mask).as_py():
+                    yield file.read_row_group(group, columns=list(columns)).filter(mask)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from error
+
+
 class SampleStore:
     """A table that is stored as ``<file id>.parquet`` in batch folders, and found again by ``row``.
 
@@ -52,18 +65,28 @@ class SampleStore:
         names = ["row", *(c for c in columns if c != "row")]
         uppers, starts = np.unique(wanted >> 32, return_index=True)
         for upper, part in zip(uppers, np.split(wanted, starts[1:]), strict=True):
+            path = self.files.get(int(upper))
             found = 0
-            for table in self._scan(int(upper), names):
-                chosen = table.filter(pc.is_in(table["row"], value_set=pa.array(part)))
+            for chosen in _matching(path, part, names) if path else []:
                 found += chosen.num_rows
-                if chosen.num_rows:
-                    yield chosen
+                yield chosen
             if found != len(part):
-                where = self.files.get(int(upper), "no file")
                 raise InputError(
-                    f"{len(part) - found:,} rows of a manifest are not in {where}: the manifest comes from other "
-                    "data. Delete the manifests folder of this split and run again."
+                    f"{len(part) - found:,} rows of a manifest are not in {path or 'any file'}: the manifest comes "
+                    "from other data. Delete the manifests folder of this split and run again."
                 )
+
+    def batches(self, rows: np.ndarray, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
+        """As :meth:`read`, in tables of exactly ``size`` rows, the last one smaller."""
+        held: list[pa.Table] = []
+        for table in self.read(rows, columns):
+            held.append(table)
+            while sum(t.num_rows for t in held) >= size:
+                joined = pa.concat_tables(held)
+                yield joined.slice(0, size)
+                held = [joined.slice(size)]
+        if held and (rest := pa.concat_tables(held)).num_rows:
+            yield rest
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yields the whole table, file by file in order of their ids, a row group at a time."""

@@ -52,25 +52,21 @@ def embed(
     done = 0
     with atomic(images) as image_file, atomic(captions) as caption_file, torch.inference_mode():
         image_array = caption_array = np.empty((0, 0), dtype=np.float32)
-        for table in SampleStore(samples).read(wanted, ["caption", "image"]):
-            for start in range(0, table.num_rows, batch_size):
-                part = table.slice(start, batch_size)
-                here = slice(done, done + part.num_rows)
-                if not np.array_equal(part["row"].to_numpy(), wanted[here]):
-                    raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
-                pixels = np.stack([to_square(decode_rgb(image), clip.size) for image in part["image"].to_pylist()])
-                tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
-                image_part = (
-                    clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
-                )
-                caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()
-                if not done:
-                    shape = (len(wanted), image_part.shape[1])
-                    image_array = open_memmap(image_file, mode="w+", dtype=np.float32, shape=shape)
-                    caption_array = open_memmap(caption_file, mode="w+", dtype=np.float32, shape=shape)
-                image_array[here], caption_array[here] = image_part, caption_part
-                done = here.stop
-                progress.advance(part.num_rows)
+        for part in SampleStore(samples).batches(wanted, ["caption", "image"], batch_size):
+            here = slice(done, done + part.num_rows)
+            if not np.array_equal(part["row"].to_numpy(), wanted[here]):
+                raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
+            pixels = np.stack([to_square(decode_rgb(image), clip.size) for image in part["image"].to_pylist()])
+            tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
+            image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
+            caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()
+            if not done:
+                shape = (len(wanted), image_part.shape[1])
+                image_array = open_memmap(image_file, mode="w+", dtype=np.float32, shape=shape)
+                caption_array = open_memmap(caption_file, mode="w+", dtype=np.float32, shape=shape)
+            image_array[here], caption_array[here] = image_part, caption_part
+            done = here.stop
+            progress.advance(part.num_rows)
         image_array.flush()  # type: ignore[attr-defined]
         caption_array.flush()  # type: ignore[attr-defined]
     write_array(rows, wanted)

@@ -1,0 +1,242 @@
+"""A configuration is checked with a sentence for every mistake, and comes back complete."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dejavu.config import flatten, load_config
+from dejavu.errors import InputError
+
+GIVEN: dict[str, Any] = {
+    "datasets": {"demo": {"synthetic": {"pairs": 1000, "files": 2}}},
+    "splits": {
+        "default": {
+            "dataset": "demo",
+            "roles": {
+                "a": {"interval": [0.0, 0.2], "limit": 100},
+                "b": {"interval": [0.2, 0.4], "limit": 100},
+                "public": {"interval": [0.4, 0.7], "limit": 200},
+                "holdout": {"interval": [0.7, 1.0]},
+            },
+        }
+    },
+    "models": {
+        "base": {"architecture": "ViT-B-32", "samples_seen": 5000, "batch_size": 64, "seed": 7},
+        "masked": {"like": "base", "text_mask": 0.6},
+        "longer": {"like": "masked", "samples_seen": 9000},
+    },
+    "measure": {"k": [1, 10]},
+}
+ROLES = "splits.default.roles"
+MISSING = object()
+
+
+@pytest.fixture
+def load(repository):
+    return lambda given: load_config(given, repository / "workflow/schemas/config.schema.yaml", repository)
+
+
+def changed(**changes: Any) -> dict:
+    """The configuration with values set at dotted paths; MISSING takes a key away."""
+    given = copy.deepcopy(GIVEN)
+    for path, value in changes.items():
+        *above, last = path.split(".")
+        section = given
+        for key in above:
+            section = section.setdefault(key, {})
+        if value is MISSING:
+            del section[last]
+        else:
+            section[last] = value
+    return given
+
+
+# what is changed, the key path that the sentence names, and what it says about the way out
+WRONG = {
+    "unknown_section": ({"speed": {}}, "'speed'", "takes device, datasets"),
+    "misspelt_section": ({"mesure": {}}, "'mesure'", "did you mean 'measure'?"),
+    "unknown_key": ({"measure.colour": 1}, "'measure.colour'", "measure takes k, labels"),
+    "misspelt_key": ({"models.base.batchsize": 9}, "'models.base.batchsize'", "did you mean 'batch_size'?"),
+    "reserved": ({"studies.sweep": 1}, "'studies.sweep'", "studies takes no key"),
+    "missing_section": ({"models": MISSING}, "'models'", "add it"),
+    "missing_role": ({f"{ROLES}.public": MISSING}, f"'{ROLES}.public'", "add it"),
+    "missing_interval": ({f"{ROLES}.a.interval": MISSING}, f"'{ROLES}.a.interval'", "add it"),
+    "missing_budget": ({"models.base.samples_seen": MISSING}, "'models.base.samples_seen'", "add it, or a like"),
+    "missing_architecture": ({"models.base.architecture": MISSING}, "'models.base.architecture'", "add it, or a like"),
+    "no_dataset": ({"datasets": {}}, "'datasets'", "at least 1 key"),
+    "text_for_number": ({"models.base.batch_size": "many"}, "'models.base.batch_size'", "must be a whole number"),
+    "part_of_a_number": ({"models.base.seed": 1.5}, "'models.base.seed'", "must be a whole number"),
+    "yes_for_number": ({"models.base.seed": True}, "'models.base.seed'", "must be a whole number"),
+    "number_for_text": ({"splits.default.dataset": 3}, "'splits.default.dataset'", "must be a text"),
+    "number_for_list": ({"measure.k": 10}, "'measure.k'", "must be a list"),
+    "list_for_section": ({"models": []}, "'models'", "must be a section of keys"),
+    "empty_section": ({"models": None}, "'models'", "must be a section of keys"),
+    "negative": ({"models.base.weight_decay": -1}, "'models.base.weight_decay'", "at least 0"),
+    "zero_rate": ({"models.base.learning_rate": 0}, "'models.base.learning_rate'", "greater than 0"),
+    "mask_everything": ({"models.base.text_mask": 1}, "'models.base.text_mask'", "less than 1"),
+    "share_above_one": ({"datasets.demo.max_quarantined": 2}, "'datasets.demo.max_quarantined'", "at most 1"),
+    "interval_above_one": ({f"{ROLES}.holdout.interval": [0.7, 1.5]}, f"'{ROLES}.holdout.interval.1'", "at most 1"),
+    "three_ends": ({f"{ROLES}.a.interval": [0, 0.1, 0.2]}, f"'{ROLES}.a.interval'", "at most 2 entries"),
+    "no_k": ({"measure.k": []}, "'measure.k'", "at least 1 entries"),
+    "k_twice": ({"measure.k": [10, 10]}, "'measure.k'", "without repeated entries"),
+    "k_zero": ({"measure.k": [0, 10]}, "'measure.k.0'", "at least 1"),
+    "wrong_labels": ({"measure.labels": [1, "some"]}, "'measure.labels.1'", "at least 1, or all"),
+    "few_draws": ({"measure.bootstrap": 5}, "'measure.bootstrap'", "at least 100"),
+    "unknown_device": ({"device": "tpu"}, "'device'", "one of cpu, cuda"),
+    "unknown_precision": ({"models.base.precision": "fp8"}, "'models.base.precision'", "one of fp32"),
+    "name_with_slash": ({"models": {"a/b": {}}}, "'models'", "letters, digits"),
+    "overlap": ({f"{ROLES}.b.interval": [0.1, 0.4]}, ROLES, "move one of them"),
+    "overlap_by_containing": ({f"{ROLES}.a.interval": [0.0, 1.0]}, ROLES, "move one of them"),
+    "empty_interval": ({f"{ROLES}.b.interval": [0.3, 0.3]}, f"{ROLES}.b.interval", "must be smaller"),
+    "backward_interval": ({f"{ROLES}.b.interval": [0.4, 0.2]}, f"{ROLES}.b.interval", "must be smaller"),
+    "limit_above_supply": ({f"{ROLES}.a.limit": 900}, f"{ROLES}.a.limit", "lower the limit"),
+    "k_above_public": ({"measure.k": [10, 201]}, "measure.k", "lower k, or raise the limit"),
+    "unknown_dataset": ({"splits.default.dataset": "dmo"}, "splits.default.dataset", "did you mean 'demo'?"),
+    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "either synthetic or raw"),
+    "no_source": ({"datasets.demo": {}}, "datasets.demo", "either synthetic or raw"),
+    "more_files_than_pairs": ({"datasets.demo.synthetic.files": 2000}, "datasets.demo.synthetic.files", "lower it"),
+    "unknown_architecture": (
+        {"models.base.architecture": "ViT-B-23"},
+        "models.base.architecture",
+        "did you mean 'ViT-B-32'?",
+    ),
+    "architecture_without_file": (
+        {"models.base.architecture": "nowhere/tiny.json"},
+        "models.base.architecture",
+        "correct the path",
+    ),
+    "like_nowhere": ({"models.masked.like": "bsae"}, "models.masked.like", "did you mean 'base'?"),
+    "like_itself": ({"models.base.like": "base"}, "models.base.like", "give one of them its own keys"),
+    "like_in_a_circle": ({"models.base.like": "longer"}, "models.base.like", "give one of them its own keys"),
+    "report_k": ({"report.k": 7}, "report.k", "measure.k [1, 10]"),
+    "report_labels": ({"report.labels": 3}, "report.labels", "set report.labels to one of them"),
+    "batch_above_role": ({"models.base.batch_size": 128}, f"{ROLES}.a.limit", "lower batch_size"),
+    "budget_below_batch": ({"models.longer.samples_seen": 10}, "models.longer.samples_seen", "raise it"),
+    "rate_not_a_number": ({"models.base.learning_rate": float("nan")}, "models.base.learning_rate", "number"),
+    "rate_infinite": ({"models.base.learning_rate": float("inf")}, "models.base.learning_rate", "number"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_configuration_is_refused_in_one_line_with_the_key_and_a_remedy(load, wrong):
+    changes, key, remedy = WRONG[wrong]
+    with pytest.raises(InputError) as error:
+        load(changed(**changes))
+    message = str(error.value)
+    assert "\n" not in message
+    assert key in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("{}", "lacks embed_dim, vision_cfg, text_cfg"),
+        ('{"embed_dim": 8, "vision_cfg": {}}', "lacks text_cfg"),
+        ("[1]", "lacks embed_dim"),
+        ("{not json", "mend it"),
+    ],
+)
+def test_an_architecture_file_that_open_clip_cannot_use_is_refused(load, tmp_path, content, remedy):
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
+        load(changed(**{"models.base.architecture": str(path)}))
+    message = str(error.value)
+    assert "\n" not in message
+    assert "models.base.architecture" in message
+    assert str(path) in message
+    assert remedy in message
+
+
+def test_the_configuration_that_the_mistakes_are_made_in_is_right(load):
+    load(GIVEN)
+
+
+def test_the_embedded_default_is_accepted(load, repository):
+    load(yaml.safe_load((repository / "config/config.yaml").read_text()))
+
+
+def test_an_architecture_file_is_found_from_the_workflow_s_folder_wherever_it_runs(load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load(changed(**{"models.base.architecture": "config/architectures/tiny.json"}))
+
+
+def test_defaults_are_filled_in_also_in_sections_that_are_not_there(load):
+    config = load(GIVEN)
+    assert config["device"] == "cpu"
+    assert config["measure"]["labels"] == [1, 5, 10, "all"]
+    assert config["measure"]["samplings"] == {"repeats": 100, "fraction": 0.1}
+    assert config["measure"]["k"] == [1, 10]
+    assert config["report"] == {"k": 10, "labels": "all", "gallery": 12}
+    assert config["datasets"]["demo"]["synthetic"] == {"pairs": 1000, "files": 2, "seed": 0}
+    assert config["splits"]["default"]["seed"] == 0
+    assert config["splits"]["default"]["roles"]["holdout"]["limit"] is None
+    assert config["models"]["base"]["learning_rate"] == 0.001
+
+
+def test_defaults_of_one_section_are_not_shared_with_another(load):
+    given = changed(**{"datasets.other": {"raw": ["*.parquet"]}, "datasets.third": {"raw": ["*.parquet"]}})
+    config = load(given)
+    config["datasets"]["other"]["columns"]["image"] = "changed"
+    assert config["datasets"]["third"]["columns"]["image"] == "image"
+    assert load(given)["datasets"]["other"]["columns"]["image"] == "image"
+
+
+def test_like_takes_over_everything_that_a_model_does_not_set_itself(load):
+    models = load(GIVEN)["models"]
+    base, masked, longer = (models[name] for name in ("base", "masked", "longer"))
+    assert "like" not in longer
+    assert masked == {**base, "text_mask": 0.6}
+    assert longer == {**base, "text_mask": 0.6, "samples_seen": 9000}
+    assert base["text_mask"] == 0
+
+
+def test_like_does_not_depend_on_the_order_of_the_models(load):
+    given = copy.deepcopy(GIVEN)
+    given["models"] = dict(reversed(given["models"].items()))
+    assert load(given)["models"] == load(GIVEN)["models"]
+
+
+def test_the_configuration_given_is_not_changed(load):
+    given = copy.deepcopy(GIVEN)
+    load(given)
+    assert given == GIVEN
+
+
+def reordered(value: Any) -> Any:
+    return {key: reordered(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+
+def test_reordering_keys_changes_nothing(load):
+    one, other = load(GIVEN), load(reordered(GIVEN))
+    assert one == other
+    assert list(flatten(one)) == list(flatten(other))
+
+
+def test_a_whole_number_with_a_point_counts_as_that_whole_number(load):
+    # YAML reads 8.0e+4 as a number with a point; it must not reach file names or ranges as one
+    seen = load(changed(**{"models.base.samples_seen": 8.0e4}))["models"]["base"]["samples_seen"]
+    assert (seen, type(seen)) == (80_000, int)
+
+
+def test_flatten_names_every_leaf_by_its_path(tmp_path: Path):
+    leaves = dict(flatten({"b": {"y": [1, "all"], "x": None}, "a": 0.5, "c": {}}))
+    assert {key: json.loads(value) for key, value in leaves.items()} == {
+        "a": 0.5,
+        "b.x": None,
+        "b.y": [1, "all"],
+        "c": {},
+    }
+    assert list(leaves) == sorted(leaves)
+
+
+def test_a_number_with_an_exponent_is_a_number_though_yaml_reads_text(load):
+    loaded = load(changed(**{"models.base.learning_rate": "1e-3"}))
+    assert loaded["models"]["base"]["learning_rate"] == 1e-3

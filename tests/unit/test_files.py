@@ -1,0 +1,280 @@
+"""Atomic files, code hashes and progress lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dejavu import progress
+from dejavu.data.samples import SampleStore
+from dejavu.errors import InputError, closest, require_same_rows
+from dejavu.files import atomic, read_array, read_table, write_array, write_json, write_table, write_text
+from dejavu.fingerprint import code_hash
+from dejavu.progress import Progress
+
+SCHEMA = pa.schema([("row", pa.int64()), ("name", pa.string())])
+
+
+def table(number: int) -> pa.Table:
+    return pa.table({"row": list(range(number)), "name": [f"n{i}" for i in range(number)]}, schema=SCHEMA)
+
+
+def test_a_failed_writing_leaves_the_old_file_and_no_temporary(tmp_path):
+    path = tmp_path / "x.txt"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        temporary.write_text("half of the n")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "below" / "x.txt"
+    write_text(path, "old")
+    with atomic(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_table_whose_parts_fail_is_not_written(tmp_path):
+    def parts():
+        yield table(3)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_table(tmp_path / "t.parquet", parts(), SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_is_written_part_by_part_and_its_rows_are_counted(tmp_path):
+    path = tmp_path / "t.parquet"
+    parts = [table(3), table(0), table(2).to_batches()[0]]
+    assert write_table(path, iter(parts), SCHEMA) == 5
+    assert read_table(path).to_pylist() == table(3).to_pylist() + table(2).to_pylist()
+    assert write_table(path, iter([]), SCHEMA) == 0
+    assert read_table(path).schema.equals(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [pa.table({"row": [1]}), pa.table({"row": ["one"], "name": ["x"]})],
+    ids=["missing", "other_type"],
+)
+def test_a_table_without_a_column_of_the_schema_is_refused(tmp_path, part):
+    with pytest.raises((ValueError, pa.ArrowException)):
+        write_table(tmp_path / "t.parquet", part, SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_are_written_in_the_order_of_the_schema_and_others_left_out(tmp_path):
+    part = pa.table({"extra": [0], "name": ["x"], "row": pa.array([1], pa.int32())})
+    write_table(tmp_path / "t.parquet", part, SCHEMA)
+    assert read_table(tmp_path / "t.parquet").schema.equals(SCHEMA)
+
+
+def test_json_does_not_depend_on_the_order_of_keys(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": {"d": 2, "c": 3}})
+    write_json(tmp_path / "b.json", {"a": {"c": 3, "d": 2}, "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut", "overwritten"])
+def test_a_damaged_table_is_refused_with_what_to_do(tmp_path, damage):
+    path = tmp_path / "00000000.parquet"
+    write_table(path, table(5000), SCHEMA)
+    whole = path.read_bytes()
+    content = {
+        "emptied": b"",
+        "cut": whole[:-20],
+        "overwritten": whole[:10] + b"\xff" * (len(whole) - 1000) + whole[-990:],
+    }
+    path.write_bytes(content[damage])
+    for read in (lambda: read_table(path), lambda: list(SampleStore([tmp_path]).scan(["row", "name"]))):
+        with pytest.raises(InputError) as error:
+            read()
+        assert str(path) in str(error.value)
+        assert "delete it and run again" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
+def test_a_damaged_array_is_refused_with_what_to_do(tmp_path, content):
+    path = tmp_path / "x.npy"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="delete it and run again"):
+        read_array(path)
+
+
+def test_an_array_cut_short_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "x.npy"
+    write_array(path, np.arange(1000))
+    assert read_array(path).tolist() == list(range(1000))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(InputError, match="delete it and run again"):
+        read_array(path)
+
+
+def test_an_array_of_objects_is_neither_written_nor_read(tmp_path):
+    objects = np.array([{}, []], dtype=object)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_array(tmp_path / "x.npy", objects)
+    np.save(tmp_path / "y.npy", objects, allow_pickle=True)
+    with pytest.raises(InputError):
+        read_array(tmp_path / "y.npy")
+
+
+def test_rows_that_differ_are_refused_with_how_many(tmp_path):
+    require_same_rows([1, 2, 3], np.array([3, 1, 2]), "x and y")
+    with pytest.raises(InputError, match="x and y: 2 rows are only in the first and 1 only in the second"):
+        require_same_rows([1, 2, 3], [3, 4], "x and y")
+
+
+def test_only_a_near_word_is_suggested():
+    assert closest("bacth", ["batch", "seed"]) == " (did you mean 'batch'?)"
+    assert closest("unlike", ["batch", "seed"]) == ""
+
+
+# code hashes: every call has a tree of its own, since hashes of files are kept in memory
+
+TREE = {
+    "scripts/step.py": "from dejavu.floor.one import thing\n",
+    "src/dejavu/__init__.py": "",
+    "src/dejavu/floor/__init__.py": "",
+    "src/dejavu/floor/one.py": "def f():\n    from dejavu.floor import two\n",
+    "src/dejavu/floor/two.py": "import dejavu.three\n",
+    "src/dejavu/three.py": "X = 1\n",
+    "src/dejavu/unrelated.py": "Y = 1\n",
+    "sql/a.sql": "select 1",
+}
+
+
+@pytest.fixture
+def hash_of(tmp_path):
+    made = iter(range(100))
+
+    def make(*others: str, **changes: str) -> str:
+        root = tmp_path / str(next(made))
+        for name, text in (TREE | changes).items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return code_hash(root / "scripts/step.py", root / "src", *(root / other for other in others))
+
+    return make
+
+
+def edited(name: str) -> dict[str, str]:
+    return {name: TREE[name] + "# edited\n"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scripts/step.py",
+        "src/dejavu/floor/one.py",
+        "src/dejavu/floor/two.py",
+        "src/dejavu/three.py",
+        "src/dejavu/floor/__init__.py",
+    ],
+)
+def test_the_code_hash_changes_with_the_script_and_all_that_it_imports_directly_or_not(hash_of, name):
+    assert hash_of(**edited(name)) != hash_of()
+
+
+def test_the_code_hash_stays_when_an_unrelated_module_changes_or_appears(hash_of):
+    assert hash_of(**edited("src/dejavu/unrelated.py")) == hash_of()
+    assert hash_of(**{"src/dejavu/floor/new.py": "Z = 1"}) == hash_of()
+
+
+def test_the_code_hash_is_the_same_in_another_clone_with_other_times(hash_of, tmp_path):
+    before = hash_of()
+    root = tmp_path / "clone"
+    for name, text in TREE.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (1_000_000, 1_000_000))
+    assert code_hash(root / "scripts/step.py", root / "src") == before
+
+
+def test_the_code_hash_covers_the_other_files_that_a_step_reads_as_code(hash_of):
+    with_sql = hash_of("sql")
+    assert with_sql != hash_of()
+    assert with_sql == hash_of("sql/a.sql")
+    assert hash_of("sql", **edited("sql/a.sql")) != with_sql
+    assert hash_of("sql", **{"sql/b.sql": "select 1"}) != with_sql
+    assert hash_of("sql", **{"sql/__pycache__/a.pyc": "x"}) == with_sql
+
+
+def test_a_relative_import_is_refused_since_the_hash_would_miss_it(hash_of):
+    with pytest.raises(ValueError, match="relative import"):
+        hash_of(**{"src/dejavu/floor/one.py": "from . import two\n"})
+
+
+def test_every_script_of_the_workflow_can_be_hashed(repository):
+    scripts = sorted(Path(repository, "workflow/scripts").glob("*.py"))
+    hashes = {script.name: code_hash(script, repository / "src") for script in scripts}
+    assert len(set(hashes.values())) == len(scripts) > 5
+
+
+# progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves."""
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+def test_progress_says_how_far_how_fast_and_how_long_still(clock, capsys):
+    line = Progress("train baseline a", 4000, "samples")
+    clock.seconds += 20
+    line.advance(1000, "loss 2.5")
+    assert capsys.readouterr().err == "[train baseline a] 1,000/4,000 samples (25 %), 50/s, 1 min 00 s left, loss 2.5\n"
+
+
+def test_progress_speaks_at_most_once_in_ten_seconds_and_at_the_end(clock, capsys):
+    line = Progress("ingest", 100, "rows")
+    for _ in range(100):
+        clock.seconds += 0.25
+        line.advance(1)
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    line.finish()
+    assert capsys.readouterr().err == "[ingest] 100/100 rows (100 %), 4.00/s, took 25 s\n"
+
+
+def test_what_an_earlier_run_did_counts_as_done_but_not_in_the_rate(clock, capsys):
+    line = Progress("train", 1000, "samples")
+    line.skip(500)
+    clock.seconds += 10
+    line.advance(100)
+    assert capsys.readouterr().err == "[train] 600/1,000 samples (60 %), 10/s, 40 s left\n"
+
+
+def test_progress_without_a_known_total_says_how_many_so_far(clock, capsys):
+    line = Progress("annotate", 0, "rows")
+    clock.seconds += 12
+    line.advance(6)
+    assert capsys.readouterr().err == "[annotate] 6 rows, 0.50/s, took 12 s\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(59, "59 s"), (59.8, "1 min 00 s"), (90, "1 min 30 s"), (119.7, "2 min 00 s"), (7260, "2 h 01 min")],
+)
+def test_durations_are_never_sixty_seconds(clock, capsys, seconds, shown):
+    line = Progress("x", 1, "rows")
+    clock.seconds += seconds
+    line.done = 1
+    line.finish()
+    assert capsys.readouterr().err.rstrip().endswith(f"took {shown}")

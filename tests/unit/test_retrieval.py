@@ -1,0 +1,168 @@
+"""Nearest neighbours, retrieval and membership attacks against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dejavu.errors import InputError
+from dejavu.files import write_array
+from dejavu.retrieval import neighbors
+from dejavu.retrieval.neighbors import nearest, write_neighbors
+from dejavu.studies import utility
+from dejavu.studies.attacks import cosine_attack, roc_auc, true_positive_rate
+from dejavu.studies.utility import ranks_of_pair, retrieval
+
+
+def whole_numbers(seed: int, rows: int, dimension: int, high: int = 3) -> np.ndarray:
+    """Vectors of small whole numbers: their products are exact in float32, and many are equal."""
+    return np.random.default_rng(seed).integers(-high, high + 1, size=(rows, dimension)).astype(np.float32)
+
+
+def brute_force(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
+    """The k largest inner products of each query, of equal ones the lower position first."""
+    similarity, position = [], []
+    for query in queries.tolist():
+        products = [sum(x * y for x, y in zip(query, image, strict=True)) for image in public.tolist()]
+        order = sorted(range(len(products)), key=lambda i, products=products: (-products[i], i))[:k]
+        position.append(order)
+        similarity.append([products[i] for i in order])
+    return similarity, position
+
+
+@pytest.mark.parametrize("queries", [3, 40])
+@pytest.mark.parametrize("k", [1, 5, 30, 150, 200])
+def test_nearest_is_exact_and_of_equal_similarities_the_lower_position_comes_first(queries, k):
+    q, public = whole_numbers(0, queries, 4), whole_numbers(1, 200, 4)
+    want_similarity, want_position = brute_force(q, public, k)
+    similarity, position = nearest(q, public, k)
+    assert similarity.tolist() == want_similarity
+    assert position.tolist() == want_position
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_searching_in_blocks_changes_nothing(block, monkeypatch):
+    monkeypatch.setattr(neighbors, "PUBLIC_PER_BLOCK", block)
+    q, public = whole_numbers(2, 5, 6, high=100), whole_numbers(3, 90, 6, high=100)
+    want_similarity, want_position = brute_force(q, public, 12)
+    similarity, position = nearest(q, public, 12)
+    assert similarity.tolist() == want_similarity
+    assert position.tolist() == want_position
+
+
+def test_copies_of_one_public_image_come_in_their_order():
+    public = np.repeat(np.array([[1, 0], [0, 1]], dtype=np.float32), 20, axis=0)
+    similarity, position = nearest(np.array([[1, 0]], dtype=np.float32), public, 5)
+    assert similarity.tolist() == [[1.0] * 5]
+    assert position.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_nearest_of_unit_vectors_agrees_with_float64():
+    rng = np.random.default_rng(0)
+    q, public = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rng.normal(size=(n, 16)) for n in (30, 300)))
+    similarity, position = nearest(q.astype(np.float32), public.astype(np.float32), 10)
+    exact = q @ public.T
+    assert similarity == pytest.approx(np.sort(exact, axis=1)[:, ::-1][:, :10], abs=1e-6)
+    assert np.take_along_axis(exact, position, axis=1) == pytest.approx(similarity, abs=1e-6)
+
+
+@pytest.fixture
+def embeddings(tmp_path):
+    public, queries = whole_numbers(5, 9, 3, high=50), whole_numbers(6, 4, 3, high=50)
+    arrays = {"captions": queries, "caption_rows": np.arange(4) + 100, "images": public, "image_rows": np.arange(9) * 7}
+    for name, array in arrays.items():
+        write_array(tmp_path / f"{name}.npy", array)
+    return [tmp_path / f"{name}.npy" for name in arrays], arrays
+
+
+@pytest.mark.parametrize("k, taken", [(3, 3), (50, 9)])
+def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatch, k, taken):
+    monkeypatch.setattr(neighbors, "QUERIES_PER_BLOCK", 3)
+    files, arrays = embeddings
+    write_neighbors(*files, tmp_path / "n.parquet", k=k, threads=1, title="neighbors")
+    similarity, position = brute_force(arrays["captions"], arrays["images"], taken)
+    wanted = [
+        {"row": 100 + i, "rank": r + 1, "public_row": position[i][r] * 7, "similarity": similarity[i][r]}
+        for i in range(4)
+        for r in range(taken)
+    ]
+    assert pq.read_table(tmp_path / "n.parquet").to_pylist() == wanted
+
+
+def test_embeddings_that_do_not_match_their_rows_are_refused_naming_both(tmp_path, embeddings):
+    files, _ = embeddings
+    write_array(files[3], np.arange(8))
+    with pytest.raises(InputError) as error:
+        write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, title="neighbors")
+    assert str(files[2]) in str(error.value)
+    assert str(files[3]) in str(error.value)
+
+
+# retrieval of the pair
+
+
+def rank_of_pair(queries: np.ndarray, candidates: np.ndarray, i: int) -> int:
+    products = [sum(x * y for x, y in zip(queries[i].tolist(), c.tolist(), strict=True)) for c in candidates]
+    return sum(p >= products[i] for p in products)
+
+
+@pytest.mark.parametrize("block", [2048, 4, 1])
+def test_the_rank_of_a_pair_counts_all_that_are_as_similar(block, monkeypatch):
+    monkeypatch.setattr(utility, "QUERIES_PER_BLOCK", block)
+    queries, candidates = whole_numbers(7, 30, 3), whole_numbers(8, 30, 3)
+    assert ranks_of_pair(queries, candidates).tolist() == [rank_of_pair(queries, candidates, i) for i in range(30)]
+
+
+def test_retrieval_recall_is_the_share_of_pairs_among_the_first_k_in_both_directions():
+    images, captions = whole_numbers(9, 40, 8), whole_numbers(10, 40, 8) + 2 * whole_numbers(9, 40, 8)
+    found = {row["metric"]: (row["task"], row["value"], row["n"]) for row in retrieval(images, captions)}
+    for name, queries, candidates in (("caption_to_image", captions, images), ("image_to_caption", images, captions)):
+        ranks = [rank_of_pair(queries, candidates, i) for i in range(40)]
+        for k in (1, 5, 10):
+            share = sum(rank <= k for rank in ranks) / 40
+            assert found.pop(f"{name}_recall@{k}") == ("retrieval", pytest.approx(share), 40)
+    assert not found
+
+
+def test_a_model_that_maps_everything_to_one_point_retrieves_nothing():
+    same = np.ones((50, 4), dtype=np.float32)
+    assert {row["value"] for row in retrieval(same, same)} == {0.0}
+
+
+# membership attacks
+
+
+SCORES = st.lists(st.sampled_from([-0.5, 0.0, 0.1, 0.2, 0.3, 0.9]), min_size=1, max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SCORES, SCORES)
+def test_roc_auc_is_the_share_of_pairs_that_are_in_order_with_ties_half(members, others):
+    pairs = [(m > o) + 0.5 * (m == o) for m in members for o in others]
+    assert roc_auc(np.array(members), np.array(others)) == pytest.approx(sum(pairs) / len(pairs))
+
+
+@settings(max_examples=150, deadline=None)
+@given(SCORES, SCORES, st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.5]))
+def test_true_positive_rate_is_the_best_that_the_allowed_false_positives_permit(members, others, rate):
+    best = 0.0
+    for threshold in [*others, -1.0]:
+        if sum(o > threshold for o in others) <= rate * len(others):
+            best = max(best, sum(m > threshold for m in members) / len(members))
+    assert true_positive_rate(np.array(members), np.array(others), rate) == pytest.approx(best)
+
+
+def test_an_attack_on_exchangeable_pairs_has_an_interval_around_one_half():
+    rng = np.random.default_rng(0)
+    (auc, tpr) = cosine_attack(rng.normal(size=400), rng.normal(size=400), 200, np.random.default_rng(1))
+    assert (auc["metric"], tpr["metric"]) == ("roc_auc", "tpr@1%fpr")
+    assert auc["ci_low"] < 0.5 < auc["ci_high"]
+    assert auc["ci_high"] - auc["ci_low"] < 0.12
+
+
+def test_an_attack_that_always_knows_has_area_one():
+    for row in cosine_attack(np.linspace(2, 3, 50), np.linspace(0, 1, 50), 20, np.random.default_rng(1)):
+        assert (row["value"], row["ci_low"], row["ci_high"]) == (1.0, 1.0, 1.0)

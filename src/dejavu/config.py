@@ -137,12 +137,18 @@ def _wanted(error: Any) -> str:
 
 
 def _fill_defaults(value: Any, schema: dict, root: dict) -> None:
-    """Sets missing keys to the schema's defaults, in place, also inside sections that are defaults themselves."""
+    """Sets missing keys to the schema's defaults, in place, also inside sections that are defaults themselves.
+
+    A whole number written with a point becomes a whole number.
+    """
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         schema = root["$defs"][name]
     if not isinstance(value, dict):
         return
+    for key, part in schema.get("properties", {}).items():
+        if "integer" in part.get("type", []) and isinstance(value.get(key), float):
+            value[key] = int(value[key])  # 8.0e+4 is a whole number to the schema, and must be one in file names
     properties = schema.get("properties", {})
     for key, part in properties.items():
         if key not in value and "default" in part:

@@ -18,12 +18,12 @@ from dejavu.data.annotate import annotate_file
 from dejavu.data.duplicates import fingerprint_file, group_duplicates
 from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
 from dejavu.data.ingest import check_quarantine, ingest_file
-from dejavu.data.raw import Columns, file_ids, open_raw, read_raw, take_inventory
+from dejavu.data.raw import Columns, file_ids, open_raw, read_raw
 from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts, position, write_manifest
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
-from dejavu.plan import Dataset, make_batches
+from dejavu.plan import Dataset, check_supply, make_batches
 from dejavu.progress import Progress
 from dejavu.tables import GROUPS, QUARANTINE, SAMPLES
 
@@ -506,11 +506,14 @@ def test_reading_raw_gives_every_row_once_with_its_number(raw_file):
 
 
 def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file):
-    assert take_inventory({"raw.parquet": str(raw_file)}, PAIRS, {"default": 20_000}) == {"raw.parquet": 20_000}
+    dataset = Dataset("demo", {"columns": {"image": "image", "caption": "caption"}}, {"raw.parquet": str(raw_file)}, {})
+    rows = pq.read_metadata(raw_file).num_rows
+    roles = {role: {"limit": rows // 4} for role in ("a", "b", "public", "holdout")}
+    check_supply("default", {"roles": roles}, dataset)
     with pytest.raises(InputError) as error:
-        take_inventory({"raw.parquet": str(raw_file)}, PAIRS, {"default": 20_001})
+        check_supply("default", {"roles": {**roles, "b": {"limit": rows // 4 + 1}}}, dataset)
     assert "splits.default" in sentence(error)
-    assert "20,000" in sentence(error)
+    assert f"hold {rows:,} rows" in sentence(error)
 
 
 # batches

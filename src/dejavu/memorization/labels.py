@@ -17,10 +17,14 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 @lru_cache(maxsize=1_000_000)
 def _singular(word: str) -> str:
-    # inflect takes a plural to its singular; short words and possible singulars in -ss and -us stay as they are
-    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
-        return word
-    return _ENGINE.singular_noun(word) or word  # type: ignore[arg-type]
+    # inflect takes a plural to its singular; repeated until nothing changes, so that a singular that looks like a
+    # plural (canvas) and its plural (canvases) meet; short words and those in -ss, -us, -is stay as they are
+    while not (word.endswith(("ss", "us", "is")) or (len(word) <= 3 and word.endswith("s"))):
+        shorter = _ENGINE.singular_noun(word)  # type: ignore[arg-type]
+        if not shorter or shorter == word or len(shorter) > len(word):
+            break
+        word = str(shorter)
+    return word
 
 
 def normal_words(text: str) -> list[str]:
@@ -32,7 +36,8 @@ class Normalizer:
     """Maps labels to normal labels.
 
     Args:
-        synonyms: label -> label that it counts as; both sides are normalised, chains are followed.
+        synonyms: label -> label that it counts as; both sides are normalised, chains are followed, and
+            labels that name each other in a circle count as the first of them in the alphabet.
     """
 
     def __init__(self, synonyms: Mapping[str, str] | None = None) -> None:
@@ -48,10 +53,13 @@ class Normalizer:
         normal = self._known.get(label)
         if normal is None:
             normal = self._plain(label)
-            seen = {normal}
-            while normal in self._synonyms and self._synonyms[normal] not in seen:
+            seen = [normal]
+            while normal in self._synonyms:
                 normal = self._synonyms[normal]
-                seen.add(normal)
+                if normal in seen:
+                    normal = min(seen[seen.index(normal) :])
+                    break
+                seen.append(normal)
             self._known[label] = normal
         return normal
 

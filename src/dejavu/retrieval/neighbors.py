@@ -16,6 +16,7 @@ from dejavu.tables import NEIGHBORS
 
 QUERIES_PER_BLOCK = 4096
 PUBLIC_PER_BLOCK = 200_000
+EXTRA_FOR_TIES = 8
 
 
 def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,14 +34,31 @@ def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray
     where = np.empty((len(queries), 0), dtype=np.int64)
     for start in range(0, len(public), PUBLIC_PER_BLOCK):
         block = np.ascontiguousarray(public[start : start + PUBLIC_PER_BLOCK], dtype=np.float32)
-        similarity, position = faiss.knn(
-            np.ascontiguousarray(queries), block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT
-        )
+        similarity, position = _nearest_in(np.ascontiguousarray(queries), block, min(k, len(block)))
         best = np.concatenate([best, similarity], axis=1)
         where = np.concatenate([where, position + start], axis=1)
-        order = np.lexsort((where, -best), axis=1)[:, :k]
-        best, where = np.take_along_axis(best, order, axis=1), np.take_along_axis(where, order, axis=1)
+        best, where = _first(best, where, k)
     return best, where
+
+
+def _nearest_in(queries: np.ndarray, block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest of one block; FAISS takes any of those that tie for the last place, here the lowest positions win."""
+    width = min(len(block), k + EXTRA_FOR_TIES)
+    similarity, position = faiss.knn(queries, block, width, metric=faiss.METRIC_INNER_PRODUCT)
+    tied = np.flatnonzero(similarity[:, -1] == similarity[:, k - 1])
+    similarity, position = _first(similarity, position, k)
+    while width < len(block) and len(tied):
+        width = min(len(block), 2 * width)
+        wider, where = faiss.knn(queries[tied], block, width, metric=faiss.METRIC_INNER_PRODUCT)
+        similarity[tied], position[tied] = _first(wider, where, k)
+        tied = tied[wider[:, -1] == wider[:, k - 1]]
+    return similarity, position
+
+
+def _first(similarity: np.ndarray, position: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first k columns by descending similarity, then by ascending position."""
+    order = np.lexsort((position, -similarity), axis=1)[:, :k]
+    return np.take_along_axis(similarity, order, axis=1), np.take_along_axis(position, order, axis=1)
 
 
 def write_neighbors(

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dejavu.errors import InputError
 from dejavu.files import read_table, write_table
 from dejavu.memorization import gaps
 from dejavu.progress import Progress
@@ -106,7 +107,12 @@ def _values(cells: Sequence[Cell], manifest: Path) -> gaps.Values:
     values, in_scope = np.zeros(shape), np.zeros(shape, dtype=bool)
     for i, cell in enumerate(cells):
         c = cell.columns
-        where = np.searchsorted(rows, c["row"])
+        where = np.minimum(np.searchsorted(rows, c["row"]), len(rows) - 1)
+        if not np.array_equal(rows[where], c["row"]):
+            raise InputError(
+                f"scores name queries that are not in {manifest}: one of them comes from another run. "
+                "Delete the scores and run again."
+            )
         columns = slice(i * len(METRICS), (i + 1) * len(METRICS))
         values[where, columns] = gaps.query_values(c["precision_a"], c["precision_b"], c["recall_a"], c["recall_b"])
         in_scope[where, columns] = True

@@ -505,7 +505,8 @@ def test_reading_raw_gives_every_row_once_with_its_number(raw_file):
     assert [start for start, _ in seen] == [sum(len(f) for _, f in seen[:i]) for i in range(len(seen))]
 
 
-def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file):
+def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file, monkeypatch):
+    monkeypatch.chdir(raw_file.parent)
     dataset = Dataset("demo", {"columns": {"image": "image", "caption": "caption"}}, {"raw.parquet": str(raw_file)}, {})
     rows = pq.read_metadata(raw_file).num_rows
     roles = {role: {"limit": rows // 4} for role in ("a", "b", "public", "holdout")}

@@ -42,7 +42,7 @@ def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray
 
 
 def _nearest_in(queries: np.ndarray, block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest of one block; FAISS takes any of those that tie for the last place, here the lowest positions win."""
+    """The k nearest of one block. Where several tie for the last place, FAISS takes any; here the lowest win."""
     width = min(len(block), k + EXTRA_FOR_TIES)
     similarity, position = faiss.knn(queries, block, width, metric=faiss.METRIC_INNER_PRODUCT)
     tied = np.flatnonzero(similarity[:, -1] == similarity[:, k - 1])

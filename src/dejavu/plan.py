@@ -58,7 +58,7 @@ class Dataset:
 def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
     """Refuses a split that asks for more samples than the raw files have rows, before any job runs.
 
-    The rows are those of the dataset's inventory, or, before there is one, of the files' footers.
+    The rows are those of the dataset's inventory, or, for files that are not in it yet, of their footers.
 
     Raises:
         InputError: naming the split, or a raw file that is damaged or lacks a column.
@@ -67,10 +67,10 @@ def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
         return
     wanted = sum(role["limit"] or 1 for role in split["roles"].values())
     inventory = Path("results") / dataset.name / "inventory.json"
-    if inventory.is_file():
-        rows = json.loads(inventory.read_text(encoding="utf-8"))
-    else:
-        rows = take_inventory(dataset.paths, Columns.of(dataset.columns))
+    known = json.loads(inventory.read_text(encoding="utf-8")) if inventory.is_file() else {}
+    rows = {name: known[name] for name in dataset.paths if name in known}
+    new = {name: path for name, path in dataset.paths.items() if name not in known}
+    rows |= take_inventory(new, Columns.of(dataset.columns))
     if wanted > sum(rows.values()):
         raise InputError(
             f"splits.{name}: its roles ask for {wanted:,} samples, but the raw files hold {sum(rows.values()):,} rows: "

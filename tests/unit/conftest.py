@@ -52,12 +52,12 @@ def write_batch() -> Callable[..., str]:
 def tiny_architecture(tmp_path: Path) -> Callable[..., str]:
     """The path of an architecture of one layer for images of 32 pixels."""
 
-    def write(name: str = "tiny-for-tests", width: int = 32) -> str:
+    def write(name: str = "tiny-for-tests", width: int = 32, **vision: float) -> str:
         path = tmp_path / "architectures" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         content = {
             "embed_dim": width,
-            "vision_cfg": {"image_size": 32, "layers": 1, "width": width, "head_width": 16, "patch_size": 16},
+            "vision_cfg": {"image_size": 32, "layers": 1, "width": width, "head_width": 16, "patch_size": 16} | vision,
             "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": width, "heads": 2, "layers": 1},
         }
         path.write_text(json.dumps(content))

@@ -23,6 +23,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts, position, write_manifest
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
+from dejavu.files import write_json
 from dejavu.plan import Dataset, check_supply, make_batches
 from dejavu.progress import Progress
 from dejavu.tables import GROUPS, QUARANTINE, SAMPLES
@@ -201,6 +202,7 @@ def test_rows_are_numbered_through_the_whole_file_and_not_by_batch(tmp_path, pic
     records = [{"image": image, "caption": "x" if i != 700 else "", "key": None} for i in range(1200)]
     samples, quarantine = ingest(tmp_path, "a.parquet", records)
     assert [s["source_row"] for s in samples] == [i for i in range(1200) if i != 700]
+    assert [s["row"] & 0xFFFFFFFF for s in samples] == [s["source_row"] for s in samples]
     assert [q["source_row"] for q in quarantine] == [700]
 
 
@@ -515,6 +517,15 @@ def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file,
         check_supply("default", {"roles": {**roles, "b": {"limit": rows // 4 + 1}}}, dataset)
     assert "splits.default" in sentence(error)
     assert f"hold {rows:,} rows" in sentence(error)
+
+
+def test_an_inventory_of_an_earlier_run_does_not_hide_files_that_were_added_since(raw_file, monkeypatch):
+    monkeypatch.chdir(raw_file.parent)
+    pq.write_table(pq.read_table(raw_file).slice(0, 100), "old.parquet")
+    write_json("results/mine/inventory.json", {"old.parquet": 100})
+    columns = {"columns": {"image": "image", "caption": "caption"}}
+    dataset = Dataset("mine", columns, {name: name for name in ("old.parquet", "raw.parquet")}, {})
+    check_supply("default", {"roles": {role: {"limit": 1000} for role in ("a", "b", "public", "holdout")}}, dataset)
 
 
 # batches

@@ -240,7 +240,7 @@ def test_a_checkpoint_that_holds_code_is_refused_and_the_code_not_run(tmp_path, 
     if by == "torch":
         torch.save(content, path)
     else:
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError) as error:
         load_checkpoint(path, tiny)
     assert str(path) in str(error.value)
@@ -290,7 +290,7 @@ def run(tmp_path, pairs, monkeypatch, tiny):
     updates: list[int] = []
 
     def start(name: str, kill_in_step: int | None = None, side: str = "a", code: str = "c", **changes):
-        r, place = recipe(tiny, **changes), tmp_path / name
+        r, place = recipe(**({"architecture": tiny} | changes)), tmp_path / name
         updates.clear()
 
         def mask(caption, ratio, seed, epoch, row):
@@ -331,6 +331,14 @@ def test_a_killed_run_continues_and_ends_with_bit_identical_weights(run, changes
     assert same(whole, continued)
     assert reproducible(metrics) == reproducible(whole_metrics)
     assert not (run.root / "killed" / "state").exists()
+
+
+def test_a_killed_run_of_a_model_with_dropout_continues_with_the_same_random_numbers(run, tiny_architecture):
+    changes = {"architecture": tiny_architecture("dropout-for-tests", patch_dropout=0.5), "samples_seen": 24}
+    whole, _ = run("whole", **changes)
+    with pytest.raises(Killed):
+        run("killed", kill_in_step=4, **changes)
+    assert same(whole, run("killed", **changes)[0])
 
 
 def test_training_lowers_the_loss_and_writes_a_line_of_metrics_for_its_steps(run):

@@ -23,6 +23,14 @@ def test_a_plural_label_is_its_singular(plural, singular):
     assert Normalizer()(plural) == Normalizer()(singular) == singular
 
 
+@pytest.mark.parametrize(
+    ("plural", "singular"),
+    [("mice", "mouse"), ("skis", "ski"), ("taxis", "taxi"), ("selfies", "selfie"), ("hoodies", "hoodie")],
+)
+def test_an_uncommon_plural_is_one_label_with_its_singular(plural, singular):
+    assert Normalizer()(plural) == Normalizer()(singular)
+
+
 def test_the_short_plural_men_is_man():
     assert Normalizer()("men") == Normalizer()("man")
 

@@ -40,7 +40,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_table(path: str | os.PathLike[str], parts: pa.Table | Iterable[pa.Table], schema: pa.Schema) -> int:
     """Writes a parquet file of exactly ``schema``, part by part; returns its number of rows.
 
-    A column that a part lacks, or has in another type, is an error of ours and raises an error of pyarrow.
+    A column that a part lacks, or has in another type, is an error of ours: ``KeyError`` or an error of pyarrow.
     """
     rows = 0
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:

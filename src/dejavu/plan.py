@@ -58,7 +58,7 @@ class Dataset:
 def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
     """Refuses a split that asks for more samples than the raw files have rows, before any job runs.
 
-    The rows are those of the dataset's inventory, or, for files that are not in it yet, of their footers.
+    The rows are those of the dataset's inventory, or, for files that are new or newer, of their footers.
 
     Raises:
         InputError: naming the split, or a raw file that is damaged or lacks a column.
@@ -67,9 +67,12 @@ def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
         return
     wanted = sum(role["limit"] or 1 for role in split["roles"].values())
     inventory = Path("results") / dataset.name / "inventory.json"
-    known = json.loads(inventory.read_text(encoding="utf-8")) if inventory.is_file() else {}
-    rows = {name: known[name] for name in dataset.paths if name in known}
-    new = {name: path for name, path in dataset.paths.items() if name not in known}
+    known, made = {}, 0.0
+    if inventory.is_file():
+        known, made = json.loads(inventory.read_text(encoding="utf-8")), inventory.stat().st_mtime
+    old = {name for name, path in dataset.paths.items() if name in known and Path(path).stat().st_mtime <= made}
+    rows = {name: known[name] for name in old}
+    new = {name: path for name, path in dataset.paths.items() if name not in old}
     rows |= take_inventory(new, Columns.of(dataset.columns))
     if wanted > sum(rows.values()):
         raise InputError(

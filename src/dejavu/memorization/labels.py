@@ -15,15 +15,34 @@ _ENGINE = inflect.engine()
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
+# what inflect gets wrong: plural -> singular; the singulars stay as they are
+_IRREGULAR = {
+    **{f"{noun}es": noun for noun in ("atlas", "canvas", "lens", "pancreas", "trellis", "iris", "pelvis")},
+    **{
+        f"{noun}s": noun
+        for noun in ("bikini", "hoodie", "khaki", "kiwi", "martini", "selfie", "ski", "taxi", "zucchini")
+    },
+    "operas": "opera",
+    "dies": "die",
+}
+_SINGULAR = {*_IRREGULAR.values(), "does", "they", "them"}
+
+
 @lru_cache(maxsize=1_000_000)
 def _singular(word: str) -> str:
     # inflect takes a plural to its singular; repeated until nothing changes, so that a singular that looks like a
-    # plural (canvas) and its plural (canvases) meet; short words and those in -ss, -us, -is stay as they are
-    while not (word.endswith(("ss", "us", "is")) or (len(word) <= 3 and word.endswith("s"))):
-        shorter = _ENGINE.singular_noun(word)  # type: ignore[arg-type]
-        if not shorter or shorter == word or len(shorter) > len(word):
+    # plural and its plural meet; short words in -s and those in -ss, -us, -is stay as they are
+    seen = [word]
+    while word not in _SINGULAR:
+        if word in _IRREGULAR:
+            return _IRREGULAR[word]
+        if word.endswith(("ss", "us", "is")) or (len(word) <= 3 and word.endswith("s")):
             break
-        word = str(shorter)
+        shorter = str(_ENGINE.singular_noun(word) or word)  # type: ignore[arg-type]
+        if shorter in seen:
+            break
+        word = shorter
+        seen.append(word)
     return word
 
 

@@ -99,6 +99,8 @@ def test_two_runs_from_scratch_give_the_same_rows(finished: Project, tmp_path: P
         ours = rows(second.results / "memorization.duckdb", table, MEASURED.get(table, ()))
         theirs = rows(finished.results / "memorization.duckdb", table, MEASURED.get(table, ()))
         assert ours == theirs, table
+    for checkpoint in sorted(finished.results.rglob("*.pt")):
+        assert (second.folder / checkpoint.relative_to(finished.folder)).read_bytes() == checkpoint.read_bytes()
 
 
 def test_the_snakemake_report_holds_the_figures_and_the_site(finished: Project, tmp_path: Path) -> None:

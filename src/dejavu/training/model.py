@@ -87,11 +87,12 @@ def build(architecture: str, device: str = "cpu") -> Clip:
 
 def save_checkpoint(path: Path, clip: Clip, step: int, samples_seen: int) -> None:
     """Writes weights and architecture, atomically."""
-    with atomic(path) as temporary:
+    # an open file, because torch writes the name of a path into the archive, and equal weights should be equal bytes
+    with atomic(path) as temporary, open(temporary, "wb") as handle:
         weights = {name: value.detach().cpu() for name, value in clip.model.state_dict().items()}
         torch.save(
             {"model": weights, "architecture": json.dumps(clip.config), "step": step, "samples_seen": samples_seen},
-            temporary,
+            handle,
         )
 
 

@@ -39,12 +39,16 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     _check(config, schema)
     config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
     _fill_defaults(config, schema, schema)
+    config["models"] = {name: _settled(model) for name, model in config["models"].items()}
     for name, dataset in config["datasets"].items():
         _check_dataset(name, dataset)
     for name, split in config["splits"].items():
         _check_split(name, split, config)
     for name, model in config["models"].items():
-        _check_model(name, model, config, base)
+        if "sides" in model:
+            _check_sides(name, model["sides"], config, base)
+        else:
+            _check_model(name, model, config, base)
     _check_report(config)
     return config
 
@@ -177,7 +181,23 @@ def _resolved(name: str, models: Mapping[str, dict]) -> dict:
     for link in reversed(chain):
         merged |= models[link]
     merged.pop("like", None)
+    trained = sorted(set(merged) - {"sides"})
+    if merged.get("sides") is not None and trained:
+        raise InputError(
+            f"models.{name} has sides, which are not trained, and {trained[0]}, which is about training: "
+            "remove one of them."
+        )
     return merged
+
+
+def _settled(model: dict) -> dict:
+    """A model without the keys that do not concern it: either a recipe to train, or its sides."""
+    if model["sides"] is None:
+        return {key: value for key, value in model.items() if key != "sides"}
+    for side in model["sides"].values():
+        if side["search"] is None:
+            side["search"] = "images" if side["text_encoder"] is None else "captions"
+    return {"sides": model["sides"]}
 
 
 def _check_dataset(name: str, dataset: dict) -> None:
@@ -196,19 +216,18 @@ def _check_split(name: str, split: dict, config: dict) -> None:
         )
     roles = split["roles"]
     for role in ROLES:
-        low, high = roles[role]["interval"]
-        if low >= high:
+        if roles[role]["interval"] is None and roles[role]["uids"] is None:
             raise InputError(
-                f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: "
-                "the first number must be smaller."
+                f"configuration key 'splits.{name}.roles.{role}.interval' is missing: add it, or uids, a file that "
+                "lists the role's samples."
             )
-    ordered = sorted(ROLES, key=lambda role: roles[role]["interval"])
-    for one, other in zip(ordered, ordered[1:], strict=False):
-        if roles[one]["interval"][1] > roles[other]["interval"][0]:
+        if roles[role]["interval"] is not None and roles[role]["uids"] is not None:
+            raise InputError(f"splits.{name}.roles.{role} has both interval and uids: remove one of them.")
+        if roles[role]["uids"] is not None and not Path(roles[role]["uids"]).is_file():
             raise InputError(
-                f"splits.{name}.roles: the intervals of {one} {roles[one]['interval']} and {other} "
-                f"{roles[other]['interval']} overlap: a sample may have one role only, so move one of them."
+                f"splits.{name}.roles.{role}.uids: the file {roles[role]['uids']} does not exist: correct the path."
             )
+    _check_intervals(name, roles)
     _check_supply(name, split, datasets[split["dataset"]], max(config["measure"]["k"]))
     limit, k = roles["public"]["limit"], max(config["measure"]["k"])
     if limit is not None and k > limit:
@@ -218,6 +237,24 @@ def _check_split(name: str, split: dict, config: dict) -> None:
         )
 
 
+def _check_intervals(name: str, roles: dict) -> None:
+    drawn = [role for role in ROLES if roles[role]["interval"] is not None]
+    for role in drawn:
+        low, high = roles[role]["interval"]
+        if low >= high:
+            raise InputError(
+                f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: "
+                "the first number must be smaller."
+            )
+    ordered = sorted(drawn, key=lambda role: roles[role]["interval"])
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if roles[one]["interval"][1] > roles[other]["interval"][0]:
+            raise InputError(
+                f"splits.{name}.roles: the intervals of {one} {roles[one]['interval']} and {other} "
+                f"{roles[other]['interval']} overlap: a sample may have one role only, so move one of them."
+            )
+
+
 def _check_supply(name: str, split: dict, dataset: dict, k: int) -> None:
     """Refuses a limit that a synthetic dataset can hardly supply: beyond six standard deviations of the hash."""
     if "synthetic" not in dataset:
@@ -225,6 +262,8 @@ def _check_supply(name: str, split: dict, dataset: dict, k: int) -> None:
     pairs = dataset["synthetic"]["pairs"]
     for role in ROLES:
         limit = split["roles"][role]["limit"]
+        if split["roles"][role]["interval"] is None:
+            continue
         low, high = split["roles"][role]["interval"]
         share = high - low
         most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
@@ -258,6 +297,46 @@ def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
                     f"splits.{split_name}.roles.{role}.limit is {limit:,}, fewer than one batch of "
                     f"models.{name}.batch_size {model['batch_size']:,}: raise the limit, or lower batch_size."
                 )
+
+
+SIDE_KINDS = ("model", "checkpoint", "text_encoder")
+
+
+def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
+    """Checks a model whose sides are not trained for it: another model's, a checkpoint, or a text encoder."""
+    for letter, side in sides.items():
+        where = f"models.{name}.sides.{letter}"
+        kinds = [kind for kind in SIDE_KINDS if side[kind] is not None]
+        if len(kinds) != 1:
+            raise InputError(f"{where} needs exactly one of {', '.join(SIDE_KINDS)}: it has {len(kinds)}.")
+        if (side["architecture"] is not None) != (kinds[0] == "checkpoint"):
+            raise InputError(f"{where}: a checkpoint needs its architecture, and nothing else takes one.")
+        if kinds[0] == "model":
+            trained = [other for other, model in config["models"].items() if "sides" not in model]
+            if side["model"] not in trained:
+                raise InputError(
+                    f"{where}.model names {side['model']!r}, which is no trained model"
+                    f"{closest(side['model'], trained)}: the trained models are {', '.join(trained) or 'none'}."
+                )
+        if kinds[0] == "text_encoder" and (letter == "a" or side["search"] == "images"):
+            raise InputError(
+                f"{where}: a text encoder is the reference, so it is side b, and it searches captions."
+                if letter == "a"
+                else f"{where}.search is images, but a text encoder can only search captions: remove the key."
+            )
+        if kinds[0] == "checkpoint":
+            _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
+            _check_membership(where, letter, config)
+
+
+def _check_membership(where: str, letter: str, config: dict) -> None:
+    for split_name, split in config["splits"].items():
+        if split["roles"][letter]["uids"] is None:
+            raise InputError(
+                f"{where} is a checkpoint, so what it was trained on must be declared: give splits.{split_name}.roles."
+                f"{letter} the file of its training samples' uids, as uids, in place of interval. A role drawn by hash "
+                "would mix samples that it has seen with samples that it has not, and measure nothing."
+            )
 
 
 def _check_architecture(name: str, architecture: str, base: Path) -> None:

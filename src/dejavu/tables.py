@@ -24,7 +24,11 @@ _GROUP = _field("group_id", pa.string(), "samples that are the same thing share 
 _MODEL = _field("model", pa.string(), "name of the training recipe in the configuration")
 _SIDE = _field("side", pa.string(), "which of the recipe's two models: trained on role a, or on role b")
 _EPOCH = _field("epoch", pa.int32(), "samples seen in units of role a's size, rounded up, on both sides")
-_POPULATION = _field("population", pa.string(), "role whose captions are the queries, or symmetric: (a - b) / 2")
+_POPULATION = _field(
+    "population",
+    pa.string(),
+    "role whose captions are the queries; symmetric: (on a - on b) / 2; unseen: (on b - on holdout) / 2",
+)
 _K = _field("k", pa.int32(), "number of nearest public images taken")
 _LABELS = _field("labels", pa.string(), "number of ranked labels predicted from those images, or all of them")
 _SCOPE = _field("scope", pa.string(), "true objects that count: all, or those that the caption does not name")
@@ -95,7 +99,7 @@ POPULATION_GAPS = pa.schema(
         _field("std", pa.float64(), "standard deviation over those samplings"),
         _field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
         _field("ci_high", pa.float64(), "upper end of it"),
-        _field("p_value", pa.float64(), "symmetric: a and b labels permuted; others: signs flipped; two-sided"),
+        _field("p_value", pa.float64(), "symmetric, unseen: role labels permuted; others: signs flipped; two-sided"),
         _field("n", pa.int64(), "number of queries"),
     ]
 )
@@ -111,6 +115,33 @@ TOP_L = pa.schema(
         _field("precision_gap", pa.float64(), "mean precision under a minus under b"),
         _field("recall_gap", pa.float64(), "mean recall under a minus under b"),
         _field("f1_gap", pa.float64(), "F1 of the mean precision and mean recall, under a minus under b"),
+        _field("mean_f1_gap", pa.float64(), "mean of the queries' own F1, under a minus under b"),
+    ]
+)
+BOOTSTRAP_DRAWS = pa.schema(
+    [
+        _POPULATION,
+        _K,
+        _LABELS,
+        _SCOPE,
+        _field("metric", pa.string(), "as in population_gaps"),
+        _field("draw", pa.int32(), "number of the resample: the same one in every cell and model of a population"),
+        _field("value", pa.float32(), "the gap on that resample of the duplicate groups"),
+    ]
+)
+BANDS = pa.schema(
+    [
+        _POPULATION,
+        _K,
+        _LABELS,
+        _SCOPE,
+        _field("metric", pa.string(), "as in population_gaps"),
+        _field("band_low", pa.float64(), "lower end of the simultaneous 95 % band: value - critical * std_error"),
+        _field("band_high", pa.float64(), "upper end of it"),
+        _field("std_error", pa.float64(), "standard deviation of the gap over the bootstrap"),
+        _field("critical", pa.float64(), "95 % quantile of the largest |t| among the cells of the band (max-t)"),
+        _field("cells", pa.int64(), "number of cells that the band covers together"),
+        _field("detectable", pa.float64(), "smallest true gap that the band shows in 80 % of runs"),
     ]
 )
 RECALL_CURVES = pa.schema(
@@ -134,11 +165,22 @@ UTILITY = pa.schema(
 )
 ATTACKS = pa.schema(
     [
-        _field("attack", pa.string(), "csa: cosine of the pair as a membership score"),
-        _field("metric", pa.string(), "how the attack is measured"),
+        _field(
+            "attack", pa.string(), "csa: cosine of a pair; clipmem: a pair's alignment under this side minus the other"
+        ),
+        _field("metric", pa.string(), "how the attack is measured; ..._null: the same where nothing was seen"),
         _field("value", pa.float64(), "the result"),
-        _field("ci_low", pa.float64(), "lower end of a 95 % interval"),
+        _field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
         _field("ci_high", pa.float64(), "upper end of it"),
+        _field("n", pa.int64(), "number of pairs"),
+    ]
+)
+SAMPLE_ATTACKS = pa.schema(
+    [
+        _POPULATION,
+        _ROW,
+        _field("csa", pa.float64(), "cosine of the pair's image and caption under the side"),
+        _field("clipmem", pa.float64(), "alignment under the side minus under the other side; null without one"),
     ]
 )
 TRAINING = pa.schema(
@@ -166,6 +208,16 @@ CONFIG = pa.schema(
     [_field("key", pa.string(), "path of the key, with dots"), _field("value", pa.string(), "value as JSON")]
 )
 
+SIDES_TABLE = pa.schema(
+    [
+        _MODEL,
+        _SIDE,
+        _field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
+        _field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
+        _field("search", pa.string(), "what its queries search: public images or public captions"),
+    ]
+)
+
 MODEL_SIDE = pa.schema([_MODEL, _SIDE, _EPOCH])
 MODEL = pa.schema([_MODEL, _EPOCH])
 
@@ -181,6 +233,7 @@ _DATABASE_SAMPLES = _columns(
 )
 
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
+    "sides": ("what the two sides of every model are", SIDES_TABLE),
     "samples": ("the samples of all roles", _DATABASE_SAMPLES),
     "neighbors": (
         "the nearest public images of every query's caption",
@@ -191,10 +244,13 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
         _columns(MODEL, [_POPULATION], SAMPLE_SCORES),
     ),
     "population_gaps": ("what a population's gap is, and how certain", _columns(MODEL, POPULATION_GAPS)),
+    "bootstrap_draws": ("the resampled gaps that intervals and bands are made of", _columns(MODEL, BOOTSTRAP_DRAWS)),
+    "bands": ("simultaneous bands of the gaps that the report shows together", _columns(MODEL, BANDS)),
     "top_l": ("gaps of the first l queries in an order", _columns(MODEL, TOP_L)),
     "recall_curves": ("share of the queries with at least a recall", _columns(MODEL, RECALL_CURVES)),
     "utility": ("what the models are good for", _columns(MODEL_SIDE, UTILITY)),
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
+    "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),

@@ -20,7 +20,7 @@ from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
 from dejavu.data.ingest import check_quarantine, ingest_file
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw
 from dejavu.data.samples import SampleStore
-from dejavu.data.split import manifest_counts, position, write_manifest
+from dejavu.data.split import Role, manifest_counts, position, write_manifest
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import write_json
@@ -370,15 +370,21 @@ def split(tmp_path, write_batch):
     """Writes the manifest of an interval over the given (row, group) pairs, and returns its records."""
     made = iter(range(1000))
 
-    def write(members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a") -> list[dict]:
+    def write(
+        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None
+    ) -> list[dict]:
         folder = tmp_path / f"split-{next(made)}"
         samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
         batch = write_batch(folder / "samples", SAMPLES, samples)
         groups = folder / "groups.parquet"
         rows, names = zip(*members, strict=True)
         pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups)
-        options = {"split": "default", "role": role, "seed": seed, "interval": interval, "limit": limit}
-        number = write_manifest(groups, [batch], folder / "manifest.parquet", **options)
+        files = {}
+        for name, uids in (lists or {}).items():
+            files[name] = folder / f"{name}.txt"
+            files[name].write_text("\n".join(uids) + "\n")
+        chosen = Role("default", role, None if role in files else interval, limit, files)
+        number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
         found = pq.read_table(folder / "manifest.parquet").to_pylist()
         assert number == len(found)
         counts = manifest_counts(folder / "manifest.parquet")

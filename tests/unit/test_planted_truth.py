@@ -17,6 +17,7 @@ from dejavu.studies.scoring import Measure, score_population
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
 QUERIES = 8
+TABLES = ("population_gaps", "bootstrap_draws", "top_l", "recall_curves")
 MEASURE = Measure(k=(1, 2), labels=(1, "all"), score_threshold=0.5, synonyms={})
 STATISTICS = Statistics(samplings=20, fraction=0.5, bootstrap=100, counts=(2,), fractions=(0.5,), seed=0)
 FILE_OF = {"a": 11, "b": 22, "holdout": 33, "public": 44}
@@ -68,11 +69,11 @@ class Planted:
         )
 
     def summarize(self) -> dict[str, list[dict]]:
-        written = {name: self.folder / f"{name}.parquet" for name in ("population_gaps", "top_l", "recall_curves")}
+        written = {name: self.folder / f"{name}.parquet" for name in TABLES}
         summarize(
             {role: self.scores(role) for role in TRAINED},
             {role: self.manifest(role) for role in TRAINED},
-            **written,
+            written,
             statistics=STATISTICS,
             title="population",
         )
@@ -244,6 +245,37 @@ def test_the_queries_with_the_largest_gap_are_those_that_were_planted(plant):
     assert gap["b", "fraction", 0.5] == pytest.approx(-2 / 4 * 1 / 2)
     assert gap["holdout", "fraction", 0.5] == 0.0
     assert gap["symmetric", "fraction", 0.5] == pytest.approx(5 / 16)
+    assert gap["holdout_symmetric", "fraction", 0.5] == 0.0
+
+
+def test_the_f1_of_means_and_the_mean_f1_of_top_queries_are_told_apart(plant):
+    planted = plant({"a": 3, "b": 2, "holdout": 0})
+    for role in TRAINED:
+        planted.score(role)
+    cell = {"population": "a", "k": 1, "labels": "all", "scope": "all", "sort": "gap", "unit": "count", "l": 2}
+    (row,) = [r for r in planted.summarize()["top_l"] if all(r[key] == value for key, value in cell.items())]
+    (p, r), (p_other, r_other) = GAINED["all", "all"]
+    own, other = 2 * p * r / (p + r), 2 * p_other * r_other / (p_other + r_other)
+    assert row["mean_f1_gap"] == pytest.approx(own - other, abs=1e-12)
+    assert row["f1_gap"] == pytest.approx(
+        2 * p * r / (p + r + 1e-5) - 2 * p_other * r_other / (p_other + r_other + 1e-5), abs=1e-12
+    )
+
+
+def test_the_holdout_s_top_curve_for_symmetric_lets_either_side_choose(plant):
+    planted = plant({"a": 0, "b": 0, "holdout": 0})
+    lucky = {row_of("holdout", i) for i in range(3)}  # side b finds the image with all objects, one row before
+    rewrite(
+        planted.neighbors("holdout", "b"),
+        lambda rows: [{**r, "public_row": r["public_row"] - (r["row"] in lucky and r["rank"] == 1)} for r in rows],
+    )
+    for role in TRAINED:
+        planted.score(role)
+    cell = {"k": 1, "labels": "all", "scope": "all", "sort": "gap", "unit": "count", "l": 2}
+    rows = [row for row in planted.summarize()["top_l"] if all(row[key] == value for key, value in cell.items())]
+    gap = {row["population"]: row["recall_gap"] for row in rows}
+    assert gap["holdout"] == 0.0  # chosen by side a: none of the three
+    assert gap["holdout_symmetric"] == pytest.approx(1 / 4)  # chosen by side b: two of them, so (0 - (-1/2)) / 2
 
 
 def test_recall_curves_hold_the_share_that_was_planted(plant):

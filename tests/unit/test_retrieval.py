@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
 from dejavu.retrieval import neighbors
 from dejavu.retrieval.neighbors import nearest, write_neighbors
 from dejavu.studies import utility
-from dejavu.studies.attacks import cosine_attack, roc_auc, true_positive_rate
 from dejavu.studies.utility import ranks_of_pair, retrieval
 
 
@@ -130,39 +127,3 @@ def test_retrieval_recall_is_the_share_of_pairs_among_the_first_k_in_both_direct
 def test_a_model_that_maps_everything_to_one_point_retrieves_nothing():
     same = np.ones((50, 4), dtype=np.float32)
     assert {row["value"] for row in retrieval(same, same)} == {0.0}
-
-
-# membership attacks
-
-
-SCORES = st.lists(st.sampled_from([-0.5, 0.0, 0.1, 0.2, 0.3, 0.9]), min_size=1, max_size=30)
-
-
-@settings(max_examples=150, deadline=None)
-@given(SCORES, SCORES)
-def test_roc_auc_is_the_share_of_pairs_that_are_in_order_with_ties_half(members, others):
-    pairs = [(m > o) + 0.5 * (m == o) for m in members for o in others]
-    assert roc_auc(np.array(members), np.array(others)) == pytest.approx(sum(pairs) / len(pairs))
-
-
-@settings(max_examples=150, deadline=None)
-@given(SCORES, SCORES, st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.5]))
-def test_true_positive_rate_is_the_best_that_the_allowed_false_positives_permit(members, others, rate):
-    best = 0.0
-    for threshold in [*others, -1.0]:
-        if sum(o > threshold for o in others) <= rate * len(others):
-            best = max(best, sum(m > threshold for m in members) / len(members))
-    assert true_positive_rate(np.array(members), np.array(others), rate) == pytest.approx(best)
-
-
-def test_an_attack_on_exchangeable_pairs_has_an_interval_around_one_half():
-    rng = np.random.default_rng(0)
-    (auc, tpr) = cosine_attack(rng.normal(size=400), rng.normal(size=400), 200, np.random.default_rng(1))
-    assert (auc["metric"], tpr["metric"]) == ("roc_auc", "tpr@1%fpr")
-    assert auc["ci_low"] < 0.5 < auc["ci_high"]
-    assert auc["ci_high"] - auc["ci_low"] < 0.12
-
-
-def test_an_attack_that_always_knows_has_area_one():
-    for row in cosine_attack(np.linspace(2, 3, 50), np.linspace(0, 1, 50), 20, np.random.default_rng(1)):
-        assert (row["value"], row["ci_low"], row["ci_high"]) == (1.0, 1.0, 1.0)

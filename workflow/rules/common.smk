@@ -19,7 +19,9 @@ from dejavu.plan import (
     check_results_folder,
     check_supply,
     lost_metadata,
+    samples_seen,
     share_sources,
+    side_of,
 )
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
@@ -42,6 +44,15 @@ if lost_metadata(Path("results"), Path(".snakemake/metadata")):
         "results/ is here but .snakemake/metadata is not, so changes of configuration or code since those results "
         "were made cannot be seen: copy .snakemake/metadata along with results/, or add --forceall to make all anew."
     )
+
+MODELS = CONFIG["models"]
+TRAINED = [name for name in MODELS if "sides" not in MODELS[name]]
+# their side b is a text encoder: a one-model test
+TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == "tfidf"]
+TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
+
+# more than are measured, so that another k is scored without searching again
+KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
 
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
 GPUS = 1 if CONFIG["device"] == "cuda" else 0
@@ -74,6 +85,15 @@ def split_of(wildcards):
     return CONFIG["splits"][wildcards.split]
 
 
+POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curves"]
+
+
+def listed_roles(wildcards):
+    """Role: file of uids, for the split's roles that are listed."""
+    roles = split_of(wildcards)["roles"]
+    return {role: roles[role]["uids"] for role in ROLES if roles[role]["uids"]}
+
+
 def dataset_of(wildcards):
     return DATASETS[CONFIG["splits"][wildcards.split]["dataset"]]
 
@@ -83,18 +103,71 @@ def folders(kind):
     return lambda wildcards: dataset_of(wildcards).folders(kind)
 
 
+def any_of(names):
+    """A wildcard constraint; one that nothing fulfils where there is no name."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def side(wildcards):
+    return side_of(MODELS, wildcards.model, wildcards.side)
+
+
+def recipe(wildcards):
+    """The section of the configuration that says how a side's model is built."""
+    model = MODELS[wildcards.model]
+    return model["sides"][wildcards.side] if "sides" in model else model
+
+
 def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
-    path = architecture_path(CONFIG["models"][wildcards.model]["architecture"], BASE)
+    path = architecture_path(recipe(wildcards)["architecture"], BASE)
     return [] if path is None else str(path)
 
 
-def final_checkpoints():
-    """(model, samples seen) of every checkpoint that is measured."""
-    return [
-        (name, str(model["samples_seen"]))
-        for name, model in sorted(CONFIG["models"].items())
+def weights(wildcards):
+    """Where a side's weights are: the folder that training makes, a file, or nothing for a pretrained tag."""
+    if side(wildcards).kind == "trained":
+        return (
+            f"results/{wildcards.dataset}/{wildcards.split}/models/{wildcards.model}/"
+            f"{wildcards.side}/checkpoints"
+        )
+    source = Path(side(wildcards).source)
+    return str(source) if source.is_file() else []
+
+
+def embedding(wildcards, letter, role, kind):
+    """The embedding array of a role under a side, which another model's side may have made."""
+    model, seen = side_of(MODELS, wildcards.model, letter).embedded
+    return (
+        f"results/{wildcards.dataset}/{wildcards.split}/embeddings/{model}/{letter}/"
+        f"{seen}/{role}.{kind}.npy"
+    )
+
+
+def attacked_embeddings(wildcards):
+    """Embeddings of all query roles under a side, and under the other side where that has images too."""
+    sides = {"own": wildcards.side, "other": "b" if wildcards.side == "a" else "a"}
+    if side_of(MODELS, wildcards.model, sides["other"]).kind == "text_encoder":
+        del sides["other"]
+    return {
+        f"{which}_{role}_{kind}": embedding(wildcards, letter, role, kind)
+        for which, letter in sides.items()
+        for role in POPULATIONS
+        for kind in ("images", "captions", "rows")
+    }
+
+
+def measured():
+    """(model, samples seen) of everything that is measured."""
+    return [(name, str(samples_seen(MODELS, name))) for name in sorted(MODELS)]
+
+
+def embedded_sides():
+    """The sides that are image-text models embedded for themselves, which have utility and attacks of their own."""
+    sides = [
+        side_of(MODELS, name, letter) for name in sorted(MODELS) for letter in SIDES
     ]
+    return [one for one in sides if one.own]
 
 
 def per_model(pattern, **more):
@@ -103,13 +176,34 @@ def per_model(pattern, **more):
     def files(wildcards):
         return [
             path
-            for model, seen in final_checkpoints()
+            for model, seen in measured()
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
                 split=wildcards.split,
                 model=model,
                 seen=seen,
+                **more,
+            )
+        ]
+
+    return files
+
+
+def per_side(pattern, **more):
+    """A split's files of a kind for every side that is embedded itself, as an input function."""
+
+    def files(wildcards):
+        return [
+            path
+            for one in embedded_sides()
+            for path in expand(
+                pattern,
+                dataset=wildcards.dataset,
+                split=wildcards.split,
+                model=one.model,
+                side=one.letter,
+                seen=one.seen,
                 **more,
             )
         ]
@@ -134,14 +228,6 @@ def measure_part(*keys):
     return as_json({key: CONFIG["measure"][key] for key in keys})
 
 
-def other_side(wildcards, kind):
-    other = "b" if wildcards.side == "a" else "a"
-    return (
-        f"results/{wildcards.dataset}/{wildcards.split}/embeddings/{wildcards.model}/"
-        f"{wildcards.side}/{wildcards.seen}/{other}.{kind}.npy"
-    )
-
-
 def split_benchmarks(wildcards):
     """Benchmark files of everything that a split is made of: what each stage cost."""
     dataset = DATASETS[wildcards.dataset]
@@ -158,19 +244,23 @@ def split_benchmarks(wildcards):
             f"{whole}/synthesize/{index:05d}.tsv" for index in range(len(dataset.paths))
         ]
     files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
-    for model, seen in final_checkpoints():
+    files += [
+        f"{own}/train/{model}.{letter}.tsv" for model in TRAINED for letter in SIDES
+    ]
+    for model, seen in measured():
         files += [
             f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS
         ]
         files.append(f"{own}/population/{model}.{seen}.tsv")
-        for side in SIDES:
-            at = f"{model}.{side}.{seen}"
-            files += [f"{own}/train/{model}.{side}.tsv"]
-            files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
-            files += [
-                f"{own}/neighbors/{at}.{population}.tsv" for population in POPULATIONS
-            ]
-            files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
+        files += [
+            f"{own}/neighbors/{model}.{letter}.{seen}.{population}.tsv"
+            for letter in SIDES
+            for population in POPULATIONS
+        ]
+    for one in embedded_sides():
+        at = f"{one.model}.{one.letter}.{one.seen}"
+        files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
+        files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
     return files
 
 

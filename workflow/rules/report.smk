@@ -1,7 +1,7 @@
 # Needs:  every table of a split
 # Makes:  results/<dataset>/<split>/memorization.duckdb, figures/*.svg, report/index.html, summary.txt, result_table.tsv
 
-FIGURES = ["gaps", "recall_curves", "tradeoff", "training"]
+FIGURES = ["gaps", "top_l", "recall_curves", "attacks", "tradeoff", "training"]
 
 
 rule database:
@@ -16,13 +16,15 @@ rule database:
         manifests=expand(
             "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
         ),
-        training=per_model(
+        training=lambda w: expand(
             "results/{dataset}/{split}/models/{model}/{side}/training.parquet",
+            dataset=w.dataset,
+            split=w.split,
+            model=TRAINED,
             side=SIDES,
         ),
-        rows=per_model(
+        rows=per_side(
             "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
-            side=SIDES,
             role=ROLES,
         ),
         neighbors=per_model(
@@ -36,15 +38,14 @@ rule database:
         ),
         populations=per_model(
             "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet",
-            table=["population_gaps", "top_l", "recall_curves"],
+            table=POPULATION_TABLES,
         ),
-        utility=per_model(
-            "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
-            side=SIDES,
+        utility=per_side(
+            "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet"
         ),
-        attacks=per_model(
-            "results/{dataset}/{split}/attacks/{model}/{side}/{seen}.parquet",
-            side=SIDES,
+        attacks=per_side(
+            "results/{dataset}/{split}/attacks/{model}/{side}/{seen}/{table}.parquet",
+            table=["attacks", "sample_attacks"],
         ),
         benchmarks=split_benchmarks,
     output:
@@ -59,9 +60,8 @@ rule database:
         mem_mb=4000,
         runtime=120,
     params:
-        code=code("database.py"),
+        code=code("database.py", "workflow/sql/bands.sql"),
         batches=lambda w: as_json(list(DATASETS[w.dataset].batches)),
-        checkpoints=as_json(final_checkpoints()),
         # the whole configuration: it becomes a table of the database
         config=as_json(CONFIG),
     script:

@@ -1,12 +1,17 @@
-# Needs:  a checkpoint, the manifests, samples
+# Needs:  a checkpoint or a text encoder, the manifests, samples
 # Makes:  results/<dataset>/<split>/embeddings/<model>/<side>/<seen>/<role>.{images,captions,rows}.npy
 #         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet
+
+
+# a text encoder has captions only
+ruleorder: embed_captions > embed
+ruleorder: tfidf_neighbors > neighbors
 
 
 rule embed:
     """Embeds images and captions of one role; row i of either array is the sample that the row array names."""
     input:
-        checkpoints="results/{dataset}/{split}/models/{model}/{side}/checkpoints",
+        weights=weights,
         manifest="results/{dataset}/{split}/manifests/{role}.parquet",
         samples=folders("samples"),
         architecture=architecture_file,
@@ -20,28 +25,60 @@ rule embed:
         "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
     conda:
         CONDA
-    threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
+    threads: lambda w: recipe(w)["torch_threads"]
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPUS,
     params:
         code=code("embed.py"),
-        architecture=lambda w: CONFIG["models"][w.model]["architecture"],
-        torch_threads=lambda w: CONFIG["models"][w.model]["torch_threads"],
+        trained=lambda w: side(w).kind == "trained",
+        source=lambda w: side(w).source,
+        architecture=lambda w: recipe(w)["architecture"],
+        torch_threads=lambda w: recipe(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
     script:
         "../scripts/embed.py"
 
 
-rule neighbors:
-    """Finds the public images nearest to every caption of a population, exactly."""
+rule embed_captions:
+    """Embeds the captions of one role with a text encoder, the reference of a one-model test."""
     input:
-        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{population}.captions.npy",
-        caption_rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{population}.rows.npy",
-        images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/public.images.npy",
-        image_rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/public.rows.npy",
+        manifest="results/{dataset}/{split}/manifests/{role}.parquet",
+        samples=folders("samples"),
+    output:
+        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.captions.npy",
+        rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
+    log:
+        "logs/{dataset}/{split}/embed_captions/{model}.{side}.{seen}.{role}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/embed_captions/{model}.{side}.{seen}.{role}.tsv"
+    wildcard_constraints:
+        model=any_of(set(TEXT) - set(TFIDF)),
+        side="b",
+    conda:
+        CONDA
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        code=code("embed_captions.py"),
+        encoder=lambda w: side(w).source,
+        batch_size=CONFIG["measure"]["embed_batch_size"],
+        device=CONFIG["device"],
+    script:
+        "../scripts/embed_captions.py"
+
+
+rule neighbors:
+    """Finds the public images, or captions, nearest to every caption of a population, exactly."""
+    input:
+        captions=lambda w: embedding(w, w.side, w.population, "captions"),
+        caption_rows=lambda w: embedding(w, w.side, w.population, "rows"),
+        public=lambda w: embedding(w, w.side, "public", side(w).search),
+        public_rows=lambda w: embedding(w, w.side, "public", "rows"),
     output:
         "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
     log:
@@ -56,7 +93,34 @@ rule neighbors:
         runtime=240,
     params:
         code=code("neighbors.py"),
-        # more than are measured, so that another k is scored without searching again
-        k=max(100, *CONFIG["measure"]["k"]),
+        k=KEPT_NEIGHBORS,
     script:
         "../scripts/neighbors.py"
+
+
+rule tfidf_neighbors:
+    """Finds the public captions nearest to every caption of a population by TF-IDF, which knows no image."""
+    input:
+        queries="results/{dataset}/{split}/manifests/{population}.parquet",
+        public="results/{dataset}/{split}/manifests/public.parquet",
+        samples=folders("samples"),
+    output:
+        "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
+    log:
+        "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/neighbors/{model}.{side}.{seen}.{population}.tsv"
+    wildcard_constraints:
+        model=any_of(TFIDF),
+        side="b",
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        code=code("tfidf_neighbors.py"),
+        k=KEPT_NEIGHBORS,
+    script:
+        "../scripts/tfidf_neighbors.py"

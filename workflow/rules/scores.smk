@@ -1,7 +1,8 @@
 # Needs:  neighbours of both sides, objects, embeddings of the holdout and of both training roles
 # Makes:  results/<dataset>/<split>/scores/<model>/<seen>/<population>.parquet
-#         results/<dataset>/<split>/populations/<model>/<seen>/{population_gaps,top_l,recall_curves}.parquet
-#         results/<dataset>/<split>/{utility,attacks}/<model>/<side>/<seen>.parquet
+#         results/<dataset>/<split>/populations/<model>/<seen>/<table>.parquet, the tables of POPULATION_TABLES
+#         results/<dataset>/<split>/utility/<model>/<side>/<seen>.parquet
+#         results/<dataset>/<split>/attacks/<model>/<side>/<seen>/{attacks,sample_attacks}.parquet
 
 
 rule score:
@@ -43,9 +44,10 @@ rule population:
             for population in POPULATIONS
         },
     output:
-        population_gaps="results/{dataset}/{split}/populations/{model}/{seen}/population_gaps.parquet",
-        top_l="results/{dataset}/{split}/populations/{model}/{seen}/top_l.parquet",
-        recall_curves="results/{dataset}/{split}/populations/{model}/{seen}/recall_curves.parquet",
+        **{
+            table: f"results/{{dataset}}/{{split}}/populations/{{model}}/{{seen}}/{table}.parquet"
+            for table in POPULATION_TABLES
+        },
     log:
         "logs/{dataset}/{split}/population/{model}.{seen}.log",
     benchmark:
@@ -57,6 +59,7 @@ rule population:
         runtime=60,
     params:
         code=code("population.py"),
+        one_model=lambda w: w.model in TEXT,
         measure=measure_part("samplings", "bootstrap", "top_l", "seed"),
     script:
         "../scripts/population.py"
@@ -85,14 +88,20 @@ rule utility:
 
 
 rule attacks:
-    """Runs the cosine attack on one side: its own training role against the other side's."""
+    """Runs the other attacks on one side, and sets them beside the déjà vu gap."""
     input:
-        member_images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{side}.images.npy",
-        member_captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{side}.captions.npy",
-        other_images=lambda w: other_side(w, "images"),
-        other_captions=lambda w: other_side(w, "captions"),
+        unpack(attacked_embeddings),
+        **{
+            f"manifest_{population}": f"results/{{dataset}}/{{split}}/manifests/{population}.parquet"
+            for population in POPULATIONS
+        },
+        **{
+            f"scores_{population}": f"results/{{dataset}}/{{split}}/scores/{{model}}/{{seen}}/{population}.parquet"
+            for population in POPULATIONS
+        },
     output:
-        "results/{dataset}/{split}/attacks/{model}/{side}/{seen}.parquet",
+        attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/attacks.parquet",
+        sample_attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/sample_attacks.parquet",
     log:
         "logs/{dataset}/{split}/attacks/{model}.{side}.{seen}.log",
     benchmark:
@@ -105,5 +114,6 @@ rule attacks:
     params:
         code=code("attacks.py"),
         measure=measure_part("bootstrap", "seed"),
+        cell=as_json({key: CONFIG["report"][key] for key in ["k", "labels"]}),
     script:
         "../scripts/attacks.py"

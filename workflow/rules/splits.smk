@@ -7,6 +7,8 @@ rule manifest:
     input:
         groups="results/{dataset}/groups.parquet",
         samples=folders("samples"),
+        # what is listed belongs to no other role
+        lists=lambda w: list(listed_roles(w).values()),
     output:
         "results/{dataset}/{split}/manifests/{role}.parquet",
     log:
@@ -21,8 +23,8 @@ rule manifest:
     params:
         code=code("manifest.py"),
         seed=lambda w: split_of(w)["seed"],
-        low=lambda w: split_of(w)["roles"][w.role]["interval"][0],
-        high=lambda w: split_of(w)["roles"][w.role]["interval"][1],
+        interval=lambda w: as_json(split_of(w)["roles"][w.role]["interval"]),
+        listed=lambda w: as_json(list(listed_roles(w))),
         limit=lambda w: split_of(w)["roles"][w.role]["limit"],
     script:
         "../scripts/manifest.py"

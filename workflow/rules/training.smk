@@ -25,6 +25,8 @@ rule train:
         "logs/{dataset}/{split}/train/{model}.{side}.log",
     benchmark:
         "results/{dataset}/{split}/benchmarks/train/{model}.{side}.tsv"
+    wildcard_constraints:
+        model=any_of(TRAINED),
     conda:
         CONDA
     threads: lambda w: CONFIG["models"][w.model]["torch_threads"]

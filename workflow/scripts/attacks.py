@@ -2,16 +2,28 @@ import json
 from pathlib import Path
 
 from dejavu.progress import logged
-from dejavu.studies.attacks import write_attacks
+from dejavu.studies.attacks import Embeddings, write_attacks
+from dejavu.tables import POPULATIONS
 
 with logged(snakemake.log[0]):
-    measure = json.loads(snakemake.params.measure)
+    measure, cell = json.loads(snakemake.params.measure), json.loads(snakemake.params.cell)
+    given = snakemake.input
+
+    def embeddings(which):
+        return {
+            role: Embeddings.read(*(Path(given[f"{which}_{role}_{kind}"]) for kind in ("images", "captions", "rows")))
+            for role in POPULATIONS
+        }
+
     write_attacks(
-        Path(snakemake.input.member_images),
-        Path(snakemake.input.member_captions),
-        Path(snakemake.input.other_images),
-        Path(snakemake.input.other_captions),
-        Path(snakemake.output[0]),
+        embeddings("own"),
+        embeddings("other") if hasattr(given, "other_a_images") else None,
+        {role: Path(given[f"manifest_{role}"]) for role in POPULATIONS},
+        {role: Path(given[f"scores_{role}"]) for role in POPULATIONS},
+        Path(snakemake.output.attacks),
+        Path(snakemake.output.sample_attacks),
+        letter=snakemake.wildcards.side,
+        cell=(cell["k"], str(cell["labels"])),
         draws=measure["bootstrap"],
         seed=measure["seed"],
     )

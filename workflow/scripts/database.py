@@ -11,9 +11,9 @@ with logged(snakemake.log[0]):
         split_folder=Path("results") / w.dataset / w.split,
         batches=json.loads(p.batches),
         inventory=json.loads(Path(snakemake.input.inventory).read_text()),
-        checkpoints=[(model, int(seen)) for model, seen in json.loads(p.checkpoints)],
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
         config=json.loads(p.config),
     )
-    write_database(run, Path(snakemake.output[0]))
+    bands = Path(snakemake.scriptdir).parent / "sql" / "bands.sql"
+    write_database(run, bands, Path(snakemake.output[0]))
     say(f"[database {w.split}] {Path(snakemake.output[0]).stat().st_size / 1e6:.1f} MB")

@@ -1,17 +1,23 @@
+import json
 from pathlib import Path
 
-from dejavu.data.split import write_manifest
+from dejavu.data.split import Role, write_manifest
 from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):
+    w, p = snakemake.wildcards, snakemake.params
+    interval = json.loads(p.interval)
     count = write_manifest(
         Path(snakemake.input.groups),
         snakemake.input.samples,
         Path(snakemake.output[0]),
-        split=snakemake.wildcards.split,
-        role=snakemake.wildcards.role,
-        seed=snakemake.params.seed,
-        interval=(snakemake.params.low, snakemake.params.high),
-        limit=snakemake.params.limit,
+        role=Role(
+            split=w.split,
+            name=w.role,
+            interval=None if interval is None else tuple(interval),
+            limit=p.limit,
+            lists=dict(zip(json.loads(p.listed), map(Path, snakemake.input.lists), strict=True)),
+        ),
+        seed=p.seed,
     )
-    say(f"[manifest {snakemake.wildcards.split} {snakemake.wildcards.role}] {count:,} samples")
+    say(f"[manifest {w.split} {w.role}] {count:,} samples")

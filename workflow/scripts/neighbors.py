@@ -8,8 +8,8 @@ with logged(snakemake.log[0]):
     write_neighbors(
         Path(snakemake.input.captions),
         Path(snakemake.input.caption_rows),
-        Path(snakemake.input.images),
-        Path(snakemake.input.image_rows),
+        Path(snakemake.input.public),
+        Path(snakemake.input.public_rows),
         Path(snakemake.output[0]),
         k=snakemake.params.k,
         threads=snakemake.threads,

@@ -11,9 +11,7 @@ with logged(snakemake.log[0]):
     summarize(
         {name: Path(snakemake.input[f"scores_{name}"]) for name in POPULATIONS},
         {name: Path(snakemake.input[f"manifest_{name}"]) for name in POPULATIONS},
-        Path(snakemake.output.population_gaps),
-        Path(snakemake.output.top_l),
-        Path(snakemake.output.recall_curves),
+        {name: Path(path) for name, path in snakemake.output.items()},
         statistics=Statistics(
             samplings=measure["samplings"]["repeats"],
             fraction=measure["samplings"]["fraction"],
@@ -22,5 +20,6 @@ with logged(snakemake.log[0]):
             fractions=tuple(measure["top_l"]["fractions"]),
             seed=measure["seed"],
         ),
+        one_model=snakemake.params.one_model,
         title=f"population {w.split} {w.model}",
     )

@@ -2,7 +2,7 @@
 -- not name, in favour of the side that was trained on the sample; ties break by the gap over all objects, then by row.
 WITH candidates AS (
     SELECT
-        model,
+        sample_scores.model,
         epoch,
         population,
         k,
@@ -11,7 +11,9 @@ WITH candidates AS (
         scope,
         CASE population WHEN 'a' THEN correct_a - correct_b ELSE correct_b - correct_a END AS gap
     FROM sample_scores
-    WHERE population IN ('a', 'b')
+    JOIN sides AS reference ON reference.model = sample_scores.model AND reference.side = 'b'
+    -- against a text encoder nothing can be said of a single sample
+    WHERE population IN ('a', 'b') AND reference.kind <> 'text_encoder'
       AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
       AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
       AND epoch = (SELECT max(epoch) FROM sample_scores AS same WHERE same.model = sample_scores.model)

@@ -1,29 +1,35 @@
--- Memorization against utility, one row per model: the symmetric PPG of all objects, its null, and recall@10 of
--- holdout retrieval, mean over sides and directions.
+-- Memorization against utility, one row per model that was measured for utility: the symmetric PPG of all objects with
+-- its band, its null, and recall@10 of holdout retrieval, mean over sides and directions.
+WITH useful AS (
+    SELECT model, epoch, avg(value) AS recall_at_10
+    FROM utility
+    WHERE task = 'retrieval' AND metric LIKE '%recall@10'
+    GROUP BY model, epoch
+)
 SELECT
     gaps.model,
     gaps.epoch,
     gaps.value AS gap,
-    gaps.ci_low,
-    gaps.ci_high,
+    band.band_low,
+    band.band_high,
     null_control.value AS null_value,
-    null_control.ci_low AS null_low,
-    null_control.ci_high AS null_high,
-    (
-        SELECT avg(utility.value)
-        FROM utility
-        WHERE utility.model = gaps.model
-          AND utility.epoch = gaps.epoch
-          AND task = 'retrieval'
-          AND utility.metric LIKE '%recall@10'
-    ) AS recall_at_10
-FROM population_gaps AS gaps
-JOIN population_gaps AS null_control USING (model, epoch, k, labels, scope, metric)
-WHERE gaps.population = 'symmetric'
-  AND null_control.population = 'holdout'
-  AND gaps.metric = 'ppg'
-  AND gaps.scope = 'all'
-  AND gaps.k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-  AND gaps.labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-  AND gaps.epoch = (SELECT max(epoch) FROM population_gaps AS same WHERE same.model = gaps.model)
+    null_band.band_low AS null_low,
+    null_band.band_high AS null_high,
+    useful.recall_at_10
+FROM bands AS band
+JOIN population_gaps AS gaps USING (model, epoch, population, k, labels, scope, metric)
+JOIN bands AS null_band USING (model, epoch, k, labels, scope, metric)
+JOIN population_gaps AS null_control
+    ON null_control.model = null_band.model
+    AND null_control.epoch = null_band.epoch
+    AND null_control.population = null_band.population
+    AND null_control.k = null_band.k
+    AND null_control.labels = null_band.labels
+    AND null_control.scope = null_band.scope
+    AND null_control.metric = null_band.metric
+JOIN useful ON useful.model = gaps.model AND useful.epoch = gaps.epoch
+WHERE band.population = 'symmetric'
+  AND null_band.population = 'holdout'
+  AND band.metric = 'ppg'
+  AND band.scope = 'all'
 ORDER BY gaps.model;

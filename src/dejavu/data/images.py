@@ -59,9 +59,17 @@ def decode_rgb(data: bytes) -> Image.Image:
         raise BadImage("image cannot be decoded", str(error)) from error
 
 
-def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """The central square of an image, resized (bicubic); uint8 (size, size, 3)."""
+def to_square(image: Image.Image, size: int, *, crop: bool = True, bilinear: bool = False) -> np.ndarray:
+    """The image as a square; uint8 (size, size, 3).
+
+    Args:
+        image: RGB.
+        size: pixels of a side.
+        crop: takes the central square; else the whole image is squeezed into one.
+        bilinear: interpolation, in place of bicubic.
+    """
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=square), dtype=np.uint8)
+    box = (left, top, left + side, top + side) if crop else None
+    resampling = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((size, size), resampling, box=box), dtype=np.uint8)

@@ -78,20 +78,17 @@ class Values:
         return self.sizes.sum(axis=0).astype(np.int64)
 
 
-def by_group(values: np.ndarray, in_scope: np.ndarray, groups: np.ndarray) -> Values:
+def by_group(values: np.ndarray, groups: np.ndarray, number: int) -> Values:
     """Sums per-query values by group.
 
     Args:
         values: float64 (queries, columns).
-        in_scope: bool (queries, columns), which entries count.
-        groups: int64 (queries,), a number for each duplicate group.
+        groups: int64 (queries,), the number of each query's duplicate group.
+        number: of groups; those without a query get zeros.
     """
-    _, inverse = np.unique(groups, return_inverse=True)
-    number = int(inverse.max()) + 1 if len(inverse) else 0
-    sums, sizes = np.zeros((number, values.shape[1])), np.zeros((number, values.shape[1]))
-    np.add.at(sums, inverse, np.where(in_scope, values, 0.0))
-    np.add.at(sizes, inverse, in_scope.astype(np.float64))
-    return Values(sums, sizes)
+    sums = np.column_stack([np.bincount(groups, weights=column, minlength=number) for column in values.T])
+    sizes = np.bincount(groups, minlength=number).astype(np.float64)
+    return Values(sums, np.repeat(sizes[:, None], values.shape[1], axis=1))
 
 
 def bootstrap(values: Values, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -151,6 +148,29 @@ def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
     return low, high
+
+
+def max_t(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, float]:
+    """The simultaneous band of many metrics: ``values`` plus and minus the critical value times the standard errors.
+
+    The critical value is a quantile of the largest |draw - value| / standard error among the columns, so that with the
+    given probability every column's estimand lies in the band at once (single-step max-t; Westfall and Young 1993,
+    Montiel Olea and Plagborg-Moller 2019). ``workflow/sql/bands.sql`` computes the same from the database.
+
+    Args:
+        draws: float (draws, columns), resampled metrics; row i of every column is of the same resample.
+        values: float (columns,), the metrics themselves.
+        level: probability.
+
+    Returns:
+        standard errors float64 (columns,), and the critical value; columns that never vary take no part in it.
+    """
+    errors = np.nanstd(draws, axis=0, ddof=1)
+    varying = errors > 0
+    if not varying.any():
+        return errors, 0.0
+    largest = np.nanmax(np.abs(draws[:, varying] - values[varying]) / errors[varying], axis=1)
+    return errors, float(np.quantile(largest, level))
 
 
 def _p_value(observed: np.ndarray, drawn: np.ndarray) -> np.ndarray:

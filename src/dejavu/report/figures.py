@@ -20,6 +20,11 @@ from dejavu.report.summary import METRIC_NAMES
 
 GAP, NULL = "#c2410c", "#64748b"
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
+SORT_NAMES = {
+    "nearest": "nearest public image closest first",
+    "correct": "most correct objects first",
+    "gap": "largest gap first",
+}
 POPULATION_NAMES = {
     "a": "role a (a was trained on it)",
     "b": "role b (b was trained on it)",
@@ -39,9 +44,11 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_figures(queries: Queries, paths: Mapping[str, Path]) -> None:
-    """Draws the figures whose names are the keys of ``paths``: gaps, recall_curves, tradeoff, training."""
+    """Draws the figures whose names are the keys of ``paths``; each name has its maker below."""
     makers: dict[str, Callable[[Queries], Figure]] = {
         "gaps": _gaps,
+        "top_l": _top_l,
+        "attacks": _attacks,
         "recall_curves": _recall_curves,
         "tradeoff": _tradeoff,
         "training": _training,
@@ -62,15 +69,16 @@ def _gaps(queries: Queries) -> Figure:
     for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=True):
         for row in (row for row in rows if row["metric"] == metric):
             y = len(labels) - 1 - labels.index((row["model"], row["scope"]))
-            _point(axis, y + 0.12, row["value"], row["ci_low"], row["ci_high"], GAP, filled=True)
-            _point(axis, y - 0.12, row["null_value"], row["null_low"], row["null_high"], NULL, filled=False)
+            _point(axis, y + 0.12, row["value"], row["band_low"], row["band_high"], GAP, filled=True)
+            null = (row["null_value"], row["null_band_low"], row["null_band_high"])
+            _point(axis, y - 0.12, *null, NULL, filled=False)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_title(name)
         axis.set_yticks(range(len(labels)), [f"{model}\n{scope} objects" for model, scope in reversed(labels)])
         axis.set_ylim(-0.5, len(labels) - 0.5)
-        axis.set_xlabel("gap, with 95 % interval")
+        axis.set_xlabel("gap, with simultaneous 95 % band")
     axes[0][0].plot([], [], "o", color=GAP, label="symmetric gap: (a − b) / 2")
-    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: the gap on the holdout")
+    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: the gap where nothing was seen")
     figure.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
     return figure
 
@@ -82,6 +90,60 @@ def _point(
         return
     axis.plot([low, high], [y, y], color=color, linewidth=1.5)
     axis.plot([value], [y], "o", color=color, markerfacecolor=color if filled else "white", markersize=5)
+
+
+def _top_l(queries: Queries) -> Figure:
+    """Recall gap of the first L queries by fraction, one row per model, one column per order, with its null."""
+    rows = [row for row in queries.rows("top_l") if row["unit"] == "fraction"]
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure, axes = _grid(max(1, len(models)), len(SORT_NAMES), width=3.2, height=2.3, sharex=True, sharey="row")
+    shown = {"gap": (GAP, "o-", "gap: side that was trained on the query"), "null": (NULL, "o--", "null: the holdout")}
+    for i, model in enumerate(models):
+        for j, (sort, name) in enumerate(SORT_NAMES.items()):
+            axis = axes[i][j]
+            for kind, (color, style, label) in shown.items():
+                points = [r for r in rows if (r["model"], r["sort"], r["shown_as"]) == (model, sort, kind)]
+                face = color if kind == "gap" else "white"
+                xs, ys = [100 * p["l"] for p in points], [p["recall_gap"] for p in points]
+                axis.plot(xs, ys, style, color=color, markerfacecolor=face, label=label)
+            axis.axhline(0, color="black", linewidth=0.8)
+            axis.set_title(f"{model}: {name}" if j == 0 else name)
+            axis.set_xscale("log")
+            if j == 0:
+                axis.set_ylabel("recall gap")
+            if i == len(models) - 1:
+                axis.set_xlabel("first L % of the queries")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+ATTACK_PANELS = {
+    ("csa", "roc_auc"): ("CSA: ROC AUC", 0.5),
+    ("clipmem", "mean"): ("CLIPMem: mean", 0.0),
+    ("csa", "spearman_gap"): ("CSA against the déjà vu gap:\nrank correlation", 0.0),
+    ("clipmem", "spearman_gap"): ("CLIPMem against the déjà vu gap:\nrank correlation", 0.0),
+}
+
+
+def _attacks(queries: Queries) -> Figure:
+    """Other attacks on every side with their nulls."""
+    rows = queries.rows("attacks")
+    sides = list(dict.fromkeys((row["model"], row["side"]) for row in sorted(rows, key=lambda r: r["model"])))
+    figure, axes = _grid(1, len(ATTACK_PANELS), width=2.8, height=1.2 + 0.32 * len(sides), sharey=True)
+    for axis, (panel, (name, chance)) in zip(axes[0], ATTACK_PANELS.items(), strict=True):
+        for row in (row for row in rows if (row["attack"], row["metric"]) == panel):
+            y = len(sides) - 1 - sides.index((row["model"], row["side"]))
+            _point(axis, y + 0.12, row["value"], row["ci_low"], row["ci_high"], GAP, filled=True)
+            _point(axis, y - 0.12, row["null_value"], row["null_low"], row["null_high"], NULL, filled=False)
+        axis.axvline(chance, color="black", linewidth=0.8)
+        axis.set_title(name)
+        axis.set_yticks(range(len(sides)), [f"{model} {side}" for model, side in reversed(sides)])
+        axis.set_ylim(-0.5, max(0, len(sides) - 1) + 0.5)
+        axis.set_xlabel("with 95 % interval")
+    axes[0][0].plot([], [], "o", color=GAP, label="training role")
+    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: where nothing was seen")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
+    return figure
 
 
 def _recall_curves(queries: Queries) -> Figure:
@@ -117,7 +179,7 @@ def _tradeoff(queries: Queries) -> Figure:
     for row in queries.rows("tradeoff"):
         x = 100 * row["recall_at_10"]
         axis.errorbar(
-            x, row["gap"], yerr=_bars(row["gap"], row["ci_low"], row["ci_high"]), fmt="o", color=GAP, capsize=3
+            x, row["gap"], yerr=_bars(row["gap"], row["band_low"], row["band_high"]), fmt="o", color=GAP, capsize=3
         )
         axis.errorbar(
             x,

@@ -17,13 +17,17 @@ from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES, SCOPE_NAMES, headline, number, verdict
+from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, headline, number, verdict
 
 THUMBNAIL = 192
 
 FIGURE_TEXTS = {
-    "gaps": "Symmetric gaps (filled) with their null on the holdout (hollow). Memorization is a gap whose interval "
-    "lies clear of zero while the null's does not.",
+    "gaps": "Symmetric gaps (filled) with their nulls (hollow) and simultaneous 95 % bands. Memorization is a gap whose "
+    "band lies clear of zero; a null whose band does as well says that the sides differ.",
+    "top_l": "Recall gap of the queries that come first in an order. Choosing by the gap selects noise as well: the "
+    "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts.",
+    "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
+    "déjà vu gap of the same pairs.",
     "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
     "is AUCG; on the holdout they should coincide.",
     "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
@@ -66,6 +70,10 @@ def write_site(
         title=title,
         verdicts={model: (row, verdict(row)) for model, row in headline(results).items()},
         results=results,
+        one_model=any(row["reference"] == ONE_MODEL for row in results),
+        two_models=any(row["reference"] != ONE_MODEL for row in results),
+        draws=queries.config("measure.bootstrap"),
+        band=band,
         metric_names=METRIC_NAMES,
         scope_names=SCOPE_NAMES,
         k=queries.config("report.k"),

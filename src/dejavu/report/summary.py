@@ -11,33 +11,53 @@ from dejavu.files import write_text
 from dejavu.report.queries import Queries
 
 METRIC_NAMES = {"ppg": "PPG", "prg": "PRG", "aucg": "AUCG"}
+ONE_MODEL = "text_encoder"
 SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}
 
 
 def verdict(row: dict) -> str:
-    """One sentence on one row of the result table, drawn from its interval and its null's."""
-    gap = f"{number(row['value'])} [{number(row['ci_low'])}, {number(row['ci_high'])}]"
-    null = f"{number(row['null_value'])} [{number(row['null_low'])}, {number(row['null_high'])}]"
+    """One sentence on one row of the result table, drawn from its simultaneous band and its null's."""
+    gap = f"{number(row['value'])} {band(row['band_low'], row['band_high'])}"
     name = METRIC_NAMES[row["metric"]]
-    if row["ci_low"] is None:
+    one_model = row["reference"] == ONE_MODEL
+    if row["band_low"] is None:
         found = f"The {name} could not be measured"
-    elif row["ci_low"] > 0:
-        found = f"The two models remember their training images: symmetric {name} {gap}"
-    elif row["ci_high"] < 0:
+    elif row["band_low"] > 0:
+        remembers = (
+            "The model remembers its training images" if one_model else "The two models remember their training images"
+        )
+        found = f"{remembers}: symmetric {name} {gap}"
+    elif row["band_high"] < 0:
         found = (
-            f"Each model predicts the other's training images better: symmetric {name} {gap}, "
-            "which memorization does not explain"
+            f"{'The model' if one_model else 'Each model'} predicts "
+            f"{'images it was not trained on' if one_model else 'the other model' + chr(8217) + 's training images'} "
+            f"better: symmetric {name} {gap}, which memorization does not explain"
         )
     else:
-        found = f"No memorization shown: symmetric {name} {gap} includes 0"
-    return f"{found}; null on the holdout {null}{_null_remark(row)}."
+        found = (
+            f"No memorization shown: symmetric {name} {gap} includes 0; this run shows gaps from "
+            f"{row['detectable']:.3f} on"
+        )
+    return f"{found}; {_null_sentence(row)}."
 
 
-def _null_remark(row: dict) -> str:
-    if row["null_low"] is None or row["null_low"] <= 0 <= row["null_high"]:
-        return ""
+def _null_sentence(row: dict) -> str:
+    where = "between two roles that it never saw" if row["reference"] == ONE_MODEL else "on the holdout"
+    null = f"null {where} {number(row['null_value'])} {band(row['null_band_low'], row['null_band_high'])}"
+    if row["null_band_low"] is None or row["null_band_low"] <= 0 <= row["null_band_high"]:
+        return null
+    if row["reference"] == ONE_MODEL:
+        return f"{null}, which is not 0: the roles differ by {abs(row['null_value']):.3f} without any memory"
     better = "a" if row["null_value"] > 0 else "b"
-    return f", so side {better} is the better model on images that neither has seen, by {abs(row['null_value']):.3f}"
+    return (
+        f"{null}, which is not 0: the sides differ, side {better} being the better model on images that neither has "
+        f"seen, by {abs(row['null_value']):.3f}"
+    )
+
+
+def band(low: float | None, high: float | None) -> str:
+    """An interval in brackets."""
+    return f"[{number(low)}, {number(high)}]"
 
 
 def number(value: float | None) -> str:
@@ -49,18 +69,19 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     """Writes the text that the terminal shows at the end."""
     rows = queries.rows("result_table")
     utility = {row["model"]: row["recall_at_10"] for row in queries.rows("tradeoff")}
-    header = ["model", "scope", "metric", "symmetric", "95 % interval", "a", "b", "null (holdout)", "95 % interval"]
+    header = ["model", "scope", "metric", "symmetric", "95 % band", "p", "a", "b", "null", "95 % band"]
     body = [
         [
             row["model"],
             row["scope"],
             METRIC_NAMES[row["metric"]],
             number(row["value"]),
-            f"[{number(row['ci_low'])}, {number(row['ci_high'])}]",
+            band(row["band_low"], row["band_high"]),
+            "–" if row["p_value"] is None else f"{row['p_value']:.2g}",
             number(row["value_a"]),
             number(row["value_b"]),
             number(row["null_value"]),
-            f"[{number(row['null_low'])}, {number(row['null_high'])}]",
+            band(row["null_band_low"], row["null_band_high"]),
         ]
         for row in rows
     ]
@@ -71,6 +92,8 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     ]
     lines += _aligned([header, *body])
     lines.append("")
+    if rows:
+        lines.append(f"Bands hold for all {rows[0]['cells']} gaps and nulls of this table at once.")
     lines += [f"{model}: {verdict(row)}" for model, row in headline(rows).items()]
     lines += [f"{model}: holdout retrieval recall@10 {value:.1%}" for model, value in utility.items()]
     write_text(path, "\n".join(lines) + "\n")

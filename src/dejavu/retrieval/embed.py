@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from dejavu.data.images import decode_rgb, to_square
+from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
 from dejavu.files import atomic, read_table, write_array
 from dejavu.progress import Progress
-from dejavu.training.model import load_checkpoint
+from dejavu.training.model import Clip
 
 
 def embed(
-    checkpoint: Path,
-    architecture: str,
+    clip: Clip,
     manifest: Path,
     samples: Sequence[str],
     images: Path,
@@ -26,7 +25,6 @@ def embed(
     rows: Path,
     *,
     batch_size: int,
-    torch_threads: int,
     device: str,
     title: str,
 ) -> None:
@@ -35,18 +33,14 @@ def embed(
     Row i of either array belongs to the sample ``rows[i]``; rows ascend.
 
     Args:
-        checkpoint: weights.
-        architecture: as in the configuration.
+        clip: the model, in evaluation mode.
         manifest: the samples to embed.
         samples: batch folders of the samples table.
         images, captions, rows: ``.npy`` files to write.
         batch_size: images or captions at a time.
-        torch_threads: threads of torch; the low bits of a result depend on it.
         device: ``cpu`` or ``cuda``.
         title: for the progress lines.
     """
-    torch.set_num_threads(torch_threads)
-    clip = load_checkpoint(checkpoint, architecture, device)
     wanted = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
     progress = Progress(title, len(wanted), "samples")
     done = 0
@@ -56,7 +50,7 @@ def embed(
             here = slice(done, done + part.num_rows)
             if not np.array_equal(part["row"].to_numpy(), wanted[here]):
                 raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
-            pixels = np.stack([to_square(decode_rgb(image), clip.size) for image in part["image"].to_pylist()])
+            pixels = np.stack([clip.pixels(decode_rgb(image)) for image in part["image"].to_pylist()])
             tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
             image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
             caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()

@@ -1,8 +1,8 @@
-"""The public images nearest to each caption, by exact search."""
+"""The public samples nearest to each caption, by exact search."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import faiss
@@ -64,21 +64,21 @@ def _first(similarity: np.ndarray, position: np.ndarray, k: int) -> tuple[np.nda
 def write_neighbors(
     captions: Path,
     caption_rows: Path,
-    images: Path,
-    image_rows: Path,
+    public: Path,
+    public_rows: Path,
     neighbors: Path,
     *,
     k: int,
     threads: int,
     title: str,
 ) -> None:
-    """Searches the public images for every caption of a role and writes the neighbours table.
+    """Searches the public samples for every caption of a role and writes the neighbours table.
 
     Args:
         captions, caption_rows: embeddings and rows of the queries.
-        images, image_rows: embeddings and rows of the public images.
+        public, public_rows: embeddings and rows of the public images, or of their captions.
         neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
-        k: number of neighbours; all public images where there are fewer.
+        k: number of neighbours; all public samples where there are fewer.
         threads: threads of FAISS.
         title: for the progress lines.
 
@@ -86,16 +86,39 @@ def write_neighbors(
         InputError: when an array and its row array disagree.
     """
     faiss.omp_set_num_threads(threads)
-    queries, query_rows = _with_rows(captions, caption_rows)
-    public, public_rows = _with_rows(images, image_rows)
-    k = min(k, len(public))
-    progress = Progress(title, len(queries), "queries")
+    queries, rows = _with_rows(captions, caption_rows)
+    searched, found_rows = _with_rows(public, public_rows)
+    k = min(k, len(searched))
+    write_found(
+        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k), QUERIES_PER_BLOCK, title
+    )
+
+
+def write_found(
+    neighbors: Path,
+    query_rows: np.ndarray,
+    public_rows: np.ndarray,
+    search: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+    queries_per_block: int,
+    title: str,
+) -> None:
+    """Writes the neighbours table block by block.
+
+    Args:
+        neighbors: parquet file to write, schema ``NEIGHBORS``.
+        query_rows: int64 (n,), ascending.
+        public_rows: int64 (m,).
+        search: block of queries -> similarities (block, k), descending, and positions (block, k) in ``public_rows``.
+        queries_per_block: how many queries to search at a time.
+        title: for the progress lines.
+    """
+    progress = Progress(title, len(query_rows), "queries")
 
     def parts() -> Iterator[pa.Table]:
-        for start in range(0, len(queries), QUERIES_PER_BLOCK):
-            block = slice(start, start + QUERIES_PER_BLOCK)
-            similarity, position = nearest(queries[block], public, k)
-            rows = query_rows[block]
+        for start in range(0, len(query_rows), queries_per_block):
+            block = slice(start, start + queries_per_block)
+            similarity, position = search(block)
+            rows, k = query_rows[block], position.shape[1]
             progress.advance(len(rows))
             yield pa.table(
                 {

@@ -18,8 +18,9 @@ from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
 from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
+from dejavu.plan import Side, side_of
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES, STAGES
+from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES, SIDES_TABLE, STAGES
 
 Costs = Mapping[tuple[str, str], tuple[float, float | None]]
 
@@ -32,7 +33,6 @@ class Run:
         dataset_folder, split_folder: ``results/<dataset>`` and ``results/<dataset>/<split>``.
         batches: names of the dataset's batch folders.
         inventory: raw file -> number of rows.
-        checkpoints: (model, samples seen) of every checkpoint that was measured.
         benchmarks: Snakemake's benchmark files.
         config: the configuration.
     """
@@ -41,7 +41,6 @@ class Run:
     split_folder: Path
     batches: Sequence[str]
     inventory: Mapping[str, int]
-    checkpoints: Sequence[tuple[str, int]]
     benchmarks: Sequence[Path]
     config: dict = field(repr=False)
 
@@ -49,23 +48,50 @@ class Run:
         """The batch folders of a table."""
         return [self.dataset_folder / kind / batch for batch in self.batches]
 
+    @property
+    def sides(self) -> list[Side]:
+        """Both sides of every model, by model."""
+        models = self.config["models"]
+        return [side_of(models, model, letter) for model in sorted(models) for letter in SIDES]
+
+    @property
+    def measured(self) -> list[tuple[str, int]]:
+        """(model, samples seen) of everything that was measured."""
+        return sorted({(side.model, side.seen) for side in self.sides})
+
+    def of_model(self, table: str, model: str, seen: int) -> Path:
+        """A folder, or table, of a model: ``<split>/<table>/<model>/<seen>``."""
+        return self.split_folder / table / model / str(seen)
+
+    def of_side(self, table: str, side: Side) -> Path:
+        """A folder, or table, of a side: ``<split>/<table>/<model>/<side>/<seen>``."""
+        return self.split_folder / table / side.model / side.letter / str(side.seen)
+
     def manifest(self, role: str) -> Path:
         """The manifest of a role."""
         return self.split_folder / "manifests" / f"{role}.parquet"
 
 
-def write_database(run: Run, database: Path) -> None:
-    """Writes the DuckDB file with the tables of :data:`dejavu.tables.DATABASE`, commented."""
+def write_database(run: Run, bands_query: Path, database: Path) -> None:
+    """Writes the DuckDB file with the tables of :data:`dejavu.tables.DATABASE`, commented.
+
+    Args:
+        run: what to gather.
+        bands_query: the SQL that makes the rows of the table ``bands`` from the others.
+        database: the file to write.
+    """
     with atomic(database) as temporary:
         temporary.unlink(missing_ok=True)
         with duckdb.connect(str(temporary)) as connection:
             connection.execute("SET enable_progress_bar = false")
             for name, (comment, schema) in DATABASE.items():
                 _create(connection, name, comment, schema)
-            _fill(connection, run)
-            _insert(connection, "stages", pa.Table.from_pylist(list(_stages(run)), schema=STAGES))
             keys = [{"key": key, "value": value} for key, value in flatten(run.config)]
             _insert(connection, "config", pa.Table.from_pylist(keys, schema=CONFIG))
+            _fill(connection, run)
+            _insert(connection, "stages", pa.Table.from_pylist(list(_stages(run)), schema=STAGES))
+            bands = connection.execute(bands_query.read_text(encoding="utf-8")).to_arrow_table()
+            _insert(connection, "bands", bands)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, name: str, comment: str, schema: pa.Schema) -> None:
@@ -105,33 +131,39 @@ def _insert_file(
 def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     for part in _samples(run):
         _insert(connection, "samples", part)
+    described = [
+        {"model": s.model, "side": s.letter, "kind": s.kind, "source": s.source, "search": s.search} for s in run.sides
+    ]
+    _insert(connection, "sides", pa.Table.from_pylist(described, schema=SIDES_TABLE))
     size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
     ranks = f"rank <= {max(int(k) for k in run.config['measure']['k'])}"
-    for model, seen in run.checkpoints:
-        epoch: dict[str, str | int] = {"model": model, "epoch": -(-seen // size_of_a)}
-        scores = run.split_folder / "scores" / model / str(seen)
+    for model, seen in run.measured:
+        here: dict[str, str | int] = {"model": model, "epoch": -(-seen // size_of_a)}
         for population in POPULATIONS:
-            _insert_file(
-                connection, "sample_scores", scores / f"{population}.parquet", {**epoch, "population": population}
-            )
-        for name in ("population_gaps", "top_l", "recall_curves"):
-            path = run.split_folder / "populations" / model / str(seen) / f"{name}.parquet"
-            _insert_file(connection, name, path, epoch)
-        for side in SIDES:
-            here = {**epoch, "side": side}
-            for population in POPULATIONS:
-                path = run.split_folder / "neighbors" / model / side / str(seen) / f"{population}.parquet"
-                _insert_file(connection, "neighbors", path, {**here, "population": population}, ranks)
-            for name in ("utility", "attacks"):
-                _insert_file(connection, name, run.split_folder / name / model / side / f"{seen}.parquet", here)
-    for model in dict(run.checkpoints):
-        for side in SIDES:
-            table = read_table(run.split_folder / "models" / model / side / "training.parquet")
-            epochs = [-(-seen // size_of_a) for seen in table["samples_seen"].to_pylist()]
-            table = table.append_column("epoch", pa.array(epochs, pa.int32()))
-            for column, value in (("model", model), ("side", side)):
-                table = table.append_column(column, pa.array([value] * table.num_rows))
-            _insert(connection, "training", table)
+            path = run.of_model("scores", model, seen) / f"{population}.parquet"
+            _insert_file(connection, "sample_scores", path, {**here, "population": population})
+        for name in ("population_gaps", "bootstrap_draws", "top_l", "recall_curves"):
+            _insert_file(connection, name, run.of_model("populations", model, seen) / f"{name}.parquet", here)
+    for side in run.sides:
+        here = {"model": side.model, "epoch": -(-side.seen // size_of_a), "side": side.letter}
+        for population in POPULATIONS:
+            path = run.of_side("neighbors", side) / f"{population}.parquet"
+            _insert_file(connection, "neighbors", path, {**here, "population": population}, ranks)
+        if side.own:
+            _insert_file(connection, "utility", run.of_side("utility", side).with_suffix(".parquet"), here)
+            for name in ("attacks", "sample_attacks"):
+                _insert_file(connection, name, run.of_side("attacks", side) / f"{name}.parquet", here)
+        if side.kind == "trained":
+            _insert(connection, "training", _training(run, side, size_of_a))
+
+
+def _training(run: Run, side: Side, size_of_a: int) -> pa.Table:
+    table = read_table(run.split_folder / "models" / side.model / side.letter / "training.parquet")
+    epochs = [-(-seen // size_of_a) for seen in table["samples_seen"].to_pylist()]
+    table = table.append_column("epoch", pa.array(epochs, pa.int32()))
+    for column, value in (("model", side.model), ("side", side.letter)):
+        table = table.append_column(column, pa.array([value] * table.num_rows))
+    return table
 
 
 def _samples(run: Run) -> Iterator[pa.Table]:
@@ -190,22 +222,26 @@ def _stages(run: Run) -> Iterator[dict]:
 
 
 def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[dict]:
-    for model, seen in run.checkpoints:
-        for side in SIDES:
-            yield _stage(costs, "train", f"{model}.{side}", size[side], size[side])
+    for side in run.sides:
+        name = f"{side.model}.{side.letter}"
+        if side.kind == "trained":
+            yield _stage(costs, "train", name, size[side.letter], size[side.letter])
+        if side.own:
             for role in ROLES:
-                rows = run.split_folder / "embeddings" / model / side / str(seen) / f"{role}.rows.npy"
+                rows = run.of_side("embeddings", side) / f"{role}.rows.npy"
                 embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
-                yield _stage(costs, "embed", f"{model}.{side}.{seen}.{role}", size[role], embedded)
-            for population in POPULATIONS:
-                file = run.split_folder / "neighbors" / model / side / str(seen) / f"{population}.parquet"
-                found = len(read_table(file, ["row"])["row"].unique())
-                yield _stage(costs, "neighbors", f"{model}.{side}.{seen}.{population}", size[population], found)
-            yield _stage(costs, "utility", f"{model}.{side}.{seen}", size["holdout"], size["holdout"])
-            yield _stage(costs, "attacks", f"{model}.{side}.{seen}", size["a"] + size["b"], size["a"] + size["b"])
+                yield _stage(costs, "embed", f"{name}.{side.seen}.{role}", size[role], embedded)
+            yield _stage(costs, "utility", f"{name}.{side.seen}", size["holdout"], size["holdout"])
+            everyone = sum(size[population] for population in POPULATIONS)
+            yield _stage(costs, "attacks", f"{name}.{side.seen}", everyone, everyone)
+        for population in POPULATIONS:
+            file = run.of_side("neighbors", side) / f"{population}.parquet"
+            found = len(read_table(file, ["row"])["row"].unique())
+            yield _stage(costs, "neighbors", f"{name}.{side.seen}.{population}", size[population], found)
+    for model, seen in run.measured:
         scored_in_all = 0
         for population in POPULATIONS:
-            file = run.split_folder / "scores" / model / str(seen) / f"{population}.parquet"
+            file = run.of_model("scores", model, seen) / f"{population}.parquet"
             scored = len(read_table(file, ["row"])["row"].unique())
             scored_in_all += scored
             dropped = {"no objects": size[population] - scored}

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
-from dejavu.files import read_table, write_table
+from dejavu.files import damaged, read_table, write_table
 from dejavu.memorization import gaps
 from dejavu.progress import Progress
-from dejavu.tables import METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 
 SORTS = ("nearest", "correct", "gap")
+# half the difference between the gaps on two populations; the second is the null of a one-model test, where side a was
+# trained on role a alone, and has seen neither of the two
+DERIVED = {"symmetric": ("a", "b")}
+ONE_MODEL = {"unseen": ("b", "holdout")}
+CHOSEN_BY_B = "holdout chosen by b"
+Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -34,121 +41,149 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The scores of one population for one (k, labels, scope): column name -> array (queries,)."""
+class Resampled:
+    """One population's metrics; columns are the cells in order, each with all metrics.
 
-    k: int
-    labels: str
-    scope: str
-    columns: dict[str, np.ndarray]
+    Attributes:
+        values: the per-query values, summed by duplicate group.
+        sampled: float64 (samplings, columns), metrics of random subsets.
+        drawn: float64 (draws, columns), metrics of bootstrap resamples.
+    """
 
-    @property
-    def key(self) -> dict:
-        return {"k": self.k, "labels": self.labels, "scope": self.scope}
+    values: gaps.Values
+    sampled: np.ndarray
+    drawn: np.ndarray
 
 
 def summarize(
     scores: Mapping[str, Path],
     manifests: Mapping[str, Path],
-    population_gaps: Path,
-    top_l: Path,
-    recall_curves: Path,
+    outputs: Mapping[str, Path],
     *,
     statistics: Statistics,
+    one_model: bool = False,
     title: str,
 ) -> None:
-    """Writes the three population tables of one model.
+    """Writes the population tables of one model.
 
     Args:
         scores: population (``a``, ``b``, ``holdout``) -> its per-sample scores.
         manifests: population -> its manifest, for the duplicate groups.
-        population_gaps, top_l, recall_curves: parquet files to write.
+        outputs: parquet files to write: population_gaps, bootstrap_draws, top_l and recall_curves.
         statistics: how many draws, and which top-L.
+        one_model: whether side b is a text encoder; the population ``unseen`` is then written as well.
         title: for the progress lines.
+
+    Raises:
+        InputError: when scores name queries that are not in the manifest.
     """
-    cells = _common({population: _cells(path) for population, path in scores.items()})
-    progress = Progress(title, len(cells) + 1, "populations")
-    gap_rows = list(_gap_rows(cells, manifests, statistics, progress))
-    write_table(population_gaps, pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
-    top = [
-        row for population, found in cells.items() for cell in found for row in _top_rows(population, cell, statistics)
-    ]
-    top += _symmetric_top(top)
-    write_table(top_l, pa.Table.from_pylist(top, schema=TOP_L), TOP_L)
-    curves = [row for population, found in cells.items() for cell in found for row in _curve_rows(population, cell)]
-    write_table(recall_curves, pa.Table.from_pylist(curves, schema=RECALL_CURVES), RECALL_CURVES)
+    keys = _common_keys(scores.values())
+    progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
+    top: list[dict] = []
+    curves: list[dict] = []
+    resampled = {}
+    for population, path in scores.items():
+        values = _values(path, manifests[population], keys, population, statistics, top, curves, progress)
+        resampled[population] = Resampled(
+            values,
+            gaps.samplings(
+                values, statistics.samplings, statistics.fraction, _rng(statistics.seed, population, "samplings")
+            ),
+            gaps.bootstrap(values, statistics.bootstrap, _rng(statistics.seed, population, "bootstrap")),
+        )
+        progress.advance(1)
+    derived = DERIVED | (ONE_MODEL if one_model else {})
+    gap_rows = list(_gap_rows(resampled, derived, keys, statistics))
+    write_table(outputs["population_gaps"], pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
+    write_table(outputs["bootstrap_draws"], _draws(resampled, derived, keys), BOOTSTRAP_DRAWS)
+    write_table(outputs["top_l"], pa.Table.from_pylist(_with_symmetric(top), schema=TOP_L), TOP_L)
+    write_table(outputs["recall_curves"], pa.Table.from_pylist(curves, schema=RECALL_CURVES), RECALL_CURVES)
     progress.finish()
 
 
-def _cells(path: Path) -> list[Cell]:
-    table = read_table(path)
-    keys = table.select(["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False).aggregate([])
+def _common_keys(paths: Iterable[Path]) -> list[Key]:
+    """The cells (k, labels, scope) that every population has: where one has none in scope, nothing can be compared."""
     found = []
-    for key in keys.to_pylist():
-        mask = pc.and_(pc.equal(table["k"], key["k"]), pc.equal(table["labels"], key["labels"]))
-        part = table.filter(pc.and_(mask, pc.equal(table["scope"], key["scope"]))).sort_by("row")
-        names = [n for n in part.column_names if n not in key]
-        found.append(Cell(**key, columns={n: part[n].to_numpy() for n in names}))
-    return found
+    for path in paths:
+        keys = read_table(path, ["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False)
+        found.append([tuple(key.values()) for key in keys.aggregate([]).to_pylist()])
+    return [key for key in found[0] if all(key in others for others in found[1:])]
 
 
-def _common(cells: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
-    """Only the cells that every population has: where one has no object in scope, there is nothing to compare."""
-    shared = set.intersection(*({tuple(cell.key.values()) for cell in found} for found in cells.values()))
-    return {name: [cell for cell in found if tuple(cell.key.values()) in shared] for name, found in cells.items()}
+def _cell(path: Path, key: Key) -> dict[str, np.ndarray]:
+    """The scores of one cell by ascending row: column name -> array (queries,)."""
+    k, labels, scope = key
+    chosen = [("k", "==", k), ("labels", "==", labels), ("scope", "==", scope)]
+    try:
+        table = pq.read_table(path, filters=chosen, partitioning=None).sort_by("row")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from error
+    return {name: table[name].to_numpy() for name in table.column_names if name not in ("k", "labels", "scope")}
 
 
-def _values(cells: Sequence[Cell], manifest: Path) -> gaps.Values:
-    """All metrics of all cells of a population side by side, summed by duplicate group."""
+def _values(
+    path: Path,
+    manifest: Path,
+    keys: Sequence[Key],
+    population: str,
+    statistics: Statistics,
+    top: list[dict],
+    curves: list[dict],
+    progress: Progress,
+) -> gaps.Values:
+    """All metrics of all cells side by side, summed by duplicate group; adds what needs single queries on the way."""
     table = read_table(manifest, ["row", "group_id"]).sort_by("row")
     rows = table["row"].to_numpy()
     groups = np.unique(np.asarray(table["group_id"].to_pylist()), return_inverse=True)[1]
-    shape = (len(rows), len(cells) * len(METRICS))
-    values, in_scope = np.zeros(shape), np.zeros(shape, dtype=bool)
-    for i, cell in enumerate(cells):
-        c = cell.columns
-        where = np.minimum(np.searchsorted(rows, c["row"]), len(rows) - 1)
-        if not np.array_equal(rows[where], c["row"]):
+    number = int(groups.max()) + 1 if len(groups) else 0
+    sums = np.zeros((number, len(keys) * len(METRICS)))
+    sizes = np.zeros_like(sums)
+    for i, key in enumerate(keys):
+        cell = _cell(path, key)
+        where = np.minimum(np.searchsorted(rows, cell["row"]), len(rows) - 1)
+        if not np.array_equal(rows[where], cell["row"]):
             raise InputError(
                 f"scores name queries that are not in {manifest}: one of them comes from another run. "
                 "Delete the scores and run again."
             )
-        columns = slice(i * len(METRICS), (i + 1) * len(METRICS))
-        values[where, columns] = gaps.query_values(c["precision_a"], c["precision_b"], c["recall_a"], c["recall_b"])
-        in_scope[where, columns] = True
-    # queries that are in no cell are left out of every resample
-    kept = in_scope.any(axis=1)
-    return gaps.by_group(values[kept], in_scope[kept], groups[kept])
+        here = slice(i * len(METRICS), (i + 1) * len(METRICS))
+        found = gaps.by_group(
+            gaps.query_values(cell["precision_a"], cell["precision_b"], cell["recall_a"], cell["recall_b"]),
+            groups[where],
+            number,
+        )
+        sums[:, here], sizes[:, here] = found.sums, found.sizes
+        top.extend(_top_rows(population, key, cell, statistics))
+        curves.extend(_curve_rows(population, key, cell))
+        progress.advance(1)
+    # groups that are in no cell are left out of every resample
+    kept = sizes.any(axis=1)
+    return gaps.Values(sums[kept], sizes[kept])
 
 
 def _gap_rows(
-    cells: Mapping[str, list[Cell]], manifests: Mapping[str, Path], statistics: Statistics, progress: Progress
+    found: Mapping[str, Resampled], derived: Mapping[str, tuple[str, str]], keys: Sequence[Key], statistics: Statistics
 ) -> Iterator[dict]:
-    values, sampled, drawn = {}, {}, {}
-    for population, found in cells.items():
-        rng = _rng(statistics.seed, population)
-        v = values[population] = _values(found, manifests[population])
-        sampled[population] = gaps.samplings(v, statistics.samplings, statistics.fraction, rng)
-        drawn[population] = gaps.bootstrap(v, statistics.bootstrap, rng)
-        p = gaps.sign_flip_p_value(v, statistics.bootstrap, rng)
-        yield from _rows_of(population, found, v.value, sampled[population], drawn[population], p, v.count)
-        progress.advance(1)
-    a, b = values["a"], values["b"]
-    yield from _rows_of(
-        "symmetric",
-        cells["a"],
-        (a.value - b.value) / 2,
-        (sampled["a"] - sampled["b"]) / 2,
-        (drawn["a"] - drawn["b"]) / 2,
-        gaps.permutation_p_value(a, b, statistics.bootstrap, _rng(statistics.seed, "symmetric")),
-        a.count + b.count,
-    )
-    progress.advance(1)
+    draws, seed = statistics.bootstrap, statistics.seed
+    for population, r in found.items():
+        p = gaps.sign_flip_p_value(r.values, draws, _rng(seed, population, "sign flips"))
+        yield from _rows_of(population, keys, r.values.value, r.sampled, r.drawn, p, r.values.count)
+    for name, (first, second) in derived.items():
+        one, other = found[first], found[second]
+        yield from _rows_of(
+            name,
+            keys,
+            (one.values.value - other.values.value) / 2,
+            (one.sampled - other.sampled) / 2,
+            (one.drawn - other.drawn) / 2,
+            gaps.permutation_p_value(one.values, other.values, draws, _rng(seed, name, "permutations")),
+            one.values.count + other.values.count,
+        )
 
 
 def _rows_of(
     population: str,
-    cells: Sequence[Cell],
+    keys: Sequence[Key],
     value: np.ndarray,
     sampled: np.ndarray,
     drawn: np.ndarray,
@@ -158,58 +193,95 @@ def _rows_of(
     low, high = gaps.interval(drawn)
     mean, std = sampled.mean(axis=0), sampled.std(axis=0, ddof=1) if len(sampled) > 1 else np.zeros_like(value)
     columns = {"value": value, "mean": mean, "std": std, "ci_low": low, "ci_high": high, "p_value": p_value}
-    for i, cell in enumerate(cells):
-        for j, metric in enumerate(METRICS):
-            at = i * len(METRICS) + j
-            numbers = {name: _finite(array[at]) for name, array in columns.items()}
-            yield {"population": population, **cell.key, "metric": metric, **numbers, "n": int(count[at])}
+    for at, (key, metric) in enumerate(itertools.product(keys, METRICS)):
+        numbers = {name: _finite(array[at]) for name, array in columns.items()}
+        yield {"population": population, **_named(key), "metric": metric, **numbers, "n": int(count[at])}
 
 
-def _top_rows(population: str, cell: Cell, statistics: Statistics) -> Iterator[dict]:
-    c = cell.columns
-    target, other = ("b", "a") if population == "b" else ("a", "b")
-    number = len(c["row"])
+def _draws(
+    found: Mapping[str, Resampled], derived: Mapping[str, tuple[str, str]], keys: Sequence[Key]
+) -> Iterator[pa.Table]:
+    """The resampled metrics as rows, one table for each population and cell."""
+    drawn = {population: r.drawn for population, r in found.items()}
+    drawn |= {name: (drawn[first] - drawn[second]) / 2 for name, (first, second) in derived.items()}
+    for population, values in drawn.items():
+        number = len(values)
+        for at, (key, metric) in enumerate(itertools.product(keys, METRICS)):
+            constants = {"population": population, **_named(key), "metric": metric}
+            columns = {name: pa.repeat(pa.scalar(value), number) for name, value in constants.items()}
+            columns["draw"] = pa.array(np.arange(number, dtype=np.int32))
+            columns["value"] = pa.array(values[:, at].astype(np.float32), from_pandas=True)
+            yield pa.table({name: columns[name].cast(BOOTSTRAP_DRAWS.field(name).type) for name in columns})
+
+
+def _top_rows(population: str, key: Key, cell: dict[str, np.ndarray], statistics: Statistics) -> Iterator[dict]:
+    """The first queries in each order, chosen under the side that was trained on the population.
+
+    Nobody was trained on the holdout, so there side a chooses; ``holdout_symmetric`` has side b choose as well and
+    halves the difference, which is what ``symmetric`` does with the training roles.
+    """
+    number = len(cell["row"])
     asked = [("count", float(n), n) for n in statistics.counts if n <= number]
     asked += [("fraction", f, max(1, math.floor(f * number))) for f in statistics.fractions if number]
-    for sort in SORTS:
-        order = gaps.top_order(sort, c[f"correct_{target}"], c[f"correct_{other}"], c[f"nearest_{target}"], c["row"])
-        for unit, size, first in asked:
-            taken = order[:first]
-            mean = {
-                name: float(c[name][taken].mean()) for name in ("precision_a", "precision_b", "recall_a", "recall_b")
-            }
-            yield {
-                "population": population,
-                **cell.key,
-                "sort": sort,
-                "unit": unit,
-                "l": size,
-                "precision_gap": mean["precision_a"] - mean["precision_b"],
-                "recall_gap": mean["recall_a"] - mean["recall_b"],
-                "f1_gap": gaps.f1_of_means(mean["precision_a"], mean["recall_a"])
-                - gaps.f1_of_means(mean["precision_b"], mean["recall_b"]),
-            }
+    choosers = {"a": {"a": "a"}, "b": {"b": "b"}, "holdout": {"holdout": "a", CHOSEN_BY_B: "b"}}[population]
+    for name, own in choosers.items():
+        other = "b" if own == "a" else "a"
+        for sort in SORTS:
+            order = gaps.top_order(
+                sort, cell[f"correct_{own}"], cell[f"correct_{other}"], cell[f"nearest_{own}"], cell["row"]
+            )
+            for unit, size, first in asked:
+                place = {"population": name, **_named(key), "sort": sort, "unit": unit, "l": size}
+                yield place | _top_gaps(cell, order[:first])
 
 
-def _symmetric_top(rows: Sequence[dict]) -> list[dict]:
-    measured = ("precision_gap", "recall_gap", "f1_gap")
+def _top_gaps(cell: dict[str, np.ndarray], taken: np.ndarray) -> dict[str, float]:
+    mean = {
+        f"{name}_{side}": float(cell[f"{name}_{side}"][taken].mean())
+        for name in ("precision", "recall", "f1")
+        for side in "ab"
+    }
+    of_means = {side: gaps.f1_of_means(mean[f"precision_{side}"], mean[f"recall_{side}"]) for side in "ab"}
+    return {
+        "precision_gap": mean["precision_a"] - mean["precision_b"],
+        "recall_gap": mean["recall_a"] - mean["recall_b"],
+        "f1_gap": of_means["a"] - of_means["b"],
+        "mean_f1_gap": mean["f1_a"] - mean["f1_b"],
+    }
 
+
+def _with_symmetric(rows: Sequence[dict]) -> list[dict]:
+    """The rows with the derived populations added, and without the half that only ``holdout_symmetric`` needs."""
+    derived = _halved(rows, "a", "b", "symmetric") + _halved(rows, "holdout", CHOSEN_BY_B, "holdout_symmetric")
+    return [row for row in rows if row["population"] != CHOSEN_BY_B] + derived
+
+
+def _halved(rows: Sequence[dict], first: str, second: str, name: str) -> list[dict]:
     def key(row: dict) -> tuple:
-        return tuple(v for k, v in row.items() if k not in ("population", *measured))
+        return tuple(v for k, v in row.items() if k != "population" and not k.endswith("_gap"))
 
-    on_b = {key(row): row for row in rows if row["population"] == "b"}
-    pairs = [(row, on_b[key(row)]) for row in rows if row["population"] == "a" and key(row) in on_b]
-    return [{**a, "population": "symmetric", **{m: (a[m] - b[m]) / 2 for m in measured}} for a, b in pairs]
+    others = {key(row): row for row in rows if row["population"] == second}
+    pairs = [(row, others[key(row)]) for row in rows if row["population"] == first and key(row) in others]
+    return [
+        {**one, "population": name, **{m: (one[m] - other[m]) / 2 for m in one if m.endswith("_gap")}}
+        for one, other in pairs
+    ]
 
 
-def _curve_rows(population: str, cell: Cell) -> Iterator[dict]:
+def _curve_rows(population: str, key: Key, cell: dict[str, np.ndarray]) -> Iterator[dict]:
     for side in "ab":
-        for recall, share in zip(*gaps.at_least(cell.columns[f"recall_{side}"]), strict=True):
-            yield {"population": population, **cell.key, "side": side, "recall": recall, "share_at_least": share}
+        for recall, share in zip(*gaps.at_least(cell[f"recall_{side}"]), strict=True):
+            yield {"population": population, **_named(key), "side": side, "recall": recall, "share_at_least": share}
 
 
-def _rng(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng([seed, int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")])
+def _named(key: Key) -> dict:
+    return dict(zip(("k", "labels", "scope"), key, strict=True))
+
+
+def _rng(seed: int, *names: str) -> np.random.Generator:
+    """A source of its own for each use, so that models of one split share their resamples."""
+    digest = hashlib.blake2b("\0".join(names).encode(), digest_size=4).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest, "big")])
 
 
 def _finite(number: float) -> float | None:

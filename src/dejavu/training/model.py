@@ -14,7 +14,9 @@ import numpy as np
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
+from PIL import Image
 
+from dejavu.data.images import to_square
 from dejavu.errors import InputError, closest
 from dejavu.files import atomic, first_line
 
@@ -29,6 +31,7 @@ class Clip:
         config: the architecture as OpenCLIP's JSON.
         size: side of the square images it takes, in pixels.
         mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
+        crop, bilinear: how it takes images that are not of its size, see ``to_square``.
     """
 
     model: Any
@@ -37,6 +40,12 @@ class Clip:
     size: int
     mean: torch.Tensor
     std: torch.Tensor
+    crop: bool = True
+    bilinear: bool = False
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as the model takes it, before normalisation; uint8 (size, size, 3)."""
+        return to_square(image, self.size, crop=self.crop, bilinear=self.bilinear)
 
     def normalize(self, images: np.ndarray, device: str) -> torch.Tensor:
         """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) as the model takes them."""
@@ -71,7 +80,7 @@ def build(architecture: str, device: str = "cpu") -> Clip:
             warnings.simplefilter("ignore")
             model = open_clip.create_model(name, pretrained=None, device=device)
             tokenizer = open_clip.get_tokenizer(name)
-    except (TypeError, RuntimeError, AssertionError, ValueError, KeyError) as error:
+    except (TypeError, RuntimeError, AssertionError, ValueError, KeyError, OSError) as error:
         raise InputError(f"OpenCLIP cannot build the architecture {architecture!r}: {first_line(error)}.") from error
     defaults = PreprocessCfg()
     size = model.visual.image_size

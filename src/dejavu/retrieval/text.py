@@ -1,0 +1,141 @@
+"""Text-only references of the one-model test: they find public captions, and have never seen an image.
+
+In "Déjà Vu Memorization in Vision-Language Models" (arXiv 2402.02103) a text encoder stands in for the second model
+where none can be trained. TF-IDF is built in; ``sentence-transformers`` models are an optional extra.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from dejavu.data.samples import SampleStore
+from dejavu.errors import InputError
+from dejavu.files import first_line, read_table, write_array
+from dejavu.progress import Progress
+from dejavu.retrieval.neighbors import write_found
+
+TFIDF = "tfidf"
+CELLS_PER_BLOCK = 20_000_000
+CAPTIONS_PER_BLOCK = 4096
+
+
+def tfidf_neighbors(
+    queries: Path, public: Path, samples: Sequence[str], neighbors: Path, *, k: int, title: str
+) -> None:
+    """Writes the public samples whose captions are nearest to each query's caption, by cosine of TF-IDF vectors.
+
+    Vocabulary and document frequencies come from the public captions alone, so that the reference knows nothing of the
+    training captions. Of equal similarities the lower row comes first.
+
+    Args:
+        queries, public: manifests.
+        samples: batch folders of the samples table.
+        neighbors: parquet file to write, schema ``NEIGHBORS``.
+        k: number of neighbours; all public samples where there are fewer.
+        title: for the progress lines.
+
+    Raises:
+        InputError: when no public caption holds a word.
+    """
+    store = SampleStore(samples)
+    query_rows, public_rows = _rows(queries), _rows(public)
+    vectorizer = TfidfVectorizer(dtype=np.float32)
+    try:
+        searched = csr_array(vectorizer.fit_transform(_captions(store, public_rows)))
+    except ValueError as error:
+        raise InputError(
+            f"the captions of {public} hold no word ({first_line(error)}): use another text_encoder than tfidf."
+        ) from None
+    wanted = csr_array(vectorizer.transform(_captions(store, query_rows)))
+    count = min(k, len(public_rows))
+    write_found(
+        neighbors,
+        query_rows,
+        public_rows,
+        lambda block: _first((wanted[block] @ searched.T).toarray(), count),
+        max(1, CELLS_PER_BLOCK // max(1, len(public_rows))),
+        title,
+    )
+
+
+def _rows(manifest: Path) -> np.ndarray:
+    return np.sort(read_table(manifest, ["row"])["row"].to_numpy())
+
+
+def _captions(store: SampleStore, rows: np.ndarray) -> list[str]:
+    return [caption for table in store.read(rows, ["caption"]) for caption in table["caption"].to_pylist()]
+
+
+def _first(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest of each row, descending; of equal ones the lower position comes first."""
+    last = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]
+    position = np.empty((len(similarity), k), dtype=np.int64)
+    for i, row in enumerate(similarity):
+        candidates = np.flatnonzero(row >= last[i])
+        position[i] = candidates[np.lexsort((candidates, -row[candidates]))[:k]]
+    return np.take_along_axis(similarity, position, axis=1), position
+
+
+def embed_captions(
+    encoder: str,
+    manifest: Path,
+    samples: Sequence[str],
+    captions: Path,
+    rows: Path,
+    *,
+    batch_size: int,
+    device: str,
+    title: str,
+) -> None:
+    """Writes float32 (n, dimension) L2-normalised embeddings of the captions of a role, and int64 (n,) their rows.
+
+    Args:
+        encoder: folder of a ``sentence-transformers`` model, or its name in the user's cache; nothing is downloaded,
+            and code that comes with a model is not run.
+        manifest: the samples to embed.
+        samples: batch folders of the samples table.
+        captions, rows: ``.npy`` files to write.
+        batch_size: captions at a time.
+        device: ``cpu`` or ``cuda``.
+        title: for the progress lines.
+
+    Raises:
+        InputError: when ``sentence-transformers`` is not installed, or the model cannot be loaded.
+    """
+    model = _sentence_transformer(encoder, device)
+    wanted = _rows(manifest)
+    progress = Progress(title, len(wanted), "captions")
+    parts = []
+    for table in SampleStore(samples).batches(wanted, ["caption"], CAPTIONS_PER_BLOCK):
+        found = model.encode(
+            table["caption"].to_pylist(), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+        )
+        parts.append(np.asarray(found, dtype=np.float32))
+        progress.advance(table.num_rows)
+    write_array(captions, np.concatenate(parts))
+    write_array(rows, wanted)
+    progress.finish()
+
+
+def _sentence_transformer(encoder: str, device: str):
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise InputError(
+            f"the text encoder {encoder!r} needs sentence-transformers, which is not installed: "
+            "add it with pip install 'vlm-dejavu[sentence-transformers]', or use tfidf."
+        ) from None
+    try:
+        return SentenceTransformer(encoder, device=device, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise InputError(
+            f"the text encoder {encoder!r} cannot be loaded ({first_line(error)}): give the folder of a "
+            "sentence-transformers model, or a name that is in the cache; nothing is downloaded."
+        ) from error

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from dejavu.progress import logged
+from dejavu.retrieval.text import tfidf_neighbors
+
+with logged(snakemake.log[0]):
+    w = snakemake.wildcards
+    tfidf_neighbors(
+        Path(snakemake.input.queries),
+        Path(snakemake.input.public),
+        snakemake.input.samples,
+        Path(snakemake.output[0]),
+        k=snakemake.params.k,
+        title=f"neighbors {w.split} {w.model} {w.side} {w.population}",
+    )

@@ -1,0 +1,27 @@
+-- Gaps of the first L queries in each order, for the reported k and label count, all objects, at the last epoch.
+-- Choosing queries selects noise as well; what that alone makes of the holdout stands beside, chosen in the same way.
+SELECT
+    top_l.model,
+    sort,
+    unit,
+    l,
+    CASE WHEN population IN ('holdout', 'holdout_symmetric') THEN 'null' ELSE 'gap' END AS shown_as,
+    population,
+    precision_gap,
+    recall_gap,
+    f1_gap,
+    mean_f1_gap
+FROM top_l
+JOIN sides AS reference ON reference.model = top_l.model AND reference.side = 'b'
+WHERE scope = 'all'
+  AND list_contains(
+      CASE reference.kind
+          WHEN 'text_encoder' THEN ['a', 'holdout']
+          ELSE ['symmetric', 'holdout_symmetric']
+      END,
+      population
+  )
+  AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
+  AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
+  AND epoch = (SELECT max(epoch) FROM top_l AS same WHERE same.model = top_l.model)
+ORDER BY top_l.model, list_position(['nearest', 'correct', 'gap'], sort), unit, l, shown_as;

@@ -44,6 +44,7 @@ CONFIG = {
             "torch_threads": 1,
         },
         "masked": {"like": "baseline", "text_mask": 0.5},
+        "one-model": {"sides": {"a": {"model": "baseline"}, "b": {"text_encoder": "tfidf"}}},
     },
     "measure": {"k": [1, 10], "labels": [1, "all"], "samplings": {"repeats": 20}, "bootstrap": 200},
     "report": {"gallery": 3},

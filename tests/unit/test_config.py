@@ -12,6 +12,7 @@ import yaml
 
 from dejavu.config import flatten, load_config
 from dejavu.errors import InputError
+from dejavu.plan import side_of
 
 GIVEN: dict[str, Any] = {
     "datasets": {"demo": {"synthetic": {"pairs": 1000, "files": 2}}},
@@ -118,6 +119,66 @@ WRONG = {
     "report_labels": ({"report.labels": 3}, "report.labels", "set report.labels to one of them"),
     "batch_above_role": ({"models.base.batch_size": 128}, f"{ROLES}.a.limit", "lower batch_size"),
     "budget_below_batch": ({"models.longer.samples_seen": 10}, "models.longer.samples_seen", "raise it"),
+    "interval_and_list": ({f"{ROLES}.a.uids": __file__}, f"{ROLES}.a", "remove one of them"),
+    "list_without_file": (
+        {f"{ROLES}.a": {"uids": "nowhere.txt", "limit": 100}},
+        f"{ROLES}.a.uids",
+        "correct the path",
+    ),
+    "sides_and_training": (
+        {"models.base.sides": {"a": {"model": "longer"}, "b": {"text_encoder": "tfidf"}}},
+        "models.base has sides",
+        "remove one of them",
+    ),
+    "one_side": ({"models.test": {"sides": {"a": {"model": "base"}}}}, "'models.test.sides.b'", "add it"),
+    "nothing_for_a_side": (
+        {"models.test": {"sides": {"a": {"model": "base"}, "b": {}}}},
+        "models.test.sides.b",
+        "exactly one of model, checkpoint, text_encoder",
+    ),
+    "two_things_for_a_side": (
+        {"models.test": {"sides": {"a": {"model": "base", "checkpoint": "x.pt"}, "b": {"text_encoder": "tfidf"}}}},
+        "models.test.sides.a",
+        "exactly one of model, checkpoint, text_encoder",
+    ),
+    "side_of_no_model": (
+        {"models.test": {"sides": {"a": {"model": "bsae"}, "b": {"text_encoder": "tfidf"}}}},
+        "models.test.sides.a.model",
+        "did you mean 'base'?",
+    ),
+    "text_encoder_as_target": (
+        {"models.test": {"sides": {"a": {"text_encoder": "tfidf"}, "b": {"model": "base"}}}},
+        "models.test.sides.a",
+        "it is side b",
+    ),
+    "text_encoder_for_images": (
+        {"models.test": {"sides": {"a": {"model": "base"}, "b": {"text_encoder": "tfidf", "search": "images"}}}},
+        "models.test.sides.b.search",
+        "remove the key",
+    ),
+    "checkpoint_without_architecture": (
+        {"models.test": {"sides": {"a": {"checkpoint": "x.pt"}, "b": {"text_encoder": "tfidf"}}}},
+        "models.test.sides.a",
+        "needs its architecture",
+    ),
+    "checkpoint_of_unknown_architecture": (
+        {
+            "models.test": {
+                "sides": {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-23"}, "b": {"text_encoder": "tfidf"}}
+            }
+        },
+        "models.test.sides.a.architecture",
+        "did you mean 'ViT-B-32'?",
+    ),
+    "checkpoint_of_unknown_training_set": (
+        {
+            "models.test": {
+                "sides": {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
+            }
+        },
+        f"models.test.sides.a is a checkpoint, so what it was trained on must be declared: give {ROLES}.a",
+        "in place of interval",
+    ),
     "rate_not_a_number": ({"models.base.learning_rate": float("nan")}, "models.base.learning_rate", "number"),
     "rate_infinite": ({"models.base.learning_rate": float("inf")}, "models.base.learning_rate", "number"),
 }
@@ -240,3 +301,28 @@ def test_flatten_names_every_leaf_by_its_path(tmp_path: Path):
 def test_a_number_with_an_exponent_is_a_number_though_yaml_reads_text(load):
     loaded = load(changed(**{"models.base.learning_rate": "1e-3"}))
     assert loaded["models"]["base"]["learning_rate"] == 1e-3
+
+
+def test_sides_are_complete_and_hold_nothing_about_training(load):
+    given = changed(**{"models.test": {"sides": {"a": {"model": "base"}, "b": {"text_encoder": "tfidf"}}}})
+    model = load(given)["models"]["test"]
+    assert set(model) == {"sides"}
+    assert (model["sides"]["a"]["search"], model["sides"]["b"]["search"]) == ("images", "captions")
+
+
+def test_a_checkpoint_whose_training_samples_are_listed_is_accepted(load, tmp_path):
+    (tmp_path / "members.txt").write_text("uid-1\n")
+    sides = {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
+    roles = {f"{ROLES}.a": {"uids": str(tmp_path / "members.txt")}}
+    assert load(changed(**{"models.test": {"sides": sides}, **roles}))["models"]["test"]["sides"]["a"]["checkpoint"]
+
+
+def test_what_a_side_is_and_where_its_embeddings_lie(load):
+    sides = {"a": {"model": "longer", "search": "captions"}, "b": {"text_encoder": "tfidf"}}
+    models = load(changed(**{"models.test": {"sides": sides}}))["models"]
+    trained, target, reference = (side_of(models, *who) for who in (("longer", "a"), ("test", "a"), ("test", "b")))
+    assert (trained.kind, trained.own, trained.embedded) == ("trained", True, ("longer", 9000))
+    assert (target.kind, target.own, target.embedded) == ("model", False, ("longer", 9000))
+    assert (target.search, trained.search, reference.search) == ("captions", "images", "captions")
+    assert (reference.kind, reference.source, reference.own) == ("text_encoder", "tfidf", False)
+    assert target.seen == reference.seen == 9000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import struct
 import zlib
 from pathlib import Path
@@ -20,13 +19,12 @@ from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
 from dejavu.data.ingest import check_quarantine, ingest_file
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw
 from dejavu.data.samples import SampleStore
-from dejavu.data.split import Role, manifest_counts, position, write_manifest
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import write_json
 from dejavu.plan import Dataset, check_supply, make_batches
 from dejavu.progress import Progress
-from dejavu.tables import GROUPS, QUARANTINE, SAMPLES
+from dejavu.tables import QUARANTINE, SAMPLES
 
 COLUMNS = Columns(image="image", caption="caption", key="key", objects="objects")
 PAIRS = Columns(image="image", caption="caption")
@@ -363,91 +361,6 @@ def test_exact_copies_share_a_group_and_nothing_else_does(tmp_path, write_batch)
     group = {r["row"]: r["group_id"] for r in pq.read_table(tmp_path / "groups.parquet").to_pylist()}
     assert group[1] == group[3]
     assert len({group[1], group[2], group[4]}) == 3
-
-
-@pytest.fixture
-def split(tmp_path, write_batch):
-    """Writes the manifest of an interval over the given (row, group) pairs, and returns its records."""
-    made = iter(range(1000))
-
-    def write(
-        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None
-    ) -> list[dict]:
-        folder = tmp_path / f"split-{next(made)}"
-        samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
-        batch = write_batch(folder / "samples", SAMPLES, samples)
-        groups = folder / "groups.parquet"
-        rows, names = zip(*members, strict=True)
-        pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups)
-        files = {}
-        for name, uids in (lists or {}).items():
-            files[name] = folder / f"{name}.txt"
-            files[name].write_text("\n".join(uids) + "\n")
-        chosen = Role("default", role, None if role in files else interval, limit, files)
-        number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
-        found = pq.read_table(folder / "manifest.parquet").to_pylist()
-        assert number == len(found)
-        counts = manifest_counts(folder / "manifest.parquet")
-        assert (counts["rows_in"], counts["rows_out"]) == (len(members), number)
-        return found
-
-    return write
-
-
-def members(number: int, start: int = 0) -> list[tuple[int, str]]:
-    return [((i % 3) << 32 | i, f"group-{i}") for i in range(start, start + number)]
-
-
-def test_a_position_is_a_hash_of_seed_and_group_in_the_unit_interval():
-    places = [position(0, f"g{i}") for i in range(2000)]
-    assert all(0 <= place < 1 for place in places)
-    assert np.histogram(places, bins=4, range=(0, 1))[0] == pytest.approx([500] * 4, rel=0.15)
-    assert position(0, "g1") != position(1, "g1")
-    digest = hashlib.blake2b(b"0\0g1", digest_size=8).hexdigest()
-    assert position(0, "g1") == pytest.approx(int(digest, 16) / 2**64, abs=2**-52)
-
-
-def test_a_split_does_not_depend_on_the_order_of_the_samples(split):
-    shuffled = members(60)
-    random.Random(0).shuffle(shuffled)
-    assert split(members(60), (0.2, 0.6)) == split(shuffled, (0.2, 0.6))
-
-
-def test_positions_stay_when_other_samples_are_added(split):
-    before = split(members(60), (0.2, 0.6))
-    after = split(members(60) + members(40, start=60), (0.2, 0.6))
-    old = {row for row, _ in members(60)}
-    assert [record for record in after if record["row"] in old] == before
-    assert len(after) > len(before)
-
-
-def test_a_smaller_limit_is_the_beginning_of_a_larger(split):
-    small, large, whole = (split(members(80), (0.1, 0.9), limit) for limit in (10, 30, None))
-    assert large[:10] == small
-    assert whole[:30] == large
-    places = [record["position"] for record in whole]
-    assert places == sorted(places)
-
-
-def test_roles_are_disjoint_and_duplicates_are_in_one_role(split):
-    found = [(row, f"group-{row % 40}") for row, _ in members(120)]
-    roles = [split(found, interval) for interval in ((0, 0.3), (0.3, 0.5), (0.5, 1))]
-    rows = [{r["row"] for r in role} for role in roles]
-    groups = [{r["group_id"] for r in role} for role in roles]
-    assert sorted(row for role in rows for row in role) == sorted(row for row, _ in found)
-    assert sum(map(len, groups)) == 40
-    assert [r["uid"] for r in roles[0]] == [f"uid-{r['row']}" for r in roles[0]]
-
-
-@pytest.mark.parametrize("limit", [21, None])
-def test_a_role_that_cannot_be_filled_is_refused_with_a_sentence(split, limit):
-    interval = (0.0, 1.0) if limit else (0.0, 1e-9)
-    with pytest.raises(InputError) as error:
-        split(members(20), interval, limit, role="holdout")
-    message = sentence(error)
-    assert "splits.default.roles.holdout.interval" in message
-    assert f"holds {20 if limit else 0} samples" in message
-    assert "widen" in message
 
 
 def test_a_manifest_of_other_data_is_refused_naming_the_file(tmp_path, write_batch):

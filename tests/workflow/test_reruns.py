@@ -14,17 +14,28 @@ from tests.conftest import CONFIG, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-MODELS, SIDES, ROLES, POPULATIONS = ("baseline", "masked"), "ab", ("a", "b", "holdout", "public"), ("a", "b", "holdout")
+TRAINED, SIDES, ROLES, POPULATIONS = (
+    ("baseline", "masked"),
+    "ab",
+    ("a", "b", "holdout", "public"),
+    ("a", "b", "holdout"),
+)
+MODELS = (*TRAINED, "one-model")  # its side a is the baseline's, its side b reads captions only
 
 END = {"database", "figures", "report"}
 
 
-def embeds(models=MODELS, sides=SIDES, roles=ROLES) -> set[str]:
+def embeds(models=TRAINED, sides=SIDES, roles=ROLES) -> set[str]:
     return {f"embed model={m} role={r} side={s}" for m in models for s in sides for r in roles}
 
 
 def neighbors(models=MODELS, sides=SIDES, populations=POPULATIONS) -> set[str]:
-    return {f"neighbors model={m} population={p} side={s}" for m in models for s in sides for p in populations}
+    return {
+        f"{'tfidf_neighbors' if (m, s) == ('one-model', 'b') else 'neighbors'} model={m} population={p} side={s}"
+        for m in models
+        for s in sides
+        for p in populations
+    }
 
 
 def scores(models=MODELS, populations=POPULATIONS) -> set[str]:
@@ -35,7 +46,7 @@ def per_model(rule: str, models=MODELS) -> set[str]:
     return {f"{rule} model={m}" for m in models}
 
 
-def per_side(rule: str, models=MODELS, sides=SIDES) -> set[str]:
+def per_side(rule: str, models=TRAINED, sides=SIDES) -> set[str]:
     return {f"{rule} model={m} side={s}" for m in models for s in sides}
 
 
@@ -73,6 +84,7 @@ def test_reordering_and_commenting_the_configuration_plans_nothing(project: Proj
 def test_the_public_limit_trains_nothing_and_embeds_no_other_role(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["public"].update(limit=90)))
     expected = {"manifest role=public"} | embeds(roles=["public"]) | neighbors() | scores() | per_model("population")
+    expected |= per_side("attacks")
     assert set(project.planned()) == expected | END
 
 
@@ -81,7 +93,8 @@ def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
     before = checkpoint.read_bytes(), checkpoint.stat().st_mtime_ns
     project.write_config(edited(lambda c: roles_of(c)["b"].update(limit=45)))
     expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
-    expected |= neighbors(sides="b") | neighbors(sides="a", populations=["b"]) | scores() | per_model("population")
+    expected |= neighbors(TRAINED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
+    expected -= scores(["one-model"], ["a", "holdout"])  # neither its side a nor TF-IDF knows role b
     expected |= per_side("utility", sides="b") | per_side("attacks")
     assert set(project.planned()) == expected | END
     project.run()
@@ -98,7 +111,7 @@ def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
 )
 def test_k_and_labels_only_score_again(project: Project, change: Callable[[dict], None]) -> None:
     project.write_config(edited(change))
-    assert set(project.planned()) == scores() | per_model("population") | END
+    assert set(project.planned()) == scores() | per_model("population") | per_side("attacks") | END
 
 
 def test_samplings_only_make_the_statistics_again(project: Project) -> None:
@@ -132,7 +145,8 @@ def test_a_query_of_the_report_draws_it_again(project: Project) -> None:
 def test_editing_a_library_module_reruns_the_steps_that_import_it_and_what_follows(project: Project) -> None:
     with (project.folder / "src/dejavu/retrieval/neighbors.py").open("a") as handle:
         handle.write("\n# an edit\n")
-    assert set(project.planned()) == neighbors() | scores() | per_model("population") | END
+    # the text search writes its table with the same module
+    assert set(project.planned()) == neighbors() | scores() | per_model("population") | per_side("attacks") | END
 
 
 def test_editing_a_module_that_is_imported_indirectly_reruns_too(project: Project) -> None:

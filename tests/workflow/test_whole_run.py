@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from dejavu.tables import DATABASE, MEASURED
@@ -14,16 +15,21 @@ from tests.conftest import Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
+MODELS = ("baseline", "masked", "one-model")
 CONTRACT = {
+    "sides": "model side kind source search",
     "samples": "row uid role caption objects group_id",
     "neighbors": "model side epoch population row rank public_row similarity",
     "sample_scores": "model epoch population k labels scope row objects_n precision_a precision_b recall_a recall_b "
     "f1_a f1_b correct_a correct_b nearest_a nearest_b",
     "population_gaps": "model epoch population k labels scope metric value mean std ci_low ci_high p_value n",
-    "top_l": "model epoch population k labels scope sort unit l precision_gap recall_gap f1_gap",
+    "bootstrap_draws": "model epoch population k labels scope metric draw value",
+    "bands": "model epoch population k labels scope metric band_low band_high std_error critical cells detectable",
+    "top_l": "model epoch population k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap",
     "recall_curves": "model epoch population k labels scope side recall share_at_least",
     "utility": "model side epoch task metric value n",
-    "attacks": "model side epoch attack metric value ci_low ci_high",
+    "attacks": "model side epoch attack metric value ci_low ci_high n",
+    "sample_attacks": "model side epoch population row csa clipmem",
     "training": "model side epoch step samples_seen loss learning_rate logit_scale samples_per_second",
     "stages": "stage subject rows_in rows_out dropped seconds peak_memory_mb",
     "config": "key value",
@@ -56,10 +62,52 @@ def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) ->
             "- (max(value) FILTER (population = 'a') - max(value) FILTER (population = 'b')) / 2 "
             "FROM population_gaps GROUP BY ALL"
         ).fetchall()
-    assert len(cells) == 2 * 2 * 2 * 2 * 4
-    for *_, populations, difference in cells:
-        assert populations == ["a", "b", "holdout", "symmetric"]
+    assert len(cells) == 3 * 2 * 2 * 2 * 4
+    for model, *_, populations, difference in cells:
+        assert populations == ["a", "b", "holdout", "symmetric", *(["unseen"] if model == "one-model" else [])]
         assert abs(difference) < 1e-12
+
+
+def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows(finished: Project) -> None:
+    place = ("model", "population", "k", "labels", "scope", "metric")
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        cells = connection.execute(
+            "SELECT bands.*, value FROM bands "
+            "JOIN population_gaps USING (model, epoch, population, k, labels, scope, metric) ORDER BY ALL"
+        )
+        cells = cells.to_arrow_table().to_pylist()
+        draws = connection.execute("SELECT * FROM bootstrap_draws ORDER BY draw").to_arrow_table().to_pylist()
+    # three models, two scopes, three metrics, each gap with its null
+    assert len(cells) == 3 * 2 * 3 * 2
+    nulls = {(cell["model"], cell["population"]) for cell in cells} - {(m, "symmetric") for m in MODELS}
+    assert nulls == {("baseline", "holdout"), ("masked", "holdout"), ("one-model", "unseen")}
+    drawn: dict[tuple, list[float]] = {tuple(cell[name] for name in place): [] for cell in cells}
+    for draw in draws:
+        if (key := tuple(draw[name] for name in place)) in drawn:
+            drawn[key].append(draw["value"])
+    columns = [drawn[tuple(cell[name] for name in place)] for cell in cells]
+    errors = [np.std(column, ddof=1) for column in columns]
+    largest = [
+        max(abs(column[i] - cell["value"]) / e for column, cell, e in zip(columns, cells, errors, strict=True) if e)
+        for i in range(200)
+    ]
+    critical = np.quantile(largest, 0.95)
+    assert critical > 2
+    for cell, error in zip(cells, errors, strict=True):
+        assert cell["critical"] == pytest.approx(critical, rel=1e-4)
+        assert cell["band_low"] == pytest.approx(cell["value"] - critical * error, abs=1e-4)
+        assert cell["band_high"] == pytest.approx(cell["value"] + critical * error, abs=1e-4)
+
+
+def test_the_models_of_one_split_share_their_resamples(finished: Project) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        (agreement,) = connection.execute(
+            "SELECT corr(one.value, other.value) FROM bootstrap_draws AS one JOIN bootstrap_draws AS other "
+            "USING (epoch, population, k, labels, scope, metric, draw) WHERE population = 'a' AND metric = 'aucg' "
+            "AND k = 10 AND labels = 'all' AND scope = 'all' AND one.model = 'baseline' AND other.model = 'one-model'"
+        ).fetchone()
+    # side a is the same model in both, so the same resample moves both gaps
+    assert agreement > 0.2
 
 
 def test_roles_are_disjoint_and_nothing_vanishes(finished: Project) -> None:
@@ -78,7 +126,7 @@ def test_roles_are_disjoint_and_nothing_vanishes(finished: Project) -> None:
 
 def test_the_terminal_shows_the_result_table_and_where_the_report_is(finished: Project) -> None:
     output = (finished.folder / "output.txt").read_text()
-    assert "symmetric" in output and "null (holdout)" in output
+    assert "symmetric" in output and "95 % band" in output and "null on the holdout" in output
     assert str(finished.results / "report" / "index.html") in output
 
 

@@ -41,10 +41,10 @@ SELECT
     null_control.p_value AS null_p_value,
     null_control.n AS null_n
 FROM shown AS memorized
-JOIN sides AS reference ON reference.model = memorized.model AND reference.side = 'b'
 JOIN shown AS on_a USING (model, epoch, scope, metric)
 JOIN shown AS on_b USING (model, epoch, scope, metric)
 JOIN shown AS null_control USING (model, epoch, scope, metric)
+JOIN sides AS reference ON reference.model = memorized.model AND reference.side = 'b'
 WHERE memorized.population = 'symmetric'
   AND on_a.population = 'a'
   AND on_b.population = 'b'

@@ -16,20 +16,17 @@ from matplotlib.figure import Figure
 
 from dejavu.files import atomic
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES
+from dejavu.report.summary import METRIC_NAMES, ONE_MODEL
 
 GAP, NULL = "#c2410c", "#64748b"
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
 SORT_NAMES = {
-    "nearest": "nearest public image closest first",
+    "nearest": "closest public image first",
     "correct": "most correct objects first",
     "gap": "largest gap first",
 }
-POPULATION_NAMES = {
-    "a": "role a (a was trained on it)",
-    "b": "role b (b was trained on it)",
-    "holdout": "holdout (the null)",
-}
+POPULATION_NAMES = {"a": "role a, which a saw", "b": "role b, which b saw", "holdout": "holdout, which none saw"}
+ONE_MODEL_NAMES = POPULATION_NAMES | {"b": "role b, which none saw"}
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vlm-dejavu",
     "svg.fonttype": "path",
@@ -109,6 +106,7 @@ def _top_l(queries: Queries) -> Figure:
             axis.axhline(0, color="black", linewidth=0.8)
             axis.set_title(f"{model}: {name}" if j == 0 else name)
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
             if j == 0:
                 axis.set_ylabel("recall gap")
             if i == len(models) - 1:
@@ -152,7 +150,8 @@ def _recall_curves(queries: Queries) -> Figure:
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = _grid(max(1, len(models)), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True)
     for i, model in enumerate(models):
-        for j, (population, name) in enumerate(POPULATION_NAMES.items()):
+        one_model = any(row["reference"] == ONE_MODEL for row in rows if row["model"] == model)
+        for j, (population, name) in enumerate((ONE_MODEL_NAMES if one_model else POPULATION_NAMES).items()):
             axis = axes[i][j]
             for side, color in SIDE_COLORS.items():
                 points = [r for r in rows if (r["model"], r["population"], r["side"]) == (model, population, side)]
@@ -162,7 +161,7 @@ def _recall_curves(queries: Queries) -> Figure:
                     *(p["share_at_least"] for p in points),
                     points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0,
                 ]
-                axis.step(xs, ys, where="pre", color=color, label=f"model {side}")
+                axis.step(xs, ys, where="pre", color=color, label=f"side {side}")
             axis.set_title(f"{model}: {name}")
             if i == len(models) - 1:
                 axis.set_xlabel("recall r")

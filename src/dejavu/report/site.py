@@ -22,8 +22,8 @@ from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, he
 THUMBNAIL = 192
 
 FIGURE_TEXTS = {
-    "gaps": "Symmetric gaps (filled) with their nulls (hollow) and simultaneous 95 % bands. Memorization is a gap whose "
-    "band lies clear of zero; a null whose band does as well says that the sides differ.",
+    "gaps": "Symmetric gaps (filled) with their nulls (hollow) and simultaneous 95 % bands. Memorization is a gap "
+    "whose band lies clear of zero; a null whose band does as well says that the sides differ.",
     "top_l": "Recall gap of the queries that come first in an order. Choosing by the gap selects noise as well: the "
     "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts.",
     "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
@@ -80,6 +80,7 @@ def write_site(
         labels=queries.config("report.labels"),
         figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
         gallery=gallery,
+        chosen=_chosen(queries),
         utility=queries.rows("utility"),
         attacks=queries.rows("attacks"),
         stages=queries.rows("stages"),
@@ -112,6 +113,19 @@ def _gallery(queries: Queries) -> dict[str, list[dict]]:
         }
         gallery.setdefault(item["model"], []).append(entry)
     return gallery
+
+
+def _chosen(queries: Queries) -> list[dict]:
+    """For the models of the gallery: the recall gap of the queries with the largest gaps, and its null."""
+    rows = [r for r in queries.rows("top_l") if r["sort"] == "gap" and r["unit"] == "fraction"]
+    found: dict[tuple, dict] = {}
+    for row in rows:
+        if row["population"] in ("symmetric", "holdout_symmetric"):
+            entry = found.setdefault((row["model"], row["l"]), {"model": row["model"], "l": row["l"]})
+            entry[row["shown_as"]] = row["recall_gap"]
+    fractions = sorted({fraction for _, fraction in found})
+    wanted = fractions[len(fractions) // 2] if fractions else None
+    return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "null"} <= set(entry)]
 
 
 def _synonyms(queries: Queries) -> dict[str, str]:

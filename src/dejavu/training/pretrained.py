@@ -10,6 +10,7 @@ from pathlib import Path
 import open_clip
 import torch
 from huggingface_hub import try_to_load_from_cache
+from open_clip.factory import load_state_dict
 
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
@@ -65,19 +66,27 @@ def _load_weights(path: Path, clip: Clip, architecture: str) -> Clip:
         if "architecture" in saved and "model" in saved:
             clip.model.load_state_dict(saved["model"])
         else:
+            _require_shapes(load_state_dict(str(path)), clip.model.state_dict())
             open_clip.load_checkpoint(clip.model, str(path), weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds more than tensors and plain values, or is damaged ({first_line(error)}): "
             "it was not loaded, because such a file can run code; save its state_dict alone."
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except Exception as error:  # OpenCLIP has many ways to say that weights do not fit
         raise InputError(
             f"{path} does not hold the weights of the architecture {architecture!r} ({first_line(error)}): "
             "name the architecture that it was trained with, or another file."
         ) from error
     clip.model.eval()
     return clip
+
+
+def _require_shapes(found: dict, wanted: dict) -> None:
+    """Refuses weights that OpenCLIP would stretch to fit, as position embeddings of another image size."""
+    for name in found.keys() & wanted.keys():
+        if found[name].numel() != wanted[name].numel():
+            raise ValueError(f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
 
 
 def _in_cache(described: dict) -> Path | None:

@@ -1,0 +1,165 @@
+"""Stable splits: roles by interval or by list, disjoint by duplicate group, the same whatever else changes."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dejavu.data.split import Role, manifest_counts, position, read_uids, write_manifest
+from dejavu.errors import InputError
+from dejavu.tables import GROUPS, SAMPLES
+
+
+@pytest.fixture
+def split(tmp_path, write_batch):
+    """Writes the manifest of an interval over the given (row, group) pairs, and returns its records."""
+    made = iter(range(1000))
+
+    def write(
+        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None
+    ) -> list[dict]:
+        folder = tmp_path / f"split-{next(made)}"
+        samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
+        batch = write_batch(folder / "samples", SAMPLES, samples)
+        groups = folder / "groups.parquet"
+        rows, names = zip(*members, strict=True)
+        pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups)
+        files = {}
+        for name, uids in (lists or {}).items():
+            files[name] = folder / f"{name}.txt"
+            files[name].write_text("\n".join(uids) + "\n")
+        chosen = Role("default", role, None if role in files else interval, limit, files)
+        number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
+        found = pq.read_table(folder / "manifest.parquet").to_pylist()
+        assert number == len(found)
+        counts = manifest_counts(folder / "manifest.parquet")
+        assert (counts["rows_in"], counts["rows_out"]) == (len(members), number)
+        return found
+
+    return write
+
+
+def members(number: int, start: int = 0) -> list[tuple[int, str]]:
+    return [((i % 3) << 32 | i, f"group-{i}") for i in range(start, start + number)]
+
+
+def test_a_position_is_a_hash_of_seed_and_group_in_the_unit_interval():
+    places = [position(0, f"g{i}") for i in range(2000)]
+    assert all(0 <= place < 1 for place in places)
+    assert np.histogram(places, bins=4, range=(0, 1))[0] == pytest.approx([500] * 4, rel=0.15)
+    assert position(0, "g1") != position(1, "g1")
+    digest = hashlib.blake2b(b"0\0g1", digest_size=8).hexdigest()
+    assert position(0, "g1") == pytest.approx(int(digest, 16) / 2**64, abs=2**-52)
+
+
+def test_a_split_does_not_depend_on_the_order_of_the_samples(split):
+    shuffled = members(60)
+    random.Random(0).shuffle(shuffled)
+    assert split(members(60), (0.2, 0.6)) == split(shuffled, (0.2, 0.6))
+
+
+def test_positions_stay_when_other_samples_are_added(split):
+    before = split(members(60), (0.2, 0.6))
+    after = split(members(60) + members(40, start=60), (0.2, 0.6))
+    old = {row for row, _ in members(60)}
+    assert [record for record in after if record["row"] in old] == before
+    assert len(after) > len(before)
+
+
+def test_a_smaller_limit_is_the_beginning_of_a_larger(split):
+    small, large, whole = (split(members(80), (0.1, 0.9), limit) for limit in (10, 30, None))
+    assert large[:10] == small
+    assert whole[:30] == large
+    places = [record["position"] for record in whole]
+    assert places == sorted(places)
+
+
+def test_roles_are_disjoint_and_duplicates_are_in_one_role(split):
+    found = [(row, f"group-{row % 40}") for row, _ in members(120)]
+    roles = [split(found, interval) for interval in ((0, 0.3), (0.3, 0.5), (0.5, 1))]
+    rows = [{r["row"] for r in role} for role in roles]
+    groups = [{r["group_id"] for r in role} for role in roles]
+    assert sorted(row for role in rows for row in role) == sorted(row for row, _ in found)
+    assert sum(map(len, groups)) == 40
+    assert [r["uid"] for r in roles[0]] == [f"uid-{r['row']}" for r in roles[0]]
+
+
+@pytest.mark.parametrize("limit", [21, None])
+def test_a_role_that_cannot_be_filled_is_refused_with_a_sentence(split, limit):
+    interval = (0.0, 1.0) if limit else (0.0, 1e-9)
+    with pytest.raises(InputError) as error:
+        split(members(20), interval, limit, role="holdout")
+    message = str(error.value)
+    assert "splits.default.roles.holdout.interval" in message
+    assert f"holds {20 if limit else 0} samples" in message
+    assert "widen" in message
+
+
+# listed roles
+
+
+def rows(records: list[dict]) -> set[int]:
+    return {record["row"] for record in records}
+
+
+def test_a_listed_role_has_exactly_the_samples_of_its_list(split):
+    chosen = members(60)[10:25]
+    found = split(members(60), lists={"a": [f"uid-{row}" for row, _ in chosen]})
+    assert rows(found) == {row for row, _ in chosen}
+    assert [record["position"] for record in found] == sorted(record["position"] for record in found)
+
+
+def test_what_is_listed_and_its_duplicates_belong_to_no_other_role(split):
+    everyone = [(row, f"group-{row % 20}") for row, _ in members(60)]
+    listed = everyone[:5]
+    held = {"a": [f"uid-{row}" for row, _ in listed]}
+    public = split(everyone, (0.0, 1.0), role="public", lists=held)
+    groups = {group for _, group in listed}
+    assert rows(public) == {row for row, group in everyone if group not in groups}
+
+
+def test_a_limit_of_a_list_takes_the_smallest_positions(split):
+    uids = [f"uid-{row}" for row, _ in members(60)]
+    assert split(members(60), lists={"a": uids}, limit=7) == split(members(60), (0.0, 1.0))[:7]
+
+
+def test_lists_that_share_a_duplicate_are_refused_naming_both_roles(split):
+    everyone = [(1, "same"), (2, "same"), (3, "other")]
+    with pytest.raises(InputError) as error:
+        split(everyone, lists={"a": ["uid-1"], "b": ["uid-2", "uid-3"]})
+    assert "the lists of a and b" in str(error.value) and "take it from one of them" in str(error.value)
+
+
+def test_uids_that_are_not_in_the_data_are_said_and_a_list_without_any_is_refused(split, capfd):
+    assert len(split(members(20), lists={"a": ["uid-3", "nobody", "no one"]})) == 1
+    assert "2 of 3 uids are not in the dataset, for instance 'no one'" in capfd.readouterr().err
+    with pytest.raises(InputError, match="roles.a.uids: 0 samples of .* mend the list"):
+        split(members(20), lists={"a": ["nobody"]})
+    with pytest.raises(InputError, match="roles.a.uids: 1 samples of .* its limit asks for 2"):
+        split(members(20), lists={"a": ["uid-3"]}, limit=2)
+
+
+def test_a_list_is_lines_of_text_or_a_parquet_column(tmp_path):
+    (tmp_path / "list.txt").write_text("b\n\n a \nb\n", encoding="utf-8")
+    pq.write_table(pa.table({"uid": ["b", None, "a"]}), tmp_path / "list.parquet")
+    assert (
+        read_uids(tmp_path / "list.txt").to_pylist() == read_uids(tmp_path / "list.parquet").to_pylist() == ["a", "b"]
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\x00"], ids=["empty", "blank", "not text"])
+def test_a_list_that_says_nothing_is_refused_naming_the_file(tmp_path, content):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(InputError, match="list.txt"):
+        read_uids(tmp_path / "list.txt")
+
+
+def test_a_parquet_list_without_a_uid_column_is_refused(tmp_path):
+    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "list.parquet")
+    with pytest.raises(InputError, match="has no column uid"):
+        read_uids(tmp_path / "list.parquet")

@@ -1,0 +1,116 @@
+"""Models that are not trained here: checkpoints with declared membership, text encoders, and one-model tests."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import CONFIG, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+SMALL = "config/architectures/small.json"
+
+
+def rows(database: Path, query: str) -> list[tuple]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def sentence_model(folder: Path) -> Path:
+    """A sentence-transformers model of random weights."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnop"]))
+    config = BertConfig(vocab_size=21, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    BertModel(config).save_pretrained(folder / "bert")
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    modules = [Transformer(str(folder / "bert")), Pooling(16)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "model"))
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def declared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished run's checkpoints measured as somebody else's, with their training samples listed."""
+    folder = tmp_path_factory.mktemp("declared")
+    project = finished.copy(folder / "project")
+    checkpoints, roles = {}, copy.deepcopy(CONFIG["splits"]["default"]["roles"])
+    for side in "ab":
+        uids = pq.read_table(project.results / "manifests" / f"{side}.parquet")["uid"].to_pylist()
+        (project.folder / f"members-{side}.txt").write_text("\n".join(uids))
+        roles[side] = {"uids": f"members-{side}.txt"}
+        path = project.folder / f"{side}.pt"
+        path.write_bytes((project.results / "models" / "baseline" / side / "checkpoints" / "320.pt").read_bytes())
+        checkpoints[side] = {"checkpoint": path.name, "architecture": SMALL, "torch_threads": 1}
+    config = copy.deepcopy(CONFIG)
+    config["splits"] = {"declared": {"dataset": "demo", "roles": roles}}
+    encoder = {"text_encoder": str(sentence_model(folder / "encoder"))}
+    config["models"] = {
+        "both": {"sides": checkpoints},
+        "one": {"sides": {"a": {**checkpoints["a"], "search": "captions"}, "b": encoder}},
+    }
+    project.write_config(config)
+    project.run()
+    return project
+
+
+def test_checkpoints_with_declared_membership_give_the_numbers_of_the_trained_models(
+    finished: Project, declared: Project
+) -> None:
+    theirs = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    columns = "population, k, labels, scope, metric, value, mean, std, ci_low, ci_high, p_value, n"
+    query = f"SELECT {columns} FROM population_gaps WHERE model = '{{}}' ORDER BY ALL"
+    ours = rows(finished.results / "memorization.duckdb", query.format("baseline"))
+    assert ours
+    assert rows(theirs, query.format("both")) == ours
+
+
+def test_the_target_and_the_reference_search_what_they_are_told_to(declared: Project) -> None:
+    database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    assert rows(database, "SELECT model, side, kind, search FROM sides ORDER BY ALL") == [
+        ("both", "a", "checkpoint", "images"),
+        ("both", "b", "checkpoint", "images"),
+        ("one", "a", "checkpoint", "captions"),
+        ("one", "b", "text_encoder", "captions"),
+    ]
+    images, captions = (
+        rows(database, f"SELECT row, rank, public_row FROM neighbors WHERE model = '{m}' AND side = 'a' ORDER BY ALL")
+        for m in ("both", "one")
+    )
+    assert images != captions
+    # a caption's nearest caption is nearer than any image to it
+    nearest = "SELECT avg(similarity) FROM neighbors WHERE model = '{}' AND side = 'a' AND rank = 1"
+    assert rows(database, nearest.format("one")) > rows(database, nearest.format("both"))
+
+
+def test_attacks_that_need_a_second_image_encoder_are_left_out_of_a_one_model_test(declared: Project) -> None:
+    database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    found = rows(database, "SELECT DISTINCT model, side, attack FROM attacks ORDER BY ALL")
+    assert found == [("both", s, attack) for s in "ab" for attack in ("clipmem", "csa")] + [("one", "a", "csa")]
+
+
+def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Project, declared: Project) -> None:
+    for page in (
+        finished.results / "report" / "index.html",
+        declared.folder / "results" / "demo" / "declared" / "report" / "index.html",
+    ):
+        text = page.read_text()
+        assert "What the one-model test cannot know" in text
+        assert "that gap is not memorization" in text
+
+
+def test_another_list_of_members_never_trains(declared: Project, tmp_path: Path) -> None:
+    project = declared.copy(tmp_path / "project")
+    path = project.folder / "members-a.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:40]))
+    planned = project.planned()
+    assert planned["manifest role=a"] == 1
+    assert not any(job.startswith(("train", "ingest", "annotate", "duplicates")) for job in planned)

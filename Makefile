@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint unit lock clean
+.PHONY: demo test lint unit bench lock clean
 
 demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	@touch $(VENV)/started
@@ -21,6 +21,9 @@ test: lint ## linters and every test that this machine can run
 
 unit: $(VENV)/installed ## the quick tests only
 	$(BIN)/pytest tests/unit
+
+bench: $(VENV)/installed ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
+	PYTHONPATH=src $(BIN)/python -m benchmarks.run $(ONLY)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
 
+# few rows of images, which are large; many of numbers
 ROWS_PER_GROUP = 4096
+NUMBERS_PER_GROUP = 65_536
 
 
 @contextmanager
@@ -37,7 +39,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_table(path: str | os.PathLike[str], parts: pa.Table | Iterable[pa.Table], schema: pa.Schema) -> int:
+def write_table(
+    path: str | os.PathLike[str],
+    parts: pa.Table | Iterable[pa.Table],
+    schema: pa.Schema,
+    rows_per_group: int = ROWS_PER_GROUP,
+) -> int:
     """Writes a parquet file of exactly ``schema``, part by part; returns its number of rows.
 
     A column that a part lacks, or has in another type, is an error of ours: ``KeyError`` or an error of pyarrow.
@@ -45,7 +52,7 @@ def write_table(path: str | os.PathLike[str], parts: pa.Table | Iterable[pa.Tabl
     rows = 0
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for part in [parts] if isinstance(parts, pa.Table) else parts:
-            writer.write_table(part.select(schema.names).cast(schema), row_group_size=ROWS_PER_GROUP)
+            writer.write_table(part.select(schema.names).cast(schema), row_group_size=rows_per_group)
             rows += part.num_rows
     return rows
 

@@ -284,3 +284,116 @@ def test_the_recall_curve_is_the_share_of_queries_with_at_least_each_recall(reca
 def test_f1_of_means_has_the_released_code_s_term_in_the_denominator():
     assert gaps.f1_of_means(0.5, 0.25) == pytest.approx(2 * 0.5 * 0.25 / (0.5 + 0.25 + 1e-5), rel=1e-12)
     assert gaps.f1_of_means(0.0, 0.0) == 0.0
+
+
+# the simultaneous band
+
+
+def drawn_metrics(seed: int, draws: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correlated resamples of metrics on different scales, and the metrics."""
+    rng = np.random.default_rng(seed)
+    values, scales = rng.normal(size=columns), 10.0 ** rng.integers(-3, 3, columns)
+    common = rng.normal(size=(draws, 1))
+    return values + scales * (common + rng.normal(size=(draws, columns))), values
+
+
+def band_by_loops(draws: list[list[float]], values: list[float], level: float) -> tuple[list[float], float]:
+    """Standard errors by column; the level's quantile, by linear interpolation, of the largest |t| of every draw."""
+    errors = [statistics.stdev(column) for column in zip(*draws, strict=True)]
+    largest = []
+    for draw in draws:
+        of_draw = [abs(x - value) / e for x, value, e in zip(draw, values, errors, strict=True) if e > 1e-9]
+        largest.append(max(of_draw))
+    largest.sort()
+    place = level * (len(largest) - 1)
+    below = largest[math.floor(place)]
+    return errors, below + (place - math.floor(place)) * (largest[math.ceil(place)] - below)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("columns", [1, 2, 7])
+def test_max_t_equals_its_definition(columns, level):
+    draws, values = drawn_metrics(columns, 60, columns)
+    errors, critical = gaps.max_t(draws, values, level)
+    wanted, wanted_critical = band_by_loops(draws.tolist(), values.tolist(), level)
+    assert errors == pytest.approx(np.array(wanted), rel=1e-9)
+    assert critical == pytest.approx(wanted_critical, rel=1e-9)
+
+
+def test_max_t_of_one_column_is_the_quantile_of_t():
+    draws, values = drawn_metrics(0, 500, 1)
+    errors, critical = gaps.max_t(draws, values)
+    t = np.abs(draws[:, 0] - values[0]) / draws[:, 0].std(ddof=1)
+    assert critical == pytest.approx(np.quantile(t, 0.95), rel=1e-12)
+    assert np.mean(t <= critical) == pytest.approx(0.95, abs=1 / 500)
+
+
+def test_max_t_of_identical_columns_is_that_of_one():
+    draws, values = drawn_metrics(1, 300, 1)
+    _, alone = gaps.max_t(draws, values)
+    _, together = gaps.max_t(np.repeat(draws, 5, axis=1), np.repeat(values, 5))
+    assert together == pytest.approx(alone, rel=1e-12)
+
+
+def test_max_t_does_not_depend_on_units_order_or_side():
+    draws, values = drawn_metrics(2, 300, 4)
+    errors, critical = gaps.max_t(draws, values)
+    scales, order = np.array([1000.0, -1.0, 0.001, -7.0]), [2, 0, 3, 1]
+    scaled_errors, scaled = gaps.max_t((draws * scales)[:, order], (values * scales)[order])
+    assert scaled == pytest.approx(critical, rel=1e-9)
+    assert scaled_errors == pytest.approx((errors * np.abs(scales))[order], rel=1e-9)
+
+
+def test_max_t_grows_with_columns_and_with_the_level():
+    draws, values = drawn_metrics(3, 400, 6)
+    by_number = [gaps.max_t(draws[:, :n], values[:n])[1] for n in range(1, 7)]
+    assert by_number == sorted(by_number)
+    assert by_number[-1] > by_number[0] + 0.3
+    by_level = [gaps.max_t(draws, values, level)[1] for level in (0.5, 0.8, 0.95, 0.99)]
+    assert by_level == sorted(by_level)
+
+
+def test_columns_that_never_vary_take_no_part_in_max_t():
+    draws, values = drawn_metrics(4, 300, 2)
+    alone = gaps.max_t(draws, values)
+    # a constant as far from its value as it likes: it has no spread to be measured by
+    constant = np.zeros((300, 1))
+    errors, critical = gaps.max_t(np.hstack([draws, constant]), np.append(values, 5.0))
+    assert critical == alone[1]
+    assert errors.tolist() == [*alone[0].tolist(), 0.0]
+    assert gaps.max_t(constant, np.zeros(1))[1] == 0.0
+
+
+@pytest.mark.parametrize("equal", [0.3, 0.6])
+def test_a_metric_that_is_the_same_in_every_query_takes_no_part_in_max_t_despite_rounding(equal):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        groups = np.unique(rng.integers(0, 200, 280), return_inverse=True)[1]
+        values = grouped(np.column_stack([rng.choice([-1.0, 0.0, 1.0], 280), np.full(280, equal)]), groups)
+        drawn = gaps.bootstrap(values, 500, rng)
+        alone = gaps.max_t(drawn[:, :1], values.value[:1])[1]
+        assert gaps.max_t(drawn, values.value)[1] == pytest.approx(alone, rel=1e-9)
+
+
+def test_draws_without_a_query_in_one_column_count_for_the_others():
+    draws, values = drawn_metrics(5, 300, 2)
+    some = draws.copy()
+    some[:40, 1] = np.nan
+    errors, critical = gaps.max_t(some, values)
+    t = np.abs(some - values) / np.array([some[:, 0].std(ddof=1), some[40:, 1].std(ddof=1)])
+    largest = [*t[:40, 0], *t[40:].max(axis=1)]
+    assert critical == pytest.approx(np.quantile(largest, 0.95), rel=1e-9)
+
+
+def test_the_max_t_band_holds_all_truths_at_once_where_single_intervals_do_not():
+    columns, in_band, in_single = 8, 0, 0
+    for seed in range(150):
+        values = grouped(sample(seed, 80, columns))
+        drawn = gaps.bootstrap(values, 200, np.random.default_rng(seed))
+        errors, critical = gaps.max_t(drawn, values.value)
+        low, high = gaps.interval(drawn)
+        in_band += bool((np.abs(values.value) <= critical * errors).all())
+        in_single += bool(((low <= 0) & (high >= 0)).all())
+    # 0.95 of 150 is 142; eight independent intervals hold together in 0.95 ** 8 = 66 % of runs
+    assert 134 <= in_band <= 150
+    assert in_single < 120

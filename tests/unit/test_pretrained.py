@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -111,7 +112,7 @@ def test_a_tag_in_the_cache_brings_its_own_preprocessing(tmp_path, tiny_architec
     wide = Image.new("RGB", (64, 32), "white")
     wide.paste("black", (0, 0, 16, 32))  # outside the central square, inside the squeezed image
     assert (clip.pixels(wide) == 255).all() and not (loaded.pixels(wide) == 255).all()
-    assert loaded.normalize(loaded.pixels(wide)[None], "cpu").max() == pytest.approx(2.0)
+    assert loaded.normalize(np.stack([loaded.pixels(wide)]), "cpu").max() == pytest.approx(2.0)
 
 
 def test_weights_of_quickgelu_need_an_architecture_of_quickgelu(monkeypatch, tiny_architecture):

@@ -71,12 +71,12 @@ def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) ->
 def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows(finished: Project) -> None:
     place = ("model", "population", "k", "labels", "scope", "metric")
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
-        cells = connection.execute(
+        cells = connection.sql(
             "SELECT bands.*, value FROM bands "
             "JOIN population_gaps USING (model, epoch, population, k, labels, scope, metric) ORDER BY ALL"
         )
         cells = cells.to_arrow_table().to_pylist()
-        draws = connection.execute("SELECT * FROM bootstrap_draws ORDER BY draw").to_arrow_table().to_pylist()
+        draws = connection.sql("SELECT * FROM bootstrap_draws ORDER BY draw").to_arrow_table().to_pylist()
     # three models, two scopes, three metrics, each gap with its null
     assert len(cells) == 3 * 2 * 3 * 2
     nulls = {(cell["model"], cell["population"]) for cell in cells} - {(m, "symmetric") for m in MODELS}

@@ -22,6 +22,7 @@ import numpy as np
 BINS = 100
 F1_EPSILON = 1e-5
 CELLS_PER_DRAW = 20_000_000
+ROUNDING = 1e-9
 
 
 def query_values(
@@ -144,10 +145,16 @@ def permutation_p_value(a: Values, b: Values, draws: int, rng: np.random.Generat
 
 
 def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of resampled metrics (draws, columns): lower and upper ends, float64 (columns,)."""
+    """Percentile interval of resampled metrics (draws, columns): lower and upper ends, float64 (columns,).
+
+    Draws without a number (no query in scope) are left out; a column without any has NaN for both ends.
+    """
     tail = 100 * (1 - level) / 2
-    low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
-    return low, high
+    known = ~np.isnan(resampled).all(axis=0)
+    ends = np.full((2, resampled.shape[1]), np.nan)
+    if known.any():
+        ends[:, known] = np.nanpercentile(resampled[:, known], [tail, 100 - tail], axis=0)
+    return ends[0], ends[1]
 
 
 def max_t(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, float]:
@@ -163,10 +170,11 @@ def max_t(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[n
         level: probability.
 
     Returns:
-        standard errors float64 (columns,), and the critical value; columns that never vary take no part in it.
+        standard errors float64 (columns,), and the critical value; columns that vary by no more than rounding take no
+        part in it.
     """
     errors = np.nanstd(draws, axis=0, ddof=1)
-    varying = errors > 0
+    varying = errors > ROUNDING
     if not varying.any():
         return errors, 0.0
     largest = np.nanmax(np.abs(draws[:, varying] - values[varying]) / errors[varying], axis=1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+ROUNDING = 1e-9
+
 
 def levels(values: np.ndarray) -> np.ndarray:
     """int64 (n,): the place of each value among the distinct values, from 0; equal values share it."""
@@ -56,8 +58,10 @@ def spearman(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
     """
     x, y = _mid_ranks(one, weights), _mid_ranks(other, weights)
     x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
-    scale = np.sqrt((weights * x * x).sum() * (weights * y * y).sum())
-    return float((weights * x * y).sum() / scale) if scale > 0 else float("nan")
+    spread = np.sqrt([(weights * x * x).sum(), (weights * y * y).sum()]) / weights.sum() ** 1.5
+    if (spread < ROUNDING).any():
+        return float("nan")
+    return float((weights * x * y).sum() / weights.sum() ** 3 / spread.prod())
 
 
 def _mid_ranks(level: np.ndarray, weights: np.ndarray) -> np.ndarray:

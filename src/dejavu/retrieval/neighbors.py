@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from dejavu.errors import InputError
-from dejavu.files import read_array, write_table
+from dejavu.files import NUMBERS_PER_GROUP, read_array, write_table
 from dejavu.progress import Progress
 from dejavu.tables import NEIGHBORS
 
@@ -130,7 +130,7 @@ def write_found(
                 schema=NEIGHBORS,
             )
 
-    write_table(neighbors, parts(), NEIGHBORS)
+    write_table(neighbors, parts(), NEIGHBORS, NUMBERS_PER_GROUP)
     progress.finish()
 
 

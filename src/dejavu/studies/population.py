@@ -107,7 +107,8 @@ def _common_keys(paths: Iterable[Path]) -> list[Key]:
     for path in paths:
         keys = read_table(path, ["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False)
         found.append([tuple(key.values()) for key in keys.aggregate([]).to_pylist()])
-    return [key for key in found[0] if all(key in others for others in found[1:])]
+    shared = [key for key in found[0] if all(key in others for others in found[1:])]
+    return sorted(shared, key=lambda key: (key[0], key[1] == "all", key[1].zfill(9), key[2]))
 
 
 def _cell(path: Path, key: Key) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from dejavu.tables import DATABASE, MEASURED
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -108,6 +109,23 @@ def test_the_models_of_one_split_share_their_resamples(finished: Project) -> Non
         ).fetchone()
     # side a is the same model in both, so the same resample moves both gaps
     assert agreement > 0.2
+
+
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "questions.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(QUESTIONS)))
+def test_the_example_questions_of_the_docs_have_answers(finished: Project, number: int) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        assert connection.execute(QUESTIONS[number]).fetchall()
+
+
+@pytest.mark.parametrize("query", sorted((ROOT / "workflow" / "sql").glob("*.sql")), ids=lambda path: path.stem)
+def test_the_queries_behind_the_report_run_by_hand_on_the_file(finished: Project, query: Path) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        if query.stem == "gallery_neighbors":
+            connection.execute("CREATE TEMP TABLE gallery_rows AS SELECT model, row FROM neighbors LIMIT 1")
+        assert connection.execute(query.read_text()).fetchall()
 
 
 def test_roles_are_disjoint_and_nothing_vanishes(finished: Project) -> None:

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint unit bench lock clean
+.PHONY: demo test lint unit bench bench-large lock clean
 
 demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	@touch $(VENV)/started
@@ -24,6 +24,9 @@ unit: $(VENV)/installed ## the quick tests only
 
 bench: $(VENV)/installed ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
 	PYTHONPATH=src $(BIN)/python -m benchmarks.run $(ONLY)
+
+bench-large: $(VENV)/installed ## time and memory of the data stages at a million rows; about 10 minutes
+	PYTHONPATH=src $(BIN)/python -m benchmarks.large
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -38,10 +38,13 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
         _read_exponents(model)
     _check(config, schema)
     config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
+    for name, dataset in config["datasets"].items():
+        _check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
     _fill_defaults(config, schema, schema)
     config["models"] = {name: _settled(model) for name, model in config["models"].items()}
     for name, dataset in config["datasets"].items():
         _check_dataset(name, dataset)
+        dataset["annotate"] = _settled_annotate(dataset["annotate"])
     for name, split in config["splits"].items():
         _check_split(name, split, config)
     for name, model in config["models"].items():
@@ -201,39 +204,109 @@ def _settled(model: dict) -> dict:
 
 
 def _check_dataset(name: str, dataset: dict) -> None:
-    if ("synthetic" in dataset) == ("raw" in dataset):
-        raise InputError(f"datasets.{name} needs either synthetic or raw, and not both.")
-    if "raw" not in dataset and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
+    kinds = [kind for kind in ("synthetic", "raw", "coco") if kind in dataset]
+    if len(kinds) != 1:
+        raise InputError(
+            f"datasets.{name} needs exactly one of synthetic, raw and coco: it has {' and '.join(kinds) or 'none'}."
+        )
+    if kinds == ["synthetic"] and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
         raise InputError(f"datasets.{name}.synthetic.files is larger than its number of pairs: lower it.")
+    if kinds == ["coco"] and dataset["coco"]["instances"] is None and dataset["annotate"]["from"] == "column":
+        raise InputError(
+            f"configuration key 'datasets.{name}.coco.instances' is missing: add it, or say in annotate where the "
+            "objects come from."
+        )
+    _check_images(f"datasets.{name}", dataset, kinds[0])
+
+
+def _check_images(where: str, dataset: dict, kind: str) -> None:
+    """Refuses keys about images that contradict each other, and settles what the columns are then."""
+    columns, tar = dataset["columns"], dataset["images"] == "tar"
+    for key, given in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
+        if given and kind != "raw":
+            raise InputError(f"{where} has {key}, which is about raw files, but it has {kind}: remove one of them.")
+    if tar and columns["image"] is not None:
+        raise InputError(
+            f"{where}.columns.image names the column {columns['image']!r}, but with images: tar the images are in the "
+            "tar beside each file: remove one of them."
+        )
+    if tar and dataset["image_root"] is not None:
+        raise InputError(f"{where}.image_root is about paths, but with images: tar there are none: remove one of them.")
+    if dataset["store"] == "shrink" and dataset["short_side"] is None:
+        raise InputError(f"configuration key '{where}.short_side' is missing: add it, since store is shrink.")
+    if dataset["store"] != "shrink" and dataset["short_side"] is not None:
+        raise InputError(
+            f"{where}.short_side is {dataset['short_side']}, but store is {dataset['store']}, which leaves images as "
+            "they are: set store to shrink, or remove short_side."
+        )
+    if tar:
+        columns["key"] = columns["key"] or "key"
+    else:
+        columns["image"] = columns["image"] or "image"
+
+
+# what each source of objects takes, and what it cannot do without
+ANNOTATE_KEYS: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "column": ((), None),
+    "import": (("files",), "files"),
+    "detector": (("model", "vocabulary", "min_score", "batch_size", "torch_threads"), "model"),
+}
+
+
+def _check_annotate(where: str, annotate: Mapping) -> None:
+    """Checks the source of a dataset's objects as it was written, before defaults hide what was not."""
+    source = annotate.get("from", "column")
+    takes, needed = ANNOTATE_KEYS[source]
+    if needed is not None and needed not in annotate:
+        raise InputError(f"configuration key '{where}.{needed}' is missing: add it, since objects are from {source}.")
+    model = annotate.get("model", "")
+    if source == "detector" and not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise InputError(f"{where}.model: the folder {model} does not exist: correct the path, or name a model.")
+    for key in sorted(set(annotate) - {"from", *takes}):
+        owner = next(other for other, (keys, _) in ANNOTATE_KEYS.items() if key in keys)
+        raise InputError(
+            f"{where} has {key}, which is about objects from {owner}, but they are from {source}: "
+            f"remove it, or set from to {owner}."
+        )
+
+
+def _settled_annotate(annotate: Mapping) -> dict:
+    """The source of a dataset's objects without the defaults of others."""
+    return {key: annotate[key] for key in ("from", *ANNOTATE_KEYS[annotate["from"]][0])}
 
 
 def _check_split(name: str, split: dict, config: dict) -> None:
-    datasets = config["datasets"]
-    if split["dataset"] not in datasets:
-        raise InputError(
-            f"splits.{name}.dataset names {split['dataset']!r}, which is no dataset"
-            f"{closest(split['dataset'], datasets)}: the datasets are {', '.join(datasets)}."
-        )
-    roles = split["roles"]
+    datasets, roles = config["datasets"], split["roles"]
+    _require_dataset(f"splits.{name}.dataset", split["dataset"], datasets)
     for role in ROLES:
-        if roles[role]["interval"] is None and roles[role]["uids"] is None:
+        where, section = f"splits.{name}.roles.{role}", roles[role]
+        if section["dataset"] is None:
+            section["dataset"] = split["dataset"]
+        _require_dataset(f"{where}.dataset", section["dataset"], datasets)
+        if section["interval"] is None and section["uids"] is None:
             raise InputError(
-                f"configuration key 'splits.{name}.roles.{role}.interval' is missing: add it, or uids, a file that "
-                "lists the role's samples."
+                f"configuration key '{where}.interval' is missing: add it, or uids, a list of the role's samples."
             )
-        if roles[role]["interval"] is not None and roles[role]["uids"] is not None:
-            raise InputError(f"splits.{name}.roles.{role} has both interval and uids: remove one of them.")
-        if roles[role]["uids"] is not None and not Path(roles[role]["uids"]).is_file():
-            raise InputError(
-                f"splits.{name}.roles.{role}.uids: the file {roles[role]['uids']} does not exist: correct the path."
-            )
+        if section["interval"] is not None and section["uids"] is not None:
+            raise InputError(f"{where} has both interval and uids: remove one of them.")
+        if section["uids"] is not None and not Path(section["uids"]).is_file():
+            raise InputError(f"{where}.uids: the file {section['uids']} does not exist: correct the path.")
     _check_intervals(name, roles)
-    _check_supply(name, split, datasets[split["dataset"]], max(config["measure"]["k"]))
+    for role in ROLES:
+        _check_supply(name, role, roles[role], datasets, max(config["measure"]["k"]))
     limit, k = roles["public"]["limit"], max(config["measure"]["k"])
     if limit is not None and k > limit:
         raise InputError(
             f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public.limit is {limit:,}: "
             "lower k, or raise the limit."
+        )
+
+
+def _require_dataset(where: str, dataset: str, datasets: Mapping) -> None:
+    if dataset not in datasets:
+        raise InputError(
+            f"{where} names {dataset!r}, which is no dataset{closest(dataset, datasets)}: "
+            f"the datasets are {', '.join(datasets)}."
         )
 
 
@@ -246,38 +319,36 @@ def _check_intervals(name: str, roles: dict) -> None:
                 f"splits.{name}.roles.{role}.interval is [{low}, {high}], which is empty: "
                 "the first number must be smaller."
             )
-    ordered = sorted(drawn, key=lambda role: roles[role]["interval"])
+    ordered = sorted(drawn, key=lambda role: (roles[role]["dataset"], roles[role]["interval"]))
     for one, other in zip(ordered, ordered[1:], strict=False):
-        if roles[one]["interval"][1] > roles[other]["interval"][0]:
+        same = roles[one]["dataset"] == roles[other]["dataset"]
+        if same and roles[one]["interval"][1] > roles[other]["interval"][0]:
             raise InputError(
                 f"splits.{name}.roles: the intervals of {one} {roles[one]['interval']} and {other} "
                 f"{roles[other]['interval']} overlap: a sample may have one role only, so move one of them."
             )
 
 
-def _check_supply(name: str, split: dict, dataset: dict, k: int) -> None:
+def _check_supply(name: str, role: str, section: dict, datasets: Mapping, k: int) -> None:
     """Refuses a limit that a synthetic dataset can hardly supply: beyond six standard deviations of the hash."""
-    if "synthetic" not in dataset:
+    dataset = datasets[section["dataset"]]
+    if "synthetic" not in dataset or section["interval"] is None:
         return
-    pairs = dataset["synthetic"]["pairs"]
-    for role in ROLES:
-        limit = split["roles"][role]["limit"]
-        if split["roles"][role]["interval"] is None:
-            continue
-        low, high = split["roles"][role]["interval"]
-        share = high - low
-        most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
-        supply = f"its interval [{low}, {high}) holds about {pairs * share:,.0f} of the dataset's {pairs:,} pairs"
-        if limit is not None and limit > most:
-            raise InputError(
-                f"splits.{name}.roles.{role}.limit is {limit:,}, but {supply}: "
-                "lower the limit, widen the interval, or raise pairs."
-            )
-        if role == "public" and limit is None and k > most:
-            raise InputError(
-                f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public has fewer: {supply}; "
-                "lower k, widen the interval, or raise pairs."
-            )
+    pairs, limit = dataset["synthetic"]["pairs"], section["limit"]
+    low, high = section["interval"]
+    share = high - low
+    most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
+    supply = f"its interval [{low}, {high}) holds about {pairs * share:,.0f} of the dataset's {pairs:,} pairs"
+    if limit is not None and limit > most:
+        raise InputError(
+            f"splits.{name}.roles.{role}.limit is {limit:,}, but {supply}: "
+            "lower the limit, widen the interval, or raise pairs."
+        )
+    if role == "public" and limit is None and k > most:
+        raise InputError(
+            f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public has fewer: {supply}; "
+            "lower k, widen the interval, or raise pairs."
+        )
 
 
 def _check_model(name: str, model: dict, config: dict, base: Path) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dejavu.data.coco import COLUMNS as COCO_COLUMNS
 from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_inventory
+from dejavu.data.sources import tar_beside
 from dejavu.errors import InputError
 
 
@@ -33,18 +35,49 @@ class Dataset:
         """From the dataset's section of the configuration.
 
         Raises:
-            InputError: when a pattern matches no file, or two files share a hash.
+            InputError: when a pattern matches no file, a file that is needed is not there, or two files share a hash.
         """
-        paths = _synthetic_paths(name, section) if "synthetic" in section else _raw_paths(name, section)
+        paths = _raw_paths(name, section) if "raw" in section else _made_paths(name, section)
         file_ids(sorted(paths), name)
         return cls(name, section, paths, make_batches(sorted(paths), section["files_per_job"]))
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """The column mapping; synthetic files have the standard names."""
+        """The column mapping; files that are made here have names of their own."""
+        columns: dict[str, str | None]
         if "synthetic" in self.section:
-            return {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
-        return dict(self.section["columns"])
+            columns = {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
+        else:
+            columns = dict(COCO_COLUMNS if "coco" in self.section else self.section["columns"])
+        if self.section.get("annotate", {}).get("from", "column") != "column":
+            columns["objects"] = None
+        return columns
+
+    @property
+    def every_caption(self) -> bool:
+        """Whether each caption of an image makes a pair of its own."""
+        return self.section.get("captions") == "all"
+
+    @property
+    def ingestion(self) -> dict[str, str | int | None]:
+        """How its rows become samples: the attributes of :class:`dejavu.data.ingest.Ingestion`."""
+        root = self.section["root"]
+        if "coco" in self.section:
+            image_root = str(Path(root) / self.section["coco"]["images"])
+        else:
+            image_root = self.section["image_root"] or root
+        keys = ("captions", "store", "short_side", "min_side", "max_caption")
+        return {key: self.section[key] for key in keys} | {"image_root": image_root}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Paths of COCO's JSON files: ``captions`` and, where there are, ``instances``."""
+        files = {key: self.section["coco"][key] for key in ("captions", "instances")}
+        return {key: str(Path(self.section["root"]) / file) for key, file in files.items() if file is not None}
+
+    def tars(self, batch: str) -> list[str]:
+        """Paths of the tars beside the raw files of a batch; none where the images are elsewhere."""
+        return [str(tar_beside(raw)) for raw in self.raw_files(batch)] if self.section["images"] == "tar" else []
 
     def raw_files(self, batch: str) -> list[str]:
         """Paths of the raw files of a batch."""
@@ -104,30 +137,63 @@ def samples_seen(models: Mapping[str, Mapping], model: str) -> int:
     return int(models[trained[0]]["samples_seen"]) if trained else 0
 
 
-def check_supply(name: str, split: Mapping, dataset: Dataset) -> None:
+def check_supply(name: str, split: Mapping, datasets: Mapping[str, Dataset]) -> None:
     """Refuses a split that asks for more samples than the raw files have rows, before any job runs.
 
-    The rows are those of the dataset's inventory, or, for files that are new or newer, of their footers.
+    The rows are those of a dataset's inventory, or, for files that are new or newer, of their footers.
+
+    Args:
+        name: of the split.
+        split: its section of the configuration.
+        datasets: all datasets by name.
 
     Raises:
         InputError: naming the split, or a raw file that is damaged or lacks a column.
     """
-    if "synthetic" in dataset.section:
-        return
-    wanted = sum(role["limit"] or 1 for role in split["roles"].values())
+    roles = split["roles"].values()
+    used = {role["dataset"]: datasets[role["dataset"]] for role in roles}
+    _require_distinct_rows(name, used)
+    for dataset in used.values():
+        if "raw" not in dataset.section:
+            continue
+        wanted = sum(role["limit"] or 1 for role in roles if role["dataset"] == dataset.name)
+        rows = _rows_of(dataset)
+        if wanted > rows:
+            # an inventory may count for another choice of captions
+            rows = _counted(dataset, dataset.paths)
+        if wanted > rows:
+            raise InputError(
+                f"splits.{name}: its roles ask for {wanted:,} samples, but the raw files of {dataset.name} hold "
+                f"{rows:,} rows: lower the limits, or bring more data."
+            )
+
+
+def _require_distinct_rows(name: str, datasets: Mapping[str, Dataset]) -> None:
+    """Rows come from the names of raw files, so the datasets of one split must not share a name."""
+    seen: dict[int, tuple[str, str]] = {}
+    for dataset in datasets.values():
+        for file in dataset.paths:
+            other, same = seen.setdefault(file_id(file), (dataset.name, file))
+            if other != dataset.name:
+                raise InputError(
+                    f"splits.{name} takes roles from the datasets {other} and {dataset.name}, whose raw files {same!r} "
+                    f"and {file!r} would give their samples the same rows: set root of one of them to its parent "
+                    "folder, and begin its patterns with the folder's name."
+                )
+
+
+def _rows_of(dataset: Dataset) -> int:
     inventory = Path("results") / dataset.name / "inventory.json"
     known, made = {}, 0.0
     if inventory.is_file():
         known, made = json.loads(inventory.read_text(encoding="utf-8")), inventory.stat().st_mtime
     old = {name for name, path in dataset.paths.items() if name in known and Path(path).stat().st_mtime <= made}
-    rows = {name: known[name] for name in old}
     new = {name: path for name, path in dataset.paths.items() if name not in old}
-    rows |= take_inventory(new, Columns.of(dataset.columns))
-    if wanted > sum(rows.values()):
-        raise InputError(
-            f"splits.{name}: its roles ask for {wanted:,} samples, but the raw files hold {sum(rows.values()):,} rows: "
-            "lower the limits, or bring more data."
-        )
+    return sum(known[name] for name in old) + _counted(dataset, new)
+
+
+def _counted(dataset: Dataset, paths: Mapping[str, str]) -> int:
+    return sum(take_inventory(paths, Columns.of(dataset.columns), dataset.every_caption).values())
 
 
 def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str]]:
@@ -148,9 +214,25 @@ def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str
     return batches
 
 
-def _synthetic_paths(name: str, section: Mapping) -> dict[str, str]:
-    files = [f"part-{index:05d}.parquet" for index in range(section["synthetic"]["files"])]
-    return {file: f"results/{name}/raw/{file}" for file in files}
+def _made_paths(name: str, section: Mapping) -> dict[str, str]:
+    """The raw files that the workflow makes itself: drawn, or from COCO's annotations."""
+    if "coco" in section:
+        _check_coco(name, section)
+    number = section["synthetic" if "synthetic" in section else "coco"]["files"]
+    files = [f"part-{index:05d}.parquet" for index in range(number)]
+    # with the dataset's name, so that the rows of two drawn datasets differ
+    return {f"{name}/{file}": f"results/{name}/raw/{file}" for file in files}
+
+
+def _check_coco(name: str, section: Mapping) -> None:
+    for key, is_there in (("captions", Path.is_file), ("instances", Path.is_file), ("images", Path.is_dir)):
+        given = section["coco"][key]
+        path = Path(section["root"]) / (given or "")
+        if given is not None and not is_there(path):
+            kind = "folder" if key == "images" else "file"
+            raise InputError(
+                f"datasets.{name}.coco.{key}: there is no {kind} {path}: correct the path, which is relative to root."
+            )
 
 
 def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
@@ -168,6 +250,13 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
                 f"datasets.{name}.raw: no file matches {pattern!r} in {root.resolve()}: correct the pattern, or root."
             )
         paths |= {path.relative_to(root).as_posix(): str(path) for path in found}
+    alone = [path for path in paths.values() if section.get("images") == "tar" and not tar_beside(path).is_file()]
+    if alone:
+        raise InputError(
+            f"datasets.{name}.images is tar, but {tar_beside(alone[0])} is not beside {alone[0]}"
+            + (f", nor are {len(alone) - 1:,} others" if len(alone) > 1 else "")
+            + ": bring the tar, or name only files that have one in raw."
+        )
     return paths
 
 

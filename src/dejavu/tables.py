@@ -40,7 +40,7 @@ SAMPLES = pa.schema(
     [
         _ROW,
         _UID,
-        _field("caption", pa.string(), "caption, unicode in NFC, surrounding space removed"),
+        _field("caption", pa.string(), "caption on one line, unicode in NFC, without control characters"),
         _field("image", pa.binary(), "encoded image; null where images are only referenced"),
         _field("width", pa.int32(), "pixels, read from the image"),
         _field("height", pa.int32(), "pixels, read from the image"),
@@ -49,8 +49,39 @@ SAMPLES = pa.schema(
     ]
 )
 OBJECTS = pa.schema([_ROW, _field("objects", pa.list_(OBJECT), "objects in the image: label, score, box in pixels")])
-FINGERPRINTS = pa.schema([_ROW, _field("member", pa.string(), "hash of the sample's own content")])
+IMPORTED = pa.schema(
+    [
+        _field("uid", pa.string(), "the sample's uid, or the name of the image's file without folder and suffix"),
+        _field("image_id", pa.string(), "id of the image in a COCO file"),
+        _field("label", pa.string(), "what the object is"),
+        _field("score", pa.float32(), "confidence in [0, 1]"),
+        _field("box", BOX, "left, top, right, bottom in pixels; null where unknown"),
+    ]
+)
+FINGERPRINTS = pa.schema(
+    [
+        _ROW,
+        _field("copy", pa.uint64(), "hash of the sample's own content: uid, caption and image"),
+        _field("origin", pa.uint64(), "hash of source and source_row: samples of one raw row share it"),
+        _field("key", pa.uint64(), "hash of the user's key, null where there is none"),
+        _field("image", pa.uint64(), "hash of the decoded pixels"),
+        _field("caption", pa.uint64(), "hash of the caption in NFKC, case folded, white space collapsed"),
+        _field("near_image", pa.uint64(), "perceptual hash of the image, null where it is flat"),
+    ]
+)
 GROUPS = pa.schema([_ROW, _GROUP])
+DUPLICATES = pa.schema(
+    [
+        _GROUP,
+        _field("size", pa.int64(), "number of the dataset's samples in the group, more than one"),
+        _field(
+            "criteria",
+            pa.map_(pa.string(), pa.int64()),
+            "criterion (copy, origin, key, image, caption, near_image): number of members that share it with another",
+        ),
+        _field("members", pa.list_(pa.int64()), "rows of the first members, at most six"),
+    ]
+)
 QUARANTINE = pa.schema(
     [
         _field("source", pa.string(), "raw file, relative to the dataset's root"),
@@ -235,6 +266,10 @@ _DATABASE_SAMPLES = _columns(
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),
     "samples": ("the samples of all roles", _DATABASE_SAMPLES),
+    "duplicates": (
+        "the groups of more than one sample in the datasets that the roles come from, whatever role they have",
+        _columns([_field("dataset", pa.string(), "dataset of the group")], DUPLICATES),
+    ),
     "neighbors": (
         "the nearest public images of every query's caption",
         _columns(MODEL_SIDE, [_POPULATION], NEIGHBORS),

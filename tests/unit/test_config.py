@@ -99,8 +99,8 @@ WRONG = {
     "limit_above_supply": ({f"{ROLES}.a.limit": 900}, f"{ROLES}.a.limit", "lower the limit"),
     "k_above_public": ({"measure.k": [10, 201]}, "measure.k", "lower k, or raise the limit"),
     "unknown_dataset": ({"splits.default.dataset": "dmo"}, "splits.default.dataset", "did you mean 'demo'?"),
-    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "either synthetic or raw"),
-    "no_source": ({"datasets.demo": {}}, "datasets.demo", "either synthetic or raw"),
+    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "exactly one of synthetic, raw and coco"),
+    "no_source": ({"datasets.demo": {}}, "datasets.demo", "exactly one of synthetic, raw and coco"),
     "more_files_than_pairs": ({"datasets.demo.synthetic.files": 2000}, "datasets.demo.synthetic.files", "lower it"),
     "unknown_architecture": (
         {"models.base.architecture": "ViT-B-23"},
@@ -119,6 +119,7 @@ WRONG = {
     "report_labels": ({"report.labels": 3}, "report.labels", "set report.labels to one of them"),
     "batch_above_role": ({"models.base.batch_size": 128}, f"{ROLES}.a.limit", "lower batch_size"),
     "budget_below_batch": ({"models.longer.samples_seen": 10}, "models.longer.samples_seen", "raise it"),
+    "role_of_no_dataset": ({f"{ROLES}.public.dataset": "dmo"}, f"{ROLES}.public.dataset", "did you mean 'demo'?"),
     "interval_and_list": ({f"{ROLES}.a.uids": __file__}, f"{ROLES}.a", "remove one of them"),
     "list_without_file": (
         {f"{ROLES}.a": {"uids": "nowhere.txt", "limit": 100}},
@@ -326,3 +327,10 @@ def test_what_a_side_is_and_where_its_embeddings_lie(load):
     assert (target.search, trained.search, reference.search) == ("captions", "images", "captions")
     assert (reference.kind, reference.source, reference.own) == ("text_encoder", "tfidf", False)
     assert target.seen == reference.seen == 9000
+
+
+def test_roles_of_different_datasets_may_use_the_same_positions(load):
+    given = changed(**{"datasets.other": {"synthetic": {"pairs": 1000}}})
+    given["splits"]["default"]["roles"]["public"] = {"dataset": "other", "interval": [0.0, 1.0], "limit": 200}
+    roles = load(given)["splits"]["default"]["roles"]
+    assert (roles["public"]["dataset"], roles["a"]["dataset"]) == ("other", "demo")

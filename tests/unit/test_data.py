@@ -14,7 +14,6 @@ import pytest
 from PIL import Image, ImageFile
 
 from dejavu.data.annotate import annotate_file
-from dejavu.data.duplicates import fingerprint_file, group_duplicates
 from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
 from dejavu.data.ingest import check_quarantine, ingest_file
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw
@@ -28,6 +27,7 @@ from dejavu.tables import QUARANTINE, SAMPLES
 
 COLUMNS = Columns(image="image", caption="caption", key="key", objects="objects")
 PAIRS = Columns(image="image", caption="caption")
+PAIR_COLUMNS = {"image": "image", "caption": "caption"}
 
 
 def progress() -> Progress:
@@ -347,20 +347,7 @@ def test_a_raw_file_that_lost_rows_since_it_was_ingested_is_refused(tmp_path, pi
     assert str(raw) in sentence(error)
 
 
-# duplicates and splits
-
-
-def test_exact_copies_share_a_group_and_nothing_else_does(tmp_path, write_batch):
-    def sample(row: int, caption: str, image: bytes) -> dict:
-        return {"row": row, "uid": "u", "caption": caption, "image": image}
-
-    records = [sample(1, "a", b"x"), sample(2, "a", b"y"), sample(3, "a", b"x"), sample(4, "ax", b"")]
-    folder = write_batch(tmp_path / "samples", SAMPLES, records)
-    fingerprint_file(Path(folder) / "00000000.parquet", tmp_path / "f" / "00000000.parquet", progress())
-    assert group_duplicates([tmp_path / "f"], tmp_path / "groups.parquet") == 4
-    group = {r["row"]: r["group_id"] for r in pq.read_table(tmp_path / "groups.parquet").to_pylist()}
-    assert group[1] == group[3]
-    assert len({group[1], group[2], group[4]}) == 3
+# samples by row
 
 
 def test_a_manifest_of_other_data_is_refused_naming_the_file(tmp_path, write_batch):
@@ -370,6 +357,11 @@ def test_a_manifest_of_other_data_is_refused_naming_the_file(tmp_path, write_bat
     assert "00000000.parquet" in sentence(error)
     with pytest.raises(InputError, match="1 rows of a manifest"):
         list(SampleStore([folder]).read(np.array([1, 5 << 32]), ["uid"]))
+
+
+def test_no_rows_are_read_as_none(tmp_path, write_batch):
+    folder = write_batch(tmp_path / "s", SAMPLES, [{"row": 1, "uid": "u", "caption": "c"}])
+    assert list(SampleStore([folder]).read(np.array([], dtype=np.int64), ["uid"])) == []
 
 
 # raw files
@@ -428,12 +420,13 @@ def test_reading_raw_gives_every_row_once_with_its_number(raw_file):
 
 def test_a_split_that_asks_for_more_than_the_raw_files_hold_is_refused(raw_file, monkeypatch):
     monkeypatch.chdir(raw_file.parent)
-    dataset = Dataset("demo", {"columns": {"image": "image", "caption": "caption"}}, {"raw.parquet": str(raw_file)}, {})
+    dataset = Dataset("demo", {"raw": [], "columns": PAIR_COLUMNS}, {"raw.parquet": str(raw_file)}, {})
     rows = pq.read_metadata(raw_file).num_rows
-    roles = {role: {"limit": rows // 4} for role in ("a", "b", "public", "holdout")}
-    check_supply("default", {"roles": roles}, dataset)
+    roles = {role: {"dataset": "demo", "limit": rows // 4} for role in ("a", "b", "public", "holdout")}
+    check_supply("default", {"roles": roles}, {"demo": dataset})
+    roles["b"]["limit"] += 1
     with pytest.raises(InputError) as error:
-        check_supply("default", {"roles": {**roles, "b": {"limit": rows // 4 + 1}}}, dataset)
+        check_supply("default", {"roles": roles}, {"demo": dataset})
     assert "splits.default" in sentence(error)
     assert f"hold {rows:,} rows" in sentence(error)
 
@@ -442,9 +435,19 @@ def test_an_inventory_of_an_earlier_run_does_not_hide_files_that_were_added_sinc
     monkeypatch.chdir(raw_file.parent)
     pq.write_table(pq.read_table(raw_file).slice(0, 100), "old.parquet")
     write_json("results/mine/inventory.json", {"old.parquet": 100})
-    columns = {"columns": {"image": "image", "caption": "caption"}}
-    dataset = Dataset("mine", columns, {name: name for name in ("old.parquet", "raw.parquet")}, {})
-    check_supply("default", {"roles": {role: {"limit": 1000} for role in ("a", "b", "public", "holdout")}}, dataset)
+    paths = {name: name for name in ("old.parquet", "raw.parquet")}
+    dataset = Dataset("mine", {"raw": [], "columns": PAIR_COLUMNS}, paths, {})
+    roles = {role: {"dataset": "mine", "limit": 1000} for role in ("a", "b", "public", "holdout")}
+    check_supply("default", {"roles": roles}, {"mine": dataset})
+
+
+def test_an_inventory_that_counts_rows_does_not_hide_captions_that_are_samples_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"image": [b"x"] * 4, "caption": [["a", "b", "c"]] * 4}), "raw.parquet")
+    write_json("results/mine/inventory.json", {"raw.parquet": 4})
+    roles = {role: {"dataset": "mine", "limit": 3} for role in ("a", "b", "public", "holdout")}
+    section = {"raw": [], "columns": PAIR_COLUMNS, "captions": "all"}
+    check_supply("default", {"roles": roles}, {"mine": Dataset("mine", section, {"raw.parquet": "raw.parquet"}, {})})
 
 
 # batches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 
 import numpy as np
@@ -21,7 +22,7 @@ def split(tmp_path, write_batch):
     made = iter(range(1000))
 
     def write(
-        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None
+        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None, stratify=False
     ) -> list[dict]:
         folder = tmp_path / f"split-{next(made)}"
         samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
@@ -33,7 +34,7 @@ def split(tmp_path, write_batch):
         for name, uids in (lists or {}).items():
             files[name] = folder / f"{name}.txt"
             files[name].write_text("\n".join(uids) + "\n")
-        chosen = Role("default", role, None if role in files else interval, limit, files)
+        chosen = Role("default", role, None if role in files else interval, limit, files, stratify)
         number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
         found = pq.read_table(folder / "manifest.parquet").to_pylist()
         assert number == len(found)
@@ -163,3 +164,36 @@ def test_a_parquet_list_without_a_uid_column_is_refused(tmp_path):
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "list.parquet")
     with pytest.raises(InputError, match="has no column uid"):
         read_uids(tmp_path / "list.parquet")
+
+
+# stratified by source
+
+
+def by_file(records: list[dict]) -> list[int]:
+    return [sum(record["row"] >> 32 == file for record in records) for file in (0, 1, 2)]
+
+
+def uneven(number: int = 90) -> list[tuple[int, str]]:
+    """Half of the samples in file 0, a third in file 1, a sixth in file 2."""
+    return [((0, 0, 0, 1, 1, 2)[i % 6] << 32 | i, f"group-{i}") for i in range(number)]
+
+
+def test_a_stratified_limit_takes_every_file_in_proportion(split):
+    for limit in (6, 30, 60):
+        assert by_file(split(uneven(), limit=limit, stratify=True)) == pytest.approx(
+            [limit / 2, limit / 3, limit / 6], abs=1
+        )
+    assert by_file(split(uneven(), stratify=True)) == [45, 30, 15]
+
+
+def test_smaller_stratified_limits_lie_in_larger_ones(split):
+    found = [rows(split(uneven(), limit=limit, stratify=True)) for limit in (5, 17, 40, 90)]
+    assert all(small < large for small, large in itertools.pairwise(found))
+
+
+def test_within_a_file_a_stratified_limit_takes_the_smallest_positions(split):
+    chosen = split(uneven(), limit=30, stratify=True)
+    for file in (0, 1, 2):
+        all_places = sorted(position(0, group) for row, group in uneven() if row >> 32 == file)
+        places = sorted(record["position"] for record in chosen if record["row"] >> 32 == file)
+        assert places == all_places[: len(places)]

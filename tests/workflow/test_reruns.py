@@ -84,7 +84,7 @@ def test_reordering_and_commenting_the_configuration_plans_nothing(project: Proj
 def test_the_public_limit_trains_nothing_and_embeds_no_other_role(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["public"].update(limit=90)))
     expected = {"manifest role=public"} | embeds(roles=["public"]) | neighbors() | scores() | per_model("population")
-    expected |= per_side("attacks")
+    expected |= per_side("attacks") | {"disjoint"}
     assert set(project.planned()) == expected | END
 
 
@@ -95,7 +95,7 @@ def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
     expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
     expected |= neighbors(TRAINED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
     expected -= scores(["one-model"], ["a", "holdout"])  # neither its side a nor TF-IDF knows role b
-    expected |= per_side("utility", sides="b") | per_side("attacks")
+    expected |= per_side("utility", sides="b") | per_side("attacks") | {"disjoint"}
     assert set(project.planned()) == expected | END
     project.run()
     assert (checkpoint.read_bytes(), checkpoint.stat().st_mtime_ns) == before
@@ -114,6 +114,11 @@ def test_k_and_labels_only_score_again(project: Project, change: Callable[[dict]
     assert set(project.planned()) == scores() | per_model("population") | per_side("attacks") | END
 
 
+def test_the_score_threshold_never_annotates_again(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(score_threshold=0.6)))
+    assert set(project.planned()) == scores() | per_model("population") | per_side("attacks") | END
+
+
 def test_samplings_only_make_the_statistics_again(project: Project) -> None:
     project.write_config(edited(lambda c: c["measure"].update(samplings={"repeats": 30})))
     assert set(project.planned()) == per_model("population") | END
@@ -122,11 +127,27 @@ def test_samplings_only_make_the_statistics_again(project: Project) -> None:
 def test_the_text_mask_of_a_model_runs_that_model(project: Project) -> None:
     project.write_config(edited(lambda c: c["models"]["masked"].update(text_mask=0.4)))
     model = ["masked"]
-    expected = (
+    expected = {"recipe model=masked"} | (
         per_side("train", model) | embeds(model) | neighbors(model) | scores(model) | per_model("population", model)
     )
     expected |= per_side("utility", model) | per_side("attacks", model)
     assert set(project.planned()) == expected | END
+
+
+def test_two_edits_at_once_do_what_each_of_them_does(project: Project) -> None:
+    config = edited(lambda c: c["models"]["masked"].update(text_mask=0.4))
+    roles_of(config)["b"].update(limit=45)
+    roles_of(config)["public"].update(limit=90)
+    project.write_config(config)
+    trained = {job for job in project.planned() if job.startswith("train")}
+    assert trained == per_side("train", ["masked"]) | per_side("train", sides="b")
+
+
+def test_another_architecture_trains_again_also_beside_another_edit(project: Project) -> None:
+    path = project.folder / "config" / "architectures" / "small.json"
+    path.write_text(path.read_text().replace('"layers": 1', '"layers": 2', 1))
+    project.write_config(edited(lambda c: roles_of(c)["public"].update(limit=90)))
+    assert {job for job in project.planned() if job.startswith("train")} == per_side("train")
 
 
 @pytest.mark.parametrize("file", ["workflow/report/site/style.css", "workflow/report/site/index.html.j2"])

@@ -12,6 +12,8 @@ SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 
 from dejavu.config import architecture_path, load_config
+from dejavu.data.imported import find_imports
+from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
 from dejavu.fingerprint import code_hash
 from dejavu.plan import (
@@ -35,7 +37,7 @@ try:
     }
     check_results_folder(Path("results"))
     for split, section in CONFIG["splits"].items():
-        check_supply(split, section, DATASETS[section["dataset"]])
+        check_supply(split, section, DATASETS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -89,18 +91,62 @@ POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curv
 
 
 def listed_roles(wildcards):
-    """Role: file of uids, for the split's roles that are listed."""
+    """Role: file of uids, for the listed roles of a role's own dataset."""
     roles = split_of(wildcards)["roles"]
-    return {role: roles[role]["uids"] for role in ROLES if roles[role]["uids"]}
+    return {
+        role: roles[role]["uids"]
+        for role in ROLES
+        if roles[role]["uids"]
+        and role_dataset(wildcards, role) == role_dataset(wildcards, wildcards.role)
+    }
 
 
-def dataset_of(wildcards):
-    return DATASETS[CONFIG["splits"][wildcards.split]["dataset"]]
+def role_dataset(wildcards, role):
+    """The name of the dataset that a role's samples come from."""
+    return split_of(wildcards)["roles"][role]["dataset"]
 
 
-def folders(kind):
-    """The batch folders of one of a split's dataset's tables, as an input function."""
-    return lambda wildcards: dataset_of(wildcards).folders(kind)
+def split_datasets(wildcards):
+    """The datasets of a split: its own first, then those that only roles name."""
+    names = [role_dataset(wildcards, role) for role in ROLES]
+    return [
+        DATASETS[name]
+        for name in dict.fromkeys([split_of(wildcards)["dataset"], *names])
+    ]
+
+
+def shared_criteria(wildcards):
+    """The criteria of duplicates that all datasets of a split have on."""
+    sections = [
+        CONFIG["datasets"][one.name]["duplicates"] for one in split_datasets(wildcards)
+    ]
+    exact = {
+        name: all(section[name] for section in sections)
+        for name in ("key", "image", "caption")
+    }
+    return {**exact, "near_image": None}
+
+
+def folders(kind, *roles):
+    """Batch folders of a table, as an input function: of the datasets of the given roles, or of the whole split.
+
+    Roles are named, or given as the wildcard that holds one.
+    """
+
+    def found(wildcards):
+        names = [getattr(wildcards, role, role) for role in roles]
+        datasets = (
+            [DATASETS[role_dataset(wildcards, name)] for name in dict.fromkeys(names)]
+            if names
+            else split_datasets(wildcards)
+        )
+        return list(
+            dict.fromkeys(
+                folder for dataset in datasets for folder in dataset.folders(kind)
+            )
+        )
+
+    return found
 
 
 def any_of(names):
@@ -108,11 +154,18 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def made_from(kind):
+    """A wildcard constraint: the datasets that are given by such a section."""
+    return any_of(
+        name for name in CONFIG["datasets"] if kind in CONFIG["datasets"][name]
+    )
+
+
 def side(wildcards):
     return side_of(MODELS, wildcards.model, wildcards.side)
 
 
-def recipe(wildcards):
+def built_from(wildcards):
     """The section of the configuration that says how a side's model is built."""
     model = MODELS[wildcards.model]
     return model["sides"][wildcards.side] if "sides" in model else model
@@ -120,7 +173,7 @@ def recipe(wildcards):
 
 def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
-    path = architecture_path(recipe(wildcards)["architecture"], BASE)
+    path = architecture_path(built_from(wildcards)["architecture"], BASE)
     return [] if path is None else str(path)
 
 
@@ -224,26 +277,74 @@ def columns_of(wildcards):
     return as_json(DATASETS[wildcards.dataset].columns)
 
 
+def annotate_of(wildcards):
+    return CONFIG["datasets"][wildcards.dataset]["annotate"]
+
+
+def annotated_from(source):
+    """The datasets whose objects come from a source."""
+    return [
+        name
+        for name, section in CONFIG["datasets"].items()
+        if section["annotate"]["from"] == source
+    ]
+
+
+try:
+    IMPORTS = {
+        name: find_imports(
+            f"datasets.{name}.annotate.files",
+            CONFIG["datasets"][name]["annotate"]["files"],
+        )
+        for name in annotated_from("import")
+    }
+    VOCABULARIES = {
+        name: vocabulary_hash(
+            read_vocabulary(
+                CONFIG["datasets"][name]["annotate"]["vocabulary"],
+                f"datasets.{name}.annotate.vocabulary",
+            )
+        )
+        for name in annotated_from("detector")
+    }
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def detector_files(wildcards):
+    """The files of a detector that is given as a folder; nothing for one in the cache, which its name tells."""
+    folder = Path(annotate_of(wildcards)["model"])
+    return (
+        sorted(str(file) for file in folder.iterdir() if file.is_file())
+        if folder.is_dir()
+        else []
+    )
+
+
 def measure_part(*keys):
     return as_json({key: CONFIG["measure"][key] for key in keys})
 
 
 def split_benchmarks(wildcards):
     """Benchmark files of everything that a split is made of: what each stage cost."""
-    dataset = DATASETS[wildcards.dataset]
-    whole = f"results/{wildcards.dataset}/benchmarks"
     own = f"results/{wildcards.dataset}/{wildcards.split}/benchmarks"
-    files = [f"{whole}/inventory.tsv", f"{whole}/duplicates.tsv"]
-    for batch in dataset.batches:
-        files += [
-            f"{whole}/{stage}/{batch}.tsv"
-            for stage in ("ingest", "annotate", "fingerprint")
-        ]
-    if "synthetic" in dataset.section:
-        files += [
-            f"{whole}/synthesize/{index:05d}.tsv" for index in range(len(dataset.paths))
-        ]
+    files = []
+    for dataset in split_datasets(wildcards):
+        whole = f"results/{dataset.name}/benchmarks"
+        files += [f"{whole}/inventory.tsv", f"{whole}/duplicates.tsv"]
+        for batch in dataset.batches:
+            files += [
+                f"{whole}/{stage}/{batch}.tsv"
+                for stage in ("ingest", "annotate", "fingerprint")
+            ]
+        if "synthetic" in dataset.section:
+            files += [
+                f"{whole}/synthesize/{index:05d}.tsv"
+                for index in range(len(dataset.paths))
+            ]
     files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
+    files.append(f"{own}/disjoint.tsv")
+    files += [f"{own}/recipe/{model}.tsv" for model in TRAINED]
     files += [
         f"{own}/train/{model}.{letter}.tsv" for model in TRAINED for letter in SIDES
     ]

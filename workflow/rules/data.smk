@@ -1,5 +1,6 @@
-# Needs:  raw parquet files (or the section `synthetic`, which draws them)
-# Makes:  results/<dataset>/{samples,quarantine,objects,fingerprints}/<batch>/<file>.parquet and groups.parquet
+# Needs:  raw parquet files (or the section `synthetic`, which draws them, or `coco`, whose annotations become some)
+# Makes:  results/<dataset>/{samples,quarantine,fingerprints}/<batch>/<file>.parquet,
+#         groups.parquet and duplicates.parquet
 #
 # One job works on a batch of raw files; what it writes has one file per raw file.
 
@@ -12,6 +13,8 @@ rule synthesize:
         "logs/{dataset}/synthesize/{index}.log",
     benchmark:
         "results/{dataset}/benchmarks/synthesize/{index}.tsv"
+    wildcard_constraints:
+        dataset=made_from("synthetic"),
     conda:
         CONDA
     resources:
@@ -24,8 +27,59 @@ rule synthesize:
         "../scripts/synthesize.py"
 
 
+rule coco:
+    """Joins the captions and the objects of COCO's annotations by image."""
+    input:
+        unpack(lambda w: DATASETS[w.dataset].annotations),
+    output:
+        "results/{dataset}/coco.parquet",
+    log:
+        "logs/{dataset}/coco.log",
+    benchmark:
+        "results/{dataset}/benchmarks/coco.tsv"
+    wildcard_constraints:
+        dataset=made_from("coco"),
+    conda:
+        CONDA
+    resources:
+        # the JSON is parsed whole, without its outlines
+        mem_mb=lambda wildcards, input: 1000 + 4 * int(input.size_mb),
+        runtime=30,
+    params:
+        code=code("coco.py"),
+    script:
+        "../scripts/coco.py"
+
+
+rule coco_file:
+    """Writes one raw file: a share of the images of COCO's annotations, in order of image id."""
+    input:
+        "results/{dataset}/coco.parquet",
+    output:
+        "results/{dataset}/raw/part-{index}.parquet",
+    log:
+        "logs/{dataset}/coco_file/{index}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/coco_file/{index}.tsv"
+    wildcard_constraints:
+        dataset=made_from("coco"),
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=code("coco_file.py"),
+        files=lambda w: CONFIG["datasets"][w.dataset]["coco"]["files"],
+    script:
+        "../scripts/coco_file.py"
+
+
 rule inventory:
-    """Checks every raw file's footer and columns, and counts its rows, before any long work."""
+    """Checks every raw file's footer and columns, and counts its pairs, before any long work.
+
+    No input of ingest, not even an ancient one: while the inventory runs, Snakemake would not see that a batch changed.
+    """
     input:
         raw=lambda w: list(DATASETS[w.dataset].paths.values()),
     output:
@@ -34,6 +88,7 @@ rule inventory:
         "logs/{dataset}/inventory.log",
     benchmark:
         "results/{dataset}/benchmarks/inventory.tsv"
+    priority: 1
     conda:
         CONDA
     resources:
@@ -43,16 +98,20 @@ rule inventory:
         code=code("inventory.py"),
         names=lambda w: as_json(list(DATASETS[w.dataset].paths)),
         columns=columns_of,
+        every_caption=lambda w: DATASETS[w.dataset].every_caption,
+        state="results/{dataset}/state/ingest",
     script:
         "../scripts/inventory.py"
 
 
 rule ingest:
-    """Reads raw files into the samples table; what cannot be used goes to the quarantine with its reason."""
+    """Reads raw files into the samples table; what cannot be used goes to the quarantine with its reason.
+
+    Of a batch that has changed, only the files that are new or different are read again.
+    """
     input:
         raw=raw_files,
-        # it has to be there, but new files in it do not ingest the old ones again
-        inventory=ancient("results/{dataset}/inventory.json"),
+        tars=lambda w: DATASETS[w.dataset].tars(w.batch),
     output:
         samples=directory("results/{dataset}/samples/{batch}"),
         quarantine=directory("results/{dataset}/quarantine/{batch}"),
@@ -68,37 +127,15 @@ rule ingest:
     params:
         code=code("ingest.py"),
         names=batch_files,
-        columns=columns_of,
+        columns=lambda w: as_json(DATASETS[w.dataset].columns | {"objects": None}),
+        how=lambda w: as_json(DATASETS[w.dataset].ingestion),
+        state="results/{dataset}/state/ingest",
     script:
         "../scripts/ingest.py"
 
 
-rule annotate:
-    """Takes the objects of every sample from the raw files' column."""
-    input:
-        raw=raw_files,
-        samples="results/{dataset}/samples/{batch}",
-    output:
-        directory("results/{dataset}/objects/{batch}"),
-    log:
-        "logs/{dataset}/annotate/{batch}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/annotate/{batch}.tsv"
-    conda:
-        CONDA
-    resources:
-        mem_mb=1000,
-        runtime=60,
-    params:
-        code=code("annotate.py"),
-        names=batch_files,
-        columns=columns_of,
-    script:
-        "../scripts/annotate.py"
-
-
 rule fingerprint:
-    """Hashes the content of every sample."""
+    """Hashes every sample for all criteria of duplicates, so that a change of them hashes nothing again."""
     input:
         "results/{dataset}/samples/{batch}",
     output:
@@ -125,7 +162,8 @@ rule duplicates:
         quarantine=lambda w: DATASETS[w.dataset].folders("quarantine"),
         inventory="results/{dataset}/inventory.json",
     output:
-        "results/{dataset}/groups.parquet",
+        groups="results/{dataset}/groups.parquet",
+        duplicates="results/{dataset}/duplicates.parquet",
     log:
         "logs/{dataset}/duplicates.log",
     benchmark:
@@ -138,5 +176,6 @@ rule duplicates:
     params:
         code=code("duplicates.py"),
         max_quarantined=lambda w: CONFIG["datasets"][w.dataset]["max_quarantined"],
+        criteria=lambda w: as_json(CONFIG["datasets"][w.dataset]["duplicates"]),
     script:
         "../scripts/duplicates.py"

@@ -11,11 +11,19 @@ rule database:
         quarantine=folders("quarantine"),
         objects=folders("objects"),
         fingerprints=folders("fingerprints"),
-        groups="results/{dataset}/groups.parquet",
-        inventory="results/{dataset}/inventory.json",
+        groups=lambda w: [
+            f"results/{one.name}/groups.parquet" for one in split_datasets(w)
+        ],
+        duplicates=lambda w: [
+            f"results/{one.name}/duplicates.parquet" for one in split_datasets(w)
+        ],
+        inventory=lambda w: [
+            f"results/{one.name}/inventory.json" for one in split_datasets(w)
+        ],
         manifests=expand(
             "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
         ),
+        disjoint="results/{dataset}/{split}/disjoint.json",
         training=lambda w: expand(
             "results/{dataset}/{split}/models/{model}/{side}/training.parquet",
             dataset=w.dataset,
@@ -61,7 +69,9 @@ rule database:
         runtime=120,
     params:
         code=code("database.py", "workflow/sql/bands.sql"),
-        batches=lambda w: as_json(list(DATASETS[w.dataset].batches)),
+        batches=lambda w: as_json(
+            {one.name: list(one.batches) for one in split_datasets(w)}
+        ),
         # the whole configuration: it becomes a table of the database
         config=as_json(CONFIG),
     script:

@@ -13,7 +13,7 @@ rule embed:
     input:
         weights=weights,
         manifest="results/{dataset}/{split}/manifests/{role}.parquet",
-        samples=folders("samples"),
+        samples=folders("samples", "role"),
         architecture=architecture_file,
     output:
         images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.images.npy",
@@ -25,7 +25,7 @@ rule embed:
         "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
     conda:
         CONDA
-    threads: lambda w: recipe(w)["torch_threads"]
+    threads: lambda w: built_from(w)["torch_threads"]
     resources:
         mem_mb=4000,
         runtime=240,
@@ -34,8 +34,8 @@ rule embed:
         code=code("embed.py"),
         trained=lambda w: side(w).kind == "trained",
         source=lambda w: side(w).source,
-        architecture=lambda w: recipe(w)["architecture"],
-        torch_threads=lambda w: recipe(w)["torch_threads"],
+        architecture=lambda w: built_from(w)["architecture"],
+        torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
     script:
@@ -46,7 +46,7 @@ rule embed_captions:
     """Embeds the captions of one role with a text encoder, the reference of a one-model test."""
     input:
         manifest="results/{dataset}/{split}/manifests/{role}.parquet",
-        samples=folders("samples"),
+        samples=folders("samples", "role"),
     output:
         captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.captions.npy",
         rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
@@ -103,7 +103,7 @@ rule tfidf_neighbors:
     input:
         queries="results/{dataset}/{split}/manifests/{population}.parquet",
         public="results/{dataset}/{split}/manifests/public.parquet",
-        samples=folders("samples"),
+        samples=folders("samples", "population", "public"),
     output:
         "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
     log:

@@ -12,8 +12,8 @@ rule score:
         neighbors_b="results/{dataset}/{split}/neighbors/{model}/b/{seen}/{population}.parquet",
         queries="results/{dataset}/{split}/manifests/{population}.parquet",
         public="results/{dataset}/{split}/manifests/public.parquet",
-        samples=folders("samples"),
-        objects=folders("objects"),
+        samples=folders("samples", "population"),
+        objects=folders("objects", "population", "public"),
     output:
         "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet",
     log:

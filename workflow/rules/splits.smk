@@ -1,12 +1,13 @@
-# Needs:  results/<dataset>/groups.parquet and samples
+# Needs:  results/<dataset>/groups.parquet, fingerprints and samples
 # Makes:  results/<dataset>/<split>/manifests/<role>.parquet, each by its own job with its own parameters
+#         results/<dataset>/<split>/disjoint.json
 
 
 rule manifest:
     """Chooses the samples of one role; other roles' parameters play no part."""
     input:
-        groups="results/{dataset}/groups.parquet",
-        samples=folders("samples"),
+        groups=lambda w: f"results/{role_dataset(w, w.role)}/groups.parquet",
+        samples=folders("samples", "role"),
         # what is listed belongs to no other role
         lists=lambda w: list(listed_roles(w).values()),
     output:
@@ -25,6 +26,34 @@ rule manifest:
         seed=lambda w: split_of(w)["seed"],
         interval=lambda w: as_json(split_of(w)["roles"][w.role]["interval"]),
         listed=lambda w: as_json(list(listed_roles(w))),
+        stratify=lambda w: split_of(w)["stratify"],
         limit=lambda w: split_of(w)["roles"][w.role]["limit"],
     script:
         "../scripts/manifest.py"
+
+
+rule disjoint:
+    """Asserts that no two roles share a sample, a duplicate group, or what a configured criterion calls the same."""
+    input:
+        **{
+            role: f"results/{{dataset}}/{{split}}/manifests/{role}.parquet"
+            for role in ROLES
+        },
+        fingerprints=folders("fingerprints"),
+    output:
+        "results/{dataset}/{split}/disjoint.json",
+    log:
+        "logs/{dataset}/{split}/disjoint.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/disjoint.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code("disjoint.py"),
+        criteria=lambda w: as_json(shared_criteria(w)),
+        datasets=lambda w: as_json({role: role_dataset(w, role) for role in ROLES}),
+    script:
+        "../scripts/disjoint.py"

@@ -1,21 +1,48 @@
-# Needs:  the manifests (of roles other than the side's, only that they are there), and samples
-# Makes:  results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
+# Needs:  the side's manifest and samples, and that the split's roles are disjoint
+# Makes:  results/<dataset>/<split>/models/<model>/recipe.json
+#         results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
 #
 # What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
+
+
+rule recipe:
+    """Notes everything besides the data that a model's training depends on.
+
+    An input of its own, since while the producer of an ancient input runs again, Snakemake does not look at the
+    parameters and the other inputs of the job that takes it.
+    """
+    input:
+        architecture=architecture_file,
+    output:
+        "results/{dataset}/{split}/models/{model}/recipe.json",
+    log:
+        "logs/{dataset}/{split}/recipe/{model}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/recipe/{model}.tsv"
+    wildcard_constraints:
+        model=any_of(TRAINED),
+    conda:
+        CONDA
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code("recipe.py"),
+        training=code("train.py"),
+        recipe=lambda w: as_json(CONFIG["models"][w.model]),
+        device=CONFIG["device"],
+    script:
+        "../scripts/recipe.py"
 
 
 rule train:
     """Trains one side of a model; killed and started again, it goes on from its last state."""
     input:
         manifest="results/{dataset}/{split}/manifests/{side}.parquet",
-        samples=folders("samples"),
-        architecture=architecture_file,
-        # an empty or too small role is found before training; their contents play no part in it
-        roles=ancient(
-            expand(
-                "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
-            )
-        ),
+        samples=folders("samples", "side"),
+        recipe="results/{dataset}/{split}/models/{model}/recipe.json",
+        # roles that are empty, too small or not disjoint are found before training; their contents play no part in it
+        disjoint=ancient("results/{dataset}/{split}/disjoint.json"),
     output:
         checkpoints=directory(
             "results/{dataset}/{split}/models/{model}/{side}/checkpoints"
@@ -36,7 +63,5 @@ rule train:
         gpu=GPUS,
     params:
         code=code("train.py"),
-        recipe=lambda w: as_json(CONFIG["models"][w.model]),
-        device=CONFIG["device"],
     script:
         "../scripts/train.py"

@@ -7,10 +7,9 @@ from dejavu.studies.database import Run, write_database
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
     run = Run(
-        dataset_folder=Path("results") / w.dataset,
         split_folder=Path("results") / w.dataset / w.split,
         batches=json.loads(p.batches),
-        inventory=json.loads(Path(snakemake.input.inventory).read_text()),
+        inventory={Path(file).parent.name: json.loads(Path(file).read_text()) for file in snakemake.input.inventory},
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
         config=json.loads(p.config),
     )

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from dejavu.data.duplicates import group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.ingest import check_quarantine
 from dejavu.progress import logged, say
 
@@ -10,5 +10,20 @@ with logged(snakemake.log[0]):
     rows = sum(json.loads(Path(snakemake.input.inventory).read_text()).values())
     quarantine = [file for folder in snakemake.input.quarantine for file in sorted(Path(folder).glob("*.parquet"))]
     check_quarantine(quarantine, rows, snakemake.params.max_quarantined, dataset)
-    count = group_duplicates(snakemake.input.fingerprints, Path(snakemake.output[0]))
-    say(f"[duplicates {dataset}] {count:,} samples of {rows:,} raw rows")
+    found = group_duplicates(
+        snakemake.input.fingerprints,
+        Path(snakemake.output.groups),
+        Path(snakemake.output.duplicates),
+        Criteria.of(json.loads(snakemake.params.criteria)),
+    )
+    say(f"[duplicates {dataset}] {found['samples']:,} samples of {rows:,} raw rows")
+    say(
+        f"[duplicates {dataset}] {found['groups']:,} groups; {found['repeated']:,} samples are in groups of more than "
+        f"one, {found['largest']:,} in the largest"
+    )
+    if found["largest"] > max(100, found["samples"] // 100):
+        say(
+            f"[duplicates {dataset}] the largest group holds {found['largest'] / found['samples']:.0%} of the samples, "
+            "which will all have one role: the report shows by which criterion, and "
+            f"datasets.{dataset}.duplicates turns that off"
+        )

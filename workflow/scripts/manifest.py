@@ -16,6 +16,7 @@ with logged(snakemake.log[0]):
             name=w.role,
             interval=None if interval is None else tuple(interval),
             limit=p.limit,
+            stratify=p.stratify == "source",
             lists=dict(zip(json.loads(p.listed), map(Path, snakemake.input.lists), strict=True)),
         ),
         seed=p.seed,

@@ -6,18 +6,16 @@ from dejavu.training.loop import Recipe, train
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
-    recipe = json.loads(snakemake.params.recipe)
-    if snakemake.input.architecture:
-        recipe["architecture"] = str(snakemake.input.architecture)
+    noted = json.loads(Path(snakemake.input.recipe).read_text(encoding="utf-8"))
     train(
-        Recipe(**recipe),
+        Recipe(**noted["recipe"]),
         w.side,
         Path(snakemake.input.manifest),
         snakemake.input.samples,
         Path(snakemake.output.checkpoints),
         Path(snakemake.output.metrics),
         state=Path("results") / w.dataset / w.split / "state" / w.model / w.side,
-        code=snakemake.params.code,
-        device=snakemake.params.device,
+        code=noted["code"],
+        device=noted["device"],
         title=f"train {w.split} {w.model} {w.side}",
     )

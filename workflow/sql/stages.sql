@@ -23,7 +23,7 @@ FROM stages
 GROUP BY stage
 ORDER BY list_position(
     [
-        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'train',
+        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'disjoint', 'train',
         'embed', 'neighbors', 'score', 'population', 'utility', 'attacks'
     ],
     stage

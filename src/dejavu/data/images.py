@@ -12,12 +12,20 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 
-class BadImage(Exception):
-    """Why an image cannot be used: ``reason`` is the same words for the same cause, ``detail`` is what was found."""
+JPEG_QUALITY = 95
+LONGEST_JPEG = 65_500
+
+
+class Unusable(Exception):
+    """Why a pair cannot be used: ``reason`` is the same words for the same cause, ``detail`` is what was found."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
+
+
+class BadImage(Unusable):
+    """Why an image cannot be used."""
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -45,18 +53,46 @@ def open_image(data: bytes) -> Image.Image:
 def decode_rgb(data: bytes) -> Image.Image:
     """Decodes an encoded image to RGB, upright by its EXIF rotation, transparency laid on white.
 
+    Of an animation the first frame counts; of 16 bits the upper eight.
+
     Raises:
         BadImage: as :func:`open_image`, and when the pixels cannot be decoded.
     """
     image = open_image(data)
     try:
         image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):
+            return _upper_bits(image).convert("RGB")
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
     except Exception as error:
         raise BadImage("image cannot be decoded", str(error)) from error
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8; Pillow's own conversion would make everything above 255 white."""
+    return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
+
+
+def shrink(image: Image.Image, short_side: int) -> tuple[bytes, tuple[int, int]]:
+    """Scales an image down so that its short side has ``short_side`` pixels.
+
+    Returns:
+        It as JPEG, the same bytes for the same pixels, without metadata; and its (width, height).
+
+    Raises:
+        BadImage: when its long side is more than JPEG can have.
+    """
+    scale = short_side / min(image.size)
+    size = (max(short_side, round(image.width * scale)), max(short_side, round(image.height * scale)))
+    if max(size) > LONGEST_JPEG:
+        raise BadImage("image is too long", f"{image.width} x {image.height}")
+    buffer = io.BytesIO()
+    small = image.resize(size, Image.Resampling.BICUBIC)
+    small.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue(), size
 
 
 def to_square(image: Image.Image, size: int, *, crop: bool = True, bilinear: bool = False) -> np.ndarray:

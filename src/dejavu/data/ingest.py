@@ -6,23 +6,69 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from dejavu.data.images import BadImage, decode_rgb
-from dejavu.data.raw import Columns, file_id, read_raw
+from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrink
+from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
+from dejavu.data.reuse import Kept
+from dejavu.data.sources import BYTES_PER_BATCH, ImageSource, stamp, tar_beside
 from dejavu.errors import InputError
 from dejavu.files import read_table, write_table
 from dejavu.progress import Progress
 from dejavu.tables import QUARANTINE, SAMPLES
 
+USES = ("image", "caption", "key", "status", "error")
+CAPTIONS_PER_ROW = 64
+LONGEST_KEY = 1000
 
-def ingest_file(path: Path, name: str, columns: Columns, samples: Path, quarantine: Path, progress: Progress) -> None:
+# captions are one line: of the control characters those that are space become a blank, the others nothing
+_CONTROLS = {code: " " if chr(code).isspace() else None for code in [*range(0x20), *range(0x7F, 0xA0)]}
+_CONTROLS |= {0x2028: " ", 0x2029: " "}
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """How the pairs of raw files become samples.
+
+    Attributes:
+        captions: of several captions of an image: the ``first`` that is not blank, ``all``, each a sample of its own,
+            or one chosen by a ``hash`` of the key, without one of the image.
+        store: ``copy`` the images, ``shrink`` those that are larger than ``short_side``, or only note the
+            ``reference``.
+        short_side: pixels; of ``shrink``.
+        min_side: pixels; an image with a shorter side is set aside.
+        max_caption: characters; a longer caption is set aside.
+        image_root: folder that paths of images are relative to, and may not leave.
+    """
+
+    captions: str = "first"
+    store: str = "copy"
+    short_side: int | None = None
+    min_side: int = 1
+    max_caption: int = 10_000
+    image_root: str = "."
+
+
+def ingest_file(
+    path: Path,
+    name: str,
+    columns: Columns,
+    samples: Path,
+    quarantine: Path,
+    progress: Progress,
+    how: Ingestion = Ingestion(),
+) -> ImageSource:
     """Reads one raw file and writes its samples and its quarantine.
 
-    A caption is put in Unicode's form NFC and stripped. An image must decode. ``uid`` is the key column's value, or a
-    hash of image and caption where there is no key column.
+    A caption is put in Unicode's form NFC, on one line, without control characters, and stripped. An image must
+    decode. ``uid`` is the key column's value, or a hash of image and caption where there is no key; where every caption
+    is a sample, ``#`` and the caption's number follow. The lower half of ``row`` is the row in the file, or, where
+    every caption is a sample, 64 times that plus the caption's number.
 
     Args:
         path: the raw file.
@@ -30,40 +76,203 @@ def ingest_file(path: Path, name: str, columns: Columns, samples: Path, quaranti
         columns: what its columns hold.
         samples: parquet file to write.
         quarantine: parquet file to write.
-        progress: counts the raw rows.
+        progress: counts the pairs.
+        how: what becomes of captions and images.
+
+    Returns:
+        The images' source, which knows the files that were looked at.
+
+    Raises:
+        InputError: when the raw file or its tar is damaged, or has too many rows.
     """
-    upper = file_id(name) << 32
-    refused: list[dict] = []
+    place = columns.place(path, how.image_root)
+    reader = _Reader(name, ImageSource(place), how)
+    _check_number(path, columns, reader.captions_per_row)
+    refused = [QUARANTINE.empty_table()]
 
-    def good() -> Iterator[pa.Table]:
-        for start, batch in read_raw(path, columns, ("image", "caption", "key")):
-            records = []
-            keys = batch["key"].to_pylist() if "key" in batch else [None] * len(batch["caption"])
-            for offset, (image, caption, key) in enumerate(
-                zip(batch["image"].to_pylist(), batch["caption"].to_pylist(), keys, strict=True)
-            ):
-                uid = None if key is None else str(key)
-                where = {"source": name, "source_row": start + offset, "uid": uid}
-                try:
-                    records.append({"row": upper | start + offset, **where, **_read_pair(image, caption, uid)})
-                except BadImage as bad:
-                    refused.append({**where, "stage": "ingest", "reason": bad.reason, "detail": bad.detail[:500]})
-            progress.advance(len(keys))
-            yield pa.Table.from_pylist(records, schema=SAMPLES)
+    def parts() -> Iterator[pa.Table]:
+        for start, batch in read_raw(path, columns, USES):
+            rows = enumerate(_rows(batch), start)
+            for records in _in_parts(record for number, row in rows for record in reader.read(number, row)):
+                yield pa.Table.from_pylist(records, schema=SAMPLES)
+                progress.advance(len(records))
+            refused.append(pa.Table.from_pylist(reader.refused, schema=QUARANTINE))
+            progress.advance(len(reader.refused))
+            reader.refused = []
 
-    write_table(samples, good(), SAMPLES)
-    write_table(quarantine, pa.Table.from_pylist(refused, schema=QUARANTINE), QUARANTINE)
+    schema = SAMPLES.with_metadata(place.noted()) if how.store == "reference" else SAMPLES
+    write_table(samples, parts(), schema)
+    write_table(quarantine, pa.concat_tables(refused), QUARANTINE)
+    return reader.source
 
 
-def _read_pair(image: object, caption: object, uid: str | None) -> dict:
-    if not isinstance(caption, str) or not caption.strip():
-        raise BadImage("caption is empty", f"{type(caption).__name__}")
-    text = unicodedata.normalize("NFC", caption).strip()
-    if not isinstance(image, bytes) or not image:
-        raise BadImage("image is missing", f"{type(image).__name__} where bytes are expected")
-    width, height = decode_rgb(image).size
-    content = hashlib.blake2b(image + text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return {"uid": uid or content, "caption": text, "image": image, "width": width, "height": height}
+def ingest_changed(
+    kept: Kept,
+    path: Path,
+    name: str,
+    columns: Columns,
+    samples: Path,
+    quarantine: Path,
+    progress: Progress,
+    how: Ingestion,
+) -> None:
+    """As :func:`ingest_file`, unless an earlier job did the same with the same files: then what it made is taken."""
+    outputs = {"samples": samples, "quarantine": quarantine}
+    inputs = [str(path)] if columns.image is not None else [str(path), str(tar_beside(path))]
+    before = [stamp(file) for file in inputs]
+    if kept.restore(name, inputs, outputs):
+        progress.skip(sum(pq.read_metadata(file).num_rows for file in outputs.values()))
+        return
+    source = ingest_file(path, name, columns, samples, quarantine, progress, how)
+    # whether a refused path still leaves the root cannot be seen from times
+    if not source.escaped:
+        kept.keep(name, dict.fromkeys([*before, *source.visited]), outputs)
+
+
+def _check_number(path: Path, columns: Columns, captions_per_row: int) -> None:
+    with open_raw(path, columns) as file:
+        rows, most = file.metadata.num_rows, 2**32 // captions_per_row
+    if rows > most:
+        raise InputError(f"{path} has {rows:,} rows, but one file may have {most:,}: split it into several.")
+
+
+def _rows(batch: dict[str, pa.Array]) -> Iterator[dict[str, Any]]:
+    """The rows of a batch: use -> value, of the columns that there are."""
+    values = [python_values(array) for array in batch.values()]
+    for row in zip(*values, strict=True):
+        yield dict(zip(batch, row, strict=True))
+
+
+def _in_parts(records: Iterator[dict]) -> Iterator[list[dict]]:
+    """The records in lists whose images are not much larger than :data:`BYTES_PER_BATCH` together."""
+    part: list[dict] = []
+    size = 0
+    for record in records:
+        part.append(record)
+        size += len(record["image"] or b"")
+        if size >= BYTES_PER_BATCH:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An encoded image that decodes; what is stored of it, and the size of that."""
+
+    data: bytes
+    stored: bytes | None
+    width: int
+    height: int
+
+
+class _Reader:
+    """Turns raw rows into records of the samples table; those of the quarantine gather in ``refused``."""
+
+    def __init__(self, name: str, source: ImageSource, how: Ingestion) -> None:
+        self.name, self.source, self.how = name, source, how
+        self.captions_per_row = CAPTIONS_PER_ROW if how.captions == "all" else 1
+        self.refused: list[dict] = []
+
+    def read(self, number: int, row: dict[str, Any]) -> Iterator[dict]:
+        """Yields the samples of one raw row."""
+        key: str | None = None
+        picture: _Picture | Unusable
+        try:
+            key = _key(row)
+            _check_status(row)
+            picture = self._picture(row)
+        except Unusable as unusable:
+            picture = unusable
+        for index, caption in enumerate(self._captions(row, key, picture)):
+            suffix = f"#{index}" if self.how.captions == "all" else ""
+            where = {"source": self.name, "source_row": number, "uid": None if key is None else key + suffix}
+            try:
+                sample = self._sample(picture, caption, index)
+            except Unusable as unusable:
+                reason = {"reason": unusable.reason, "detail": unusable.detail[:500]}
+                self.refused.append({**where, "stage": "ingest", **reason})
+            else:
+                row_number = file_id(self.name) << 32 | number * self.captions_per_row + index
+                yield {**where, **sample, "row": row_number, "uid": (key or sample["uid"]) + suffix}
+
+    def _picture(self, row: dict[str, Any]) -> _Picture:
+        data = self.source.read(row["key"] if self.source.place.tar else row["image"])
+        shown = open_image(data)
+        if min(shown.size) < self.how.min_side:
+            raise BadImage("image is too small", f"{shown.width} x {shown.height}")
+        image = decode_rgb(data)
+        if self.how.store == "reference":
+            return _Picture(data, None, *image.size)
+        side = self.how.short_side
+        if self.how.store == "shrink" and side is not None and min(image.size) > side:
+            stored, size = shrink(image, side)
+            return _Picture(data, stored, *size)
+        return _Picture(data, data, *image.size)
+
+    def _captions(self, row: dict[str, Any], key: str | None, picture: _Picture | Unusable) -> list:
+        """The captions that make pairs: one, or all; where there is none, one that is empty."""
+        given = row["caption"]
+        captions = (given if isinstance(given, list) else [given]) or [None]
+        if self.how.captions == "all":
+            return captions
+        usable = [caption for caption in captions if isinstance(caption, str) and caption.strip()] or captions[:1]
+        if self.how.captions == "first" or len(usable) == 1:
+            return usable[:1]
+        seed = key.encode() if key is not None else picture.data if isinstance(picture, _Picture) else b""
+        return [min(usable, key=lambda caption: _digest(seed, caption))]
+
+    def _sample(self, picture: _Picture | Unusable, caption: object, index: int) -> dict:
+        if isinstance(picture, Unusable):
+            raise picture
+        if index >= self.captions_per_row:
+            raise Unusable("row has too many captions", f"caption {index + 1}, but {CAPTIONS_PER_ROW} are taken")
+        text = clean_caption(caption, self.how.max_caption)
+        content = hashlib.blake2b(picture.data + text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        size = {"width": picture.width, "height": picture.height}
+        return {"uid": content, "caption": text, "image": picture.stored, **size}
+
+
+def clean_caption(caption: object, longest: int) -> str:
+    """A caption in Unicode's form NFC, on one line, without control characters, stripped.
+
+    Marks of writing direction are kept: they belong to the text.
+
+    Raises:
+        Unusable: when it is no text, has nothing visible, or has more than ``longest`` characters.
+    """
+    if isinstance(caption, bytes):
+        raise Unusable("caption is not UTF-8", repr(caption[:100]))
+    text = caption.strip() if isinstance(caption, str) else ""
+    if len(text) <= longest:
+        text = unicodedata.normalize("NFC", text.translate(_CONTROLS)).strip()
+    if len(text) > longest:
+        raise Unusable("caption is too long", f"{len(text):,} characters, but max_caption is {longest:,}")
+    if all(unicodedata.category(character)[0] in "CZ" for character in text):
+        raise Unusable("caption is empty", "null" if caption is None else "it has no visible character")
+    return text
+
+
+def _check_status(row: dict[str, Any]) -> None:
+    status = row.get("status", "success")
+    if status != "success":
+        raise Unusable("status is not success", f"{status}: {row.get('error')}")
+
+
+def _key(row: dict[str, Any]) -> str | None:
+    """The user's key; None where there is none, or it is empty."""
+    key = row.get("key")
+    if isinstance(key, bytes):
+        raise Unusable("key is not UTF-8", repr(key[:100]))
+    text = "" if key is None else str(key)
+    if len(text) > LONGEST_KEY:
+        raise Unusable("key is too long", f"{len(text):,} characters, but {LONGEST_KEY:,} are allowed")
+    return text or None
+
+
+def _digest(seed: bytes, caption: str) -> bytes:
+    return hashlib.blake2b(seed + b"\0" + caption.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str) -> None:

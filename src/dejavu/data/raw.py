@@ -10,21 +10,35 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
+from dejavu.data.sources import Place, column_chunks, rows_per_batch
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
 
-ROWS_PER_BATCH = 512
+# columns of img2dataset, used where a file with its images in a tar has them
+IN_TAR_FILES = {"status": "status", "error": "error_message"}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the raw files hold what; ``key`` and ``objects`` may be absent (None)."""
+    """Which columns of the raw files hold what; all but ``caption`` may be absent (None).
 
-    image: str
+    Attributes:
+        image: bytes, structs ``{bytes, path}``, or paths; None where the images are in a tar beside the raw file.
+        caption: a text, or a list of texts.
+        key: the user's identifier, a text or a whole number; with a tar, the name of the member without its ending.
+        objects: what is in the image.
+        status: a text; a row where it is not ``success`` is set aside.
+        error: why ``status`` is not ``success``.
+    """
+
+    image: str | None
     caption: str
     key: str | None = None
     objects: str | None = None
+    status: str | None = None
+    error: str | None = None
 
     @classmethod
     def of(cls, names: Mapping[str, Any]) -> Columns:
@@ -34,6 +48,18 @@ class Columns:
     def named(self) -> dict[str, str]:
         """What is mapped: use -> column name."""
         return {use: name for use, name in vars(self).items() if name is not None}
+
+    def found_in(self, schema: pa.Schema) -> dict[str, str]:
+        """As :meth:`named`, with what a file of img2dataset has besides."""
+        more = IN_TAR_FILES if self.image is None else {}
+        return {use: name for use, name in more.items() if name in schema.names} | self.named()
+
+    def place(self, raw: Path, image_root: str) -> Place:
+        """Where the images of a raw file are."""
+        column = self.key if self.image is None else self.image
+        if column is None:
+            raise ValueError("images in a tar are found by key")
+        return Place(str(raw), column, self.image is None, image_root)
 
 
 def file_id(path: str) -> int:
@@ -77,7 +103,7 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: correct datasets.*.raw in the configuration.") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} is not a whole parquet file ({first_line(error)}): replace it, or take it out of datasets.*.raw."
         ) from None
@@ -88,7 +114,78 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
                 f"{path} has no column {name!r}{closest(name, present)}, which columns.{use} names; "
                 f"it has {', '.join(present)}. Correct datasets.*.columns.{use}."
             )
+        if use in _KINDS and not _fits(use, file.schema_arrow.field(name).type):
+            raise InputError(
+                f"{path}: column {name!r} is {file.schema_arrow.field(name).type}, but columns.{use} needs "
+                f"{_KINDS[use]}: convert the column, or name another in datasets.*.columns.{use}."
+            )
     return file
+
+
+_KINDS = {
+    "image": "encoded images (binary), structs with bytes or path, or paths (string)",
+    "caption": "texts (string), or lists of texts",
+    "key": "texts (string) or whole numbers",
+    "status": "texts (string)",
+}
+
+
+def _fits(use: str, kind: pa.DataType) -> bool:
+    """Whether a column of a type can be put to a use; a column of nulls alone always can."""
+    kind = _plain(kind)
+    if pt.is_null(kind):
+        return True
+    if use == "image" and pt.is_struct(kind):
+        fields = {field.name: field.type for field in kind}
+        held, named = fields.get("bytes", pa.null()), fields.get("path", pa.null())
+        return ("bytes" in fields or "path" in fields) and (
+            (is_bytes(held) or pt.is_null(held)) and (is_text(named) or pt.is_null(named))
+        )
+    if use == "image":
+        return is_bytes(kind) or is_text(kind)
+    if use == "caption" and is_list(kind):
+        return is_text(_plain(kind.value_type)) or pt.is_null(kind.value_type)
+    return is_text(kind) or (use == "key" and pt.is_integer(kind))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pt.is_dictionary(kind) else kind
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts."""
+    return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds bytes."""
+    return pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists."""
+    return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
+
+
+def python_values(array: pa.Array) -> list:
+    """The values of an array as Python objects; a text that is not UTF-8 comes as its bytes."""
+    try:
+        return array.to_pylist()
+    except UnicodeDecodeError:
+        return [_python_value(scalar) for scalar in array]
+
+
+def _python_value(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        if pt.is_dictionary(scalar.type):
+            return _python_value(scalar.value)
+        if pt.is_struct(scalar.type):
+            return {name: _python_value(scalar[name]) for name in scalar}
+        if is_list(scalar.type):
+            return python_values(scalar.values)
+        return scalar.as_buffer().to_pybytes()
 
 
 def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
@@ -97,31 +194,40 @@ def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterato
     Raises:
         InputError: as :func:`open_raw`, and when a page in the middle of the file is damaged.
     """
-    wanted = {use: name for use, name in columns.named().items() if use in uses}
     file = open_raw(path, columns)
+    wanted = {use: name for use, name in columns.found_in(file.schema_arrow).items() if use in uses}
+    names = sorted(set(wanted.values()))
     start = 0
     try:
-        for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=sorted(set(wanted.values()))):
+        for batch in file.iter_batches(batch_size=rows_per_batch(file, names), columns=names):
             yield start, {use: batch.column(name) for use, name in wanted.items()}
             start += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} is damaged after row {start:,} ({first_line(error)}): replace it, "
             "or take it out of datasets.*.raw."
         ) from None
 
 
-def take_inventory(paths: Mapping[str, str], columns: Columns) -> dict[str, int]:
-    """Counts the rows of every raw file from its footer.
+def take_inventory(paths: Mapping[str, str], columns: Columns, every_caption: bool = False) -> dict[str, int]:
+    """Counts the pairs of every raw file from its footer.
 
     Args:
         paths: name relative to the root -> path.
         columns: the column mapping, checked against every file.
+        every_caption: whether each caption of a list makes a pair; else each row does. A list without any counts as
+            one pair, which is then set aside.
 
     Returns:
-        Name -> number of rows.
+        Name -> number of pairs.
 
     Raises:
         InputError: as :func:`open_raw`.
     """
-    return {name: open_raw(path, columns).metadata.num_rows for name, path in paths.items()}
+    counts = {}
+    for name, path in paths.items():
+        with open_raw(path, columns) as file:
+            # of a list column the footer counts the elements, and one for each list without any
+            chunks = column_chunks(file, columns.caption) if every_caption else []
+            counts[name] = sum(chunk.num_values for chunk in chunks) if every_caption else file.metadata.num_rows
+    return counts

@@ -10,20 +10,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dejavu.data.sources import Place, ReferencedImages
 from dejavu.errors import InputError
 from dejavu.files import damaged
 
+# images that are fetched from elsewhere may be large
+REFERENCED_ROWS = 64
+
+
+class _Reader:
+    """Reads row groups of one of our own files; images that it only refers to are fetched from where they are."""
+
+    def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+        self._file, self._columns = file, list(columns)
+        place = Place.read_from(file.schema_arrow.metadata) if "image" in columns else None
+        self._images = None if place is None else ReferencedImages(place)
+
+    def read(self, group: int, mask: pa.ChunkedArray | None = None) -> Iterator[pa.Table]:
+        """Yields a row group, or those of its rows where the mask is true."""
+        more = ["source_row"] if self._images and "source_row" not in self._columns else []
+        table = self._file.read_row_group(group, columns=self._columns + more)
+        table = table if mask is None else table.filter(mask)
+        if self._images is None:
+            yield table
+            return
+        for start in range(0, table.num_rows, REFERENCED_ROWS):
+            part = table.slice(start, REFERENCED_ROWS)
+            images = pa.array(self._images.read(part["source_row"].to_pylist()), pa.binary())
+            at = part.schema.get_field_index("image")
+            yield part.set_column(at, part.schema.field(at), images).select(self._columns)
+
 
 def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields one of our own parquet files, a row group at a time.
+    """Yields one of our own parquet files, a row group at a time, or less where it only refers to its images.
 
     Raises:
-        InputError: when the file is damaged.
+        InputError: when the file is damaged, or an image that it refers to is not there any more.
     """
     try:
         with pq.ParquetFile(path) as file:
+            reader = _Reader(file, columns)
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=list(columns))
+                yield from reader.read(group)
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from error
 
@@ -33,10 +61,11 @@ def _matching(path: Path, rows: np.ndarray, columns: Sequence[str]) -> Iterator[
     values = pa.array(rows)
     try:
         with pq.ParquetFile(path) as file:
+            reader = _Reader(file, columns)
             for group in range(file.num_row_groups):
                 mask = pc.is_in(file.read_row_group(group, columns=["row"])["row"], value_set=values)
                 if pc.any(mask).as_py():
-                    yield file.read_row_group(group, columns=list(columns)).filter(mask)
+                    yield from reader.read(group, mask)
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from error
 
@@ -64,7 +93,7 @@ class SampleStore:
         wanted = np.sort(np.asarray(rows, dtype=np.int64))
         names = ["row", *(c for c in columns if c != "row")]
         uppers, starts = np.unique(wanted >> 32, return_index=True)
-        for upper, part in zip(uppers, np.split(wanted, starts[1:]), strict=True):
+        for upper, part in zip(uppers, np.split(wanted, starts[1:]) if len(wanted) else [], strict=True):
             path = self.files.get(int(upper))
             found = 0
             for chosen in _matching(path, part, names) if path else []:

@@ -35,6 +35,7 @@ class Role:
         limit: number of samples, those with the smallest positions, or None for all.
         lists: role -> file of uids, for every role of the split that is listed; what is listed, and every duplicate of
             it, belongs to no other role.
+        stratify: whether the limit is taken from every raw file in proportion to its share of the role.
     """
 
     split: str
@@ -42,6 +43,7 @@ class Role:
     interval: tuple[float, float] | None
     limit: int | None
     lists: Mapping[str, Path]
+    stratify: bool = False
 
 
 def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, *, role: Role, seed: int) -> int:
@@ -64,7 +66,8 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
     read, rows, positions, names = _chosen(groups, seed, role, listed, owners)
     if len(rows) == 0 or (role.limit is not None and len(rows) < role.limit):
         raise InputError(_too_few(role, len(rows)))
-    order = np.lexsort((rows, positions))[: role.limit]
+    order = _by_source(rows, positions) if role.stratify else np.lexsort((rows, positions))
+    order = order[: role.limit]
     rows, positions = rows[order], positions[order]
     uid_of: dict[int, str] = {}
     for table in SampleStore(samples).read(rows, ["uid"]):
@@ -77,6 +80,19 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
     }
     counts = {"rows_in": str(read), "in_interval": str(len(names))}
     return write_table(manifest, pa.table(columns, schema=MANIFEST), MANIFEST.with_metadata(counts))
+
+
+def _by_source(rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """An order whose beginnings hold every raw file in proportion: by the place within the file, as a share of it.
+
+    Within a file smaller positions come first, so smaller limits are still contained in larger ones.
+    """
+    source = rows >> 32
+    within = np.lexsort((rows, positions, source))
+    _, starts, counts = np.unique(source[within], return_index=True, return_counts=True)
+    place = np.empty(len(rows))
+    place[within] = (np.arange(len(rows)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
+    return np.lexsort((rows, positions, place))
 
 
 def _too_few(role: Role, number: int) -> str:

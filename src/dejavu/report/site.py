@@ -36,6 +36,16 @@ FIGURE_TEXTS = {
 }
 
 
+CRITERIA_TEXTS = {
+    "copy": "the same key, image and caption",
+    "origin": "captions of one raw row",
+    "key": "the same key",
+    "image": "the same pixels, however encoded",
+    "caption": "the same caption but for case and white space",
+    "near_image": "an image that looks the same",
+}
+
+
 def write_site(
     queries: Queries, figures: Sequence[Path], samples: Sequence[str], templates: Path, site: Path, *, title: str
 ) -> None:
@@ -46,7 +56,7 @@ def write_site(
     Args:
         queries: of the database.
         figures: SVG files, copied.
-        samples: batch folders of the samples table, for the gallery's images.
+        samples: batch folders of the samples table, for the images shown.
         templates: folder with ``index.html.j2`` and ``style.css``.
         site: folder to make.
         title: heading of the page.
@@ -56,7 +66,9 @@ def write_site(
         shutil.copyfile(figure, site / "figures" / figure.name)
     shutil.copyfile(templates / "style.css", site / "style.css")
     gallery = _gallery(queries)
-    _write_images(_image_rows(gallery), samples, site / "images")
+    groups = _duplicate_groups(queries, samples)
+    members = np.array([m["row"] for group in groups for m in group["members"]], dtype=np.int64)
+    _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
@@ -83,6 +95,9 @@ def write_site(
         chosen=_chosen(queries),
         utility=queries.rows("utility"),
         attacks=queries.rows("attacks"),
+        duplicates=queries.rows("duplicates"),
+        criteria_texts=CRITERIA_TEXTS,
+        duplicate_groups=groups,
         stages=queries.rows("stages"),
         config=queries.config_rows(),
     )
@@ -113,6 +128,16 @@ def _gallery(queries: Queries) -> dict[str, list[dict]]:
         }
         gallery.setdefault(item["model"], []).append(entry)
     return gallery
+
+
+def _duplicate_groups(queries: Queries, samples: Sequence[str]) -> list[dict]:
+    """The largest duplicate groups, each with row, uid and caption of a few members."""
+    groups = queries.rows("duplicate_groups")
+    rows = np.array([row for group in groups for row in group["members"]], dtype=np.int64)
+    found: dict[int, dict] = {}
+    for table in SampleStore(samples).read(np.unique(rows), ["uid", "caption"]):
+        found.update((record["row"], record) for record in table.to_pylist())
+    return [{**group, "members": [found[row] for row in group["members"]]} for group in groups]
 
 
 def _chosen(queries: Queries) -> list[dict]:

@@ -30,23 +30,27 @@ class Run:
     """The files of one split.
 
     Attributes:
-        dataset_folder, split_folder: ``results/<dataset>`` and ``results/<dataset>/<split>``.
-        batches: names of the dataset's batch folders.
-        inventory: raw file -> number of rows.
+        split_folder: ``results/<dataset>/<split>``.
+        batches: name of a dataset that roles are taken from -> names of its batch folders.
+        inventory: name of a dataset -> raw file -> number of rows.
         benchmarks: Snakemake's benchmark files.
         config: the configuration.
     """
 
-    dataset_folder: Path
     split_folder: Path
-    batches: Sequence[str]
-    inventory: Mapping[str, int]
+    batches: Mapping[str, Sequence[str]]
+    inventory: Mapping[str, Mapping[str, int]]
     benchmarks: Sequence[Path]
     config: dict = field(repr=False)
 
-    def folders(self, kind: str) -> list[Path]:
-        """The batch folders of a table."""
-        return [self.dataset_folder / kind / batch for batch in self.batches]
+    def folder(self, dataset: str) -> Path:
+        """The folder of a dataset."""
+        return self.split_folder.parent.parent / dataset
+
+    def folders(self, kind: str, *datasets: str) -> list[Path]:
+        """The batch folders of a table, of the given datasets or of all."""
+        names = datasets or tuple(self.batches)
+        return [self.folder(name) / kind / batch for name in names for batch in self.batches[name]]
 
     @property
     def sides(self) -> list[Side]:
@@ -135,6 +139,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
         {"model": s.model, "side": s.letter, "kind": s.kind, "source": s.source, "search": s.search} for s in run.sides
     ]
     _insert(connection, "sides", pa.Table.from_pylist(described, schema=SIDES_TABLE))
+    for dataset in run.batches:
+        _insert_file(connection, "duplicates", run.folder(dataset) / "duplicates.parquet", {"dataset": dataset})
     size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
     ranks = f"rank <= {max(int(k) for k in run.config['measure']['k'])}"
     for model, seen in run.measured:
@@ -194,31 +200,37 @@ def _samples(run: Run) -> Iterator[pa.Table]:
 def _stages(run: Run) -> Iterator[dict]:
     """What each stage read, passed on and dropped, counted from the files themselves, with its cost."""
     costs = _costs(run.benchmarks)
-    dataset = run.dataset_folder.name
-    raw = sum(run.inventory.values())
-    if "synthetic" in run.config["datasets"][dataset]:
-        pairs = run.config["datasets"][dataset]["synthetic"]["pairs"]
-        yield _stage(costs, "synthesize", dataset, pairs, raw)
-    reasons: Counter[str] = Counter()
-    for file in _files(run.folders("quarantine")):
-        reasons.update(read_table(file, ["reason"])["reason"].to_pylist())
-    samples = _rows(run.folders("samples"))
-    yield _stage(costs, "ingest", dataset, raw, samples, dict(reasons))
-    yield _stage(costs, "annotate", dataset, samples, _rows(run.folders("objects")))
-    fingerprints = _rows(run.folders("fingerprints"))
-    yield _stage(costs, "fingerprint", dataset, samples, fingerprints)
-    groups = pq.read_metadata(run.dataset_folder / "groups.parquet").num_rows
-    yield _stage(costs, "duplicates", dataset, fingerprints, groups)
+    for dataset in run.batches:
+        yield from _dataset_stages(run, costs, dataset)
     size = {}
     for role in ROLES:
         counts = manifest_counts(run.manifest(role))
         size[role] = counts["rows_out"]
         dropped = {
-            "outside the role's interval": counts["rows_in"] - counts["in_interval"],
+            "outside the role's interval or list": counts["rows_in"] - counts["in_interval"],
             "beyond the role's limit": counts["in_interval"] - counts["rows_out"],
         }
         yield _stage(costs, "manifest", role, counts["rows_in"], counts["rows_out"], dropped)
+    everyone = sum(size.values())
+    yield _stage(costs, "disjoint", "disjoint", everyone, everyone)
     yield from _model_stages(run, costs, size)
+
+
+def _dataset_stages(run: Run, costs: Costs, dataset: str) -> Iterator[dict]:
+    raw = sum(run.inventory[dataset].values())
+    if "synthetic" in run.config["datasets"][dataset]:
+        pairs = run.config["datasets"][dataset]["synthetic"]["pairs"]
+        yield _stage(costs, "synthesize", dataset, pairs, raw)
+    reasons: Counter[str] = Counter()
+    for file in _files(run.folders("quarantine", dataset)):
+        reasons.update(read_table(file, ["reason"])["reason"].to_pylist())
+    samples = _rows(run.folders("samples", dataset))
+    yield _stage(costs, "ingest", dataset, raw, samples, dict(reasons))
+    yield _stage(costs, "annotate", dataset, samples, _rows(run.folders("objects", dataset)))
+    fingerprints = _rows(run.folders("fingerprints", dataset))
+    yield _stage(costs, "fingerprint", dataset, samples, fingerprints)
+    groups = pq.read_metadata(run.folder(dataset) / "groups.parquet").num_rows
+    yield _stage(costs, "duplicates", dataset, fingerprints, groups)
 
 
 def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[dict]:

@@ -1,0 +1,158 @@
+"""From the annotations of COCO, captions and instances in JSON beside a folder of images, to raw files."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dejavu.data.synthetic import file_bounds
+from dejavu.errors import InputError
+from dejavu.files import first_line, write_table
+from dejavu.progress import say
+from dejavu.tables import OBJECT
+
+T = TypeVar("T")
+
+# a file that COCO's annotations become has these columns
+COLUMNS = {"image": "path", "caption": "captions", "key": "key", "objects": "objects"}
+RAW_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("path", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("objects", pa.list_(OBJECT)),
+    ]
+)
+IMAGES_PER_PART = 10_000
+
+# all that is read of the JSON; the outlines, which are most of it, are dropped while it is parsed
+_KEYS = {"images", "annotations", "categories", "id", "file_name", "image_id", "caption", "category_id", "bbox", "name"}
+
+
+def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
+    """Joins captions and instances by image: one row per image, in order of image id; returns their number.
+
+    ``key`` is the image's id, ``path`` its ``file_name``, ``captions`` and ``objects`` are in order of annotation id.
+    A box is converted from left, top, width, height to left, top, right, bottom, in pixels; one that is not four
+    numbers becomes null. Captions and instances of images that the captions' file does not list are counted in the log.
+
+    Args:
+        captions: JSON with ``images`` and ``annotations``.
+        instances: JSON with ``annotations`` and ``categories``, or None where there are no objects.
+        table: parquet file to write.
+
+    Raises:
+        InputError: when a file is no such JSON, or an annotation names a category that is not there.
+    """
+    told = _load(captions, ("images", "annotations"))
+    images = _images(captions, told["images"])
+    texts = _by_image(captions, told["annotations"], _caption)
+    objects: Mapping[int, list[dict]] = {} if instances is None else _objects(instances)
+    for path, found in ((captions, texts), (instances, objects)):
+        if strangers := len(found.keys() - images.keys()):
+            say(f"{path}: annotations of {strangers:,} images are left out, which {captions} does not list")
+    rows = [
+        {"key": str(number), "path": name, "captions": texts.get(number, []), "objects": objects.get(number, [])}
+        for number, name in sorted(images.items())
+    ]
+    parts = (
+        pa.Table.from_pylist(rows[i : i + IMAGES_PER_PART], schema=RAW_SCHEMA)
+        for i in range(0, len(rows), IMAGES_PER_PART)
+    )
+    return write_table(table, parts, RAW_SCHEMA)
+
+
+def write_coco_file(table: Path, files: int, index: int, raw: Path) -> int:
+    """Writes raw file ``index`` of ``files``: a share of the images, in order of image id; returns their number."""
+    whole = pq.read_table(table, partitioning=None)
+    start, stop = file_bounds(whole.num_rows, files, index)
+    return write_table(raw, whole.slice(start, stop - start), RAW_SCHEMA)
+
+
+def _load(path: Path, sections: tuple[str, ...]) -> dict:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file, object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not a JSON file ({first_line(error)}): correct datasets.*.coco, or replace the file."
+        ) from None
+    for section in sections:
+        entries = content.get(section) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(
+                f"{path} has no list {section!r} of objects, which COCO's annotations have: correct datasets.*.coco."
+            )
+    return content
+
+
+def _images(path: Path, entries: list[dict]) -> dict[int, str]:
+    """Image id -> file name."""
+    images: dict[int, str] = {}
+    for position, entry in enumerate(entries):
+        number, name = _whole(path, "images", position, entry, "id"), entry.get("file_name")
+        if not isinstance(name, str):
+            raise InputError(f"{path}: images[{position}] has no file_name: add it, or take the image out.")
+        if images.setdefault(number, _text(name)) != _text(name):
+            raise InputError(f"{path}: the image id {number} stands for {images[number]!r} and {name!r}: take one out.")
+    return images
+
+
+def _by_image(path: Path, entries: list[dict], read: Callable[[int, dict], T]) -> dict[int, list[T]]:
+    """Image id -> what is read of its annotations, in order of annotation id, then of the file."""
+    found: dict[int, list[tuple[int, T]]] = defaultdict(list)
+    for position, entry in enumerate(entries):
+        number = _whole(path, "annotations", position, entry, "image_id")
+        order = entry.get("id")
+        found[number].append((order if isinstance(order, int) else 0, read(position, entry)))
+    return {
+        number: [value for _, value in sorted(values, key=lambda value: value[0])] for number, values in found.items()
+    }
+
+
+def _caption(position: int, entry: dict) -> str | None:
+    caption = entry.get("caption")
+    return _text(caption) if isinstance(caption, str) else None
+
+
+def _objects(path: Path) -> dict[int, list[dict]]:
+    content = _load(path, ("annotations", "categories"))
+    names = {entry.get("id"): entry.get("name") for entry in content["categories"]}
+
+    def read(position: int, entry: dict) -> dict:
+        label = names.get(_whole(path, "annotations", position, entry, "category_id"))
+        if not isinstance(label, str):
+            raise InputError(
+                f"{path}: annotations[{position}] has the category_id {entry['category_id']}, which categories does "
+                "not name: add it there, or take the annotation out."
+            )
+        return {"label": _text(label), "score": 1.0, "box": _corners(entry.get("bbox"))}
+
+    return _by_image(path, content["annotations"], read)
+
+
+def _text(value: str) -> str:
+    """A text of JSON, which may hold halves of characters, as UTF-8 can hold it."""
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _corners(box: object) -> list[float] | None:
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+        return None
+    left, top, width, height = map(float, box)
+    return [left, top, left + width, top + height]
+
+
+def _whole(path: Path, section: str, position: int, entry: dict, key: str) -> int:
+    value = entry.get(key)
+    if not isinstance(value, int):
+        raise InputError(
+            f"{path}: {section}[{position}].{key} is {str(value)[:60]!r}, but it must be a whole number: mend the file."
+        )
+    return value

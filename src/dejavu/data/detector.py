@@ -1,0 +1,365 @@
+"""Objects that a zero-shot detector of ``transformers`` finds: OWL-ViT and OWLv2, or Grounding DINO.
+
+Every label of the vocabulary is scored by itself, so that one box may have several labels; of boxes that overlap and
+have the same label the best is kept. Two families ask in different ways:
+
+* OWL embeds each label alone, as "a photo of a <label>", and compares it with every box ("Simple Open-Vocabulary Object
+  Detection", arXiv 2205.06230; OWLv2: arXiv 2306.09683). A label's score does not depend on the other labels.
+* Grounding DINO reads one text, "<label>. <label>.", together with the image (arXiv 2303.05499). A vocabulary that is
+  longer than its text is asked in several texts. A label's score is the mean over its tokens, as in the authors'
+  evaluation on COCO; it depends a little on the labels in the same text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torchvision.ops import batched_nms, box_convert, clip_boxes_to_image
+
+from dejavu.data.images import decode_rgb
+from dejavu.data.samples import scan_file
+from dejavu.errors import InputError
+from dejavu.files import first_line, write_table
+from dejavu.progress import Progress
+from dejavu.tables import OBJECTS
+
+MAX_OVERLAP = 0.5
+MAX_OBJECTS = 300
+# what a detector that sees everything everywhere may offer for one image
+MAX_CANDIDATES = 10_000
+LABELS_PER_BLOCK = 512
+
+Found = list[dict[str, Any]]
+
+
+class Family(Protocol):
+    """How a family of models is asked."""
+
+    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Yields, for a block of labels at a time, the number of its first label and what was found.
+
+        Returns:
+            Scores float32 (images, boxes, labels) in [0, 1], and boxes float32 (images, boxes, 4): centre, width and
+            height as shares of :meth:`extent`.
+        """
+        ...
+
+    def extent(self, image: Image.Image) -> tuple[int, int]:
+        """Width and height, in pixels of the image, of what the model was shown."""
+        ...
+
+
+class Owl:
+    """OWL-ViT and OWLv2."""
+
+    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+        self.model, self.device = model, device
+        self.process = processor.image_processor
+        # OWLv2 is shown the image in the upper left corner of a square
+        self.square = model.config.model_type == "owlv2"
+        texts = [f"a photo of a {text}" for text in asked]
+        self.queries = torch.cat(
+            [self._embed(processor.tokenizer, texts[i : i + 256]) for i in range(0, len(texts), 256)]
+        )
+
+    def _embed(self, tokenizer: Any, texts: list[str]) -> torch.Tensor:
+        longest = self.model.config.text_config.max_position_embeddings
+        for text, tokens in zip(texts, tokenizer(texts)["input_ids"], strict=True):
+            if len(tokens) > longest:
+                raise InputError(
+                    f"the vocabulary asks for {text!r}, which has {len(tokens)} tokens, but the detector reads "
+                    f"{longest}: shorten it."
+                )
+        tokens = tokenizer(texts, padding="max_length", max_length=longest, return_tensors="pt").to(self.device)
+        base = self.model.base_model
+        return base.text_projection(base.text_model(**tokens).pooler_output)
+
+    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        pixels = self.process(images, return_tensors="pt")["pixel_values"].to(self.device)
+        # the parts of the model's forward, which would embed all labels again for every image
+        grid = self.model.image_embedder(pixel_values=pixels)[0]
+        features = grid.flatten(1, 2)
+        boxes = self.model.box_predictor(features, grid)
+        for start in range(0, len(self.queries), LABELS_PER_BLOCK):
+            queries = self.queries[start : start + LABELS_PER_BLOCK].expand(len(images), -1, -1)
+            yield start, self.model.class_predictor(features, queries)[0].sigmoid(), boxes
+
+    def extent(self, image: Image.Image) -> tuple[int, int]:
+        return (max(image.size),) * 2 if self.square else image.size
+
+
+class GroundingDino:
+    """Grounding DINO, and MM Grounding DINO."""
+
+    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+        self.model, self.device = model, device
+        self.process, self.tokenizer = processor.image_processor, processor.tokenizer
+        # a point ends a label
+        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in asked]
+        self.texts = [(start, *self._text(part)) for start, part in self._parts(labels, model.config.max_text_len)]
+
+    def _parts(self, labels: list[str], longest: int) -> Iterator[tuple[int, list[str]]]:
+        """Cuts the vocabulary into texts that the model can read, with the number of the first label of each."""
+        start, used = 0, 2  # a token at either end
+        for number, tokens in enumerate(self.tokenizer(labels, add_special_tokens=False)["input_ids"]):
+            if len(tokens) + 3 > longest or not tokens:
+                raise InputError(
+                    f"the vocabulary asks for {labels[number]!r}, which has {len(tokens)} tokens, but the detector "
+                    f"reads 1 to {longest - 3}: change it."
+                )
+            if used + len(tokens) + 1 > longest:
+                yield start, labels[start:number]
+                start, used = number, 2
+            used += len(tokens) + 1
+        yield start, labels[start:]
+
+    def _text(self, labels: list[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The tokens of one text, and float32 (labels, tokens) that takes the mean over each label's tokens."""
+        text = ". ".join(labels) + "."
+        tokens = self.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
+        first, last = tokens.pop("offset_mapping")[0].unbind(1)
+        share = torch.zeros(len(labels), len(first))
+        begin = 0
+        for number, label in enumerate(labels):
+            own = (first >= begin) & (last <= begin + len(label)) & (last > first)
+            share[number, own] = 1 / own.sum()
+            begin += len(label) + 2
+        return {name: value.to(self.device) for name, value in tokens.items()}, share.to(self.device)
+
+    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        pixels = self.process(images, return_tensors="pt").to(self.device)
+        for start, tokens, share in self.texts:
+            same = {name: value.expand(len(images), -1) for name, value in tokens.items()}
+            found = self.model(pixel_values=pixels["pixel_values"], pixel_mask=pixels["pixel_mask"], **same)
+            scores = found.logits.sigmoid()[..., : share.shape[1]]
+            yield start, scores @ share.T, found.pred_boxes
+
+    def extent(self, image: Image.Image) -> tuple[int, int]:
+        return image.size
+
+
+FAMILIES: dict[str, type[Owl] | type[GroundingDino]] = {
+    "owlvit": Owl,
+    "owlv2": Owl,
+    "grounding-dino": GroundingDino,
+    "mm-grounding-dino": GroundingDino,
+}
+
+
+class Detector:
+    """A model with a vocabulary.
+
+    Args:
+        family: how it is asked.
+        labels: the names of its labels.
+        min_score: what scores less is left out.
+    """
+
+    def __init__(self, family: Family, labels: Sequence[str], min_score: float) -> None:
+        self.family, self.labels, self.min_score = family, list(labels), min_score
+
+    @torch.inference_mode()
+    def __call__(self, images: list[Image.Image]) -> list[Found]:
+        """Finds objects.
+
+        Args:
+            images: RGB, of any size.
+
+        Returns:
+            For each image, label, score and box (left, top, right, bottom in pixels) of at most :data:`MAX_OBJECTS`
+            objects, the best first.
+        """
+        kept: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in images]
+        for start, scores, boxes in self.family.blocks(images):
+            for i in range(len(images)):
+                box, label = (scores[i] >= self.min_score).nonzero(as_tuple=True)
+                best = _highest(scores[i][box, label])
+                kept[i].append((boxes[i][box[best]], scores[i][box, label][best], label[best] + start))
+        return [
+            self._best(image, *map(torch.cat, zip(*parts, strict=True)))
+            for image, parts in zip(images, kept, strict=True)
+        ]
+
+    def _best(self, image: Image.Image, boxes: torch.Tensor, scores: torch.Tensor, labels: torch.Tensor) -> Found:
+        order = _highest(scores)
+        boxes, scores, labels = boxes[order], scores[order], labels[order]
+        corners = box_convert(boxes, "cxcywh", "xyxy") * torch.tensor(self.family.extent(image) * 2).to(boxes)
+        corners = clip_boxes_to_image(corners, (image.height, image.width))
+        inside = ((corners[:, 2:] - corners[:, :2]) > 0).all(dim=1)
+        corners, scores, labels = corners[inside], scores[inside], labels[inside]
+        best = batched_nms(corners, scores, labels, MAX_OVERLAP)[:MAX_OBJECTS]
+        return [
+            {"label": self.labels[label], "score": score, "box": box}
+            for label, score, box in zip(
+                labels[best].tolist(), scores[best].tolist(), corners[best].tolist(), strict=True
+            )
+        ]
+
+
+def _highest(scores: torch.Tensor) -> torch.Tensor:
+    """Where the highest scores are, in descending order; of equal ones the first comes first."""
+    return scores.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a model: itself, or where the user's cache holds what it names; nothing is downloaded.
+
+    Raises:
+        InputError: when there is none.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, local_files_only=True))
+    except ImportError:
+        raise _not_installed() from None
+    except Exception as error:
+        raise InputError(
+            f"the detector {model!r} is neither a folder nor in the cache ({first_line(error)}), and nothing is "
+            "downloaded: fetch it on a machine with a network, or give the folder of the model."
+        ) from None
+
+
+def load_detector(model: str, vocabulary: Mapping[str, str], *, device: str, min_score: float) -> Detector:
+    """Loads a detector; nothing is downloaded, and code that comes with a model is not run.
+
+    Args:
+        model: folder of a model in the form of ``transformers``, or its name in the user's cache.
+        vocabulary: label -> what the detector is asked for.
+        device: ``cpu`` or ``cuda``.
+        min_score: what scores less is left out, in [0, 1].
+
+    Raises:
+        InputError: when ``transformers`` is not installed, the model cannot be loaded, lacks weights or is of another
+            family, or an entry of the vocabulary is too long for it.
+    """
+    kind, loaded, processor = _load(model, device)
+    with torch.inference_mode():
+        family = FAMILIES[kind](loaded, processor, list(vocabulary.values()), device)
+    return Detector(family, list(vocabulary), min_score)
+
+
+def _load(model: str, device: str) -> tuple[str, Any, Any]:
+    """The kind of a model, the model and its processor."""
+    folder = model_folder(model)
+    try:
+        from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
+        from transformers.utils.logging import disable_progress_bar
+    except ImportError:
+        raise _not_installed() from None
+    disable_progress_bar()
+    local = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        kind = AutoConfig.from_pretrained(folder, **local).model_type
+        if kind not in FAMILIES:
+            raise InputError(
+                f"the detector {model!r} is of the kind {kind!r}, but it must be one of {', '.join(FAMILIES)}: "
+                "name another."
+            )
+        processor = AutoProcessor.from_pretrained(folder, **local)
+        loaded, told = AutoModelForZeroShotObjectDetection.from_pretrained(
+            folder, dtype=torch.float32, weights_only=True, output_loading_info=True, **local
+        )
+        loaded = loaded.to(device).eval()
+    except InputError:
+        raise
+    except Exception as error:  # transformers has many ways to say that a folder is no whole model
+        raise InputError(
+            f"the detector {model!r} cannot be loaded ({first_line(error)}): give the folder of a whole model, or a "
+            "name that is in the cache; nothing is downloaded, and code in a file of weights is never run."
+        ) from error
+    # transformers would fill what is missing with random numbers
+    if missing := sorted(told["missing_keys"]):
+        raise InputError(
+            f"the detector {model!r} lacks {len(missing):,} of its weights ({missing[0]}, …): its files do not belong "
+            "together, or are of another model; give the folder of a whole model."
+        )
+    return kind, loaded, processor
+
+
+def _not_installed() -> InputError:
+    return InputError(
+        "annotate.from is detector, which needs transformers, which is not installed: "
+        "add it with pip install 'vlm-dejavu[detector]'."
+    )
+
+
+def detection_key(model: str, settings: Mapping[str, Any]) -> str:
+    """A hash of the model's files (names, sizes, times) and of the settings that detection depends on."""
+    files = sorted(file for file in model_folder(model).iterdir() if file.is_file())
+    identity = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return _hash([identity, dict(settings)])
+
+
+def detect_batch(
+    detector: Detector,
+    samples: Sequence[Path],
+    objects: Sequence[Path],
+    state: Path,
+    *,
+    key: str,
+    batch_size: int,
+    title: str,
+) -> None:
+    """Writes the objects of some files' samples, schema ``OBJECTS``; after a kill, finished files are taken over.
+
+    Args:
+        detector: the detector.
+        samples: files of the samples table.
+        objects: files to write, in the same order; none of them is there.
+        state: folder of finished files, which outlives a kill and is removed at the end.
+        key: hash of all that detection depends on, from :func:`detection_key`.
+        batch_size: images at a time.
+        title: for the progress lines.
+    """
+    rows = [pq.read_metadata(file).num_rows for file in samples]
+    progress = Progress(title, sum(rows), "images")
+    finished = [state / f"{_hash([key, file.name, _identity(file)])}.parquet" for file in samples]
+    for file, part, count in zip(samples, finished, rows, strict=True):
+        if part.is_file():
+            progress.skip(count)
+        else:
+            write_table(part, _detected(detector, file, batch_size, progress), OBJECTS)
+    for part, target in zip(finished, objects, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # not moved: a kill between here and the end would lose what was moved, since outputs are deleted on a rerun
+        shutil.copyfile(part, target)
+    shutil.rmtree(state)
+    progress.finish()
+
+
+def _detected(detector: Detector, samples: Path, batch_size: int, progress: Progress) -> Iterator[pa.Table]:
+    for group in scan_file(samples, ["row", "source_row", "image"]):
+        # the captions of one image follow each other
+        first = np.flatnonzero(np.diff(group["source_row"].to_numpy(), prepend=-1))
+        found: list[Found] = []
+        for start in range(0, len(first), batch_size):
+            images = group["image"].take(first[start : start + batch_size]).to_pylist()
+            found += detector([decode_rgb(image) for image in images])
+            progress.advance(len(images))
+        copies = np.diff(first, append=group.num_rows)
+        progress.advance(group.num_rows - len(first))
+        objects = [found[image] for image in np.repeat(np.arange(len(first)), copies)]
+        yield pa.table({"row": group["row"], "objects": pa.array(objects, OBJECTS.field("objects").type)})
+
+
+def _identity(file: Path) -> list[int]:
+    return [file.stat().st_size, file.stat().st_mtime_ns]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()

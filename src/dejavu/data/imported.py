@@ -1,0 +1,324 @@
+"""Objects that come from files of their own: COCO instances in JSON, or parquet with one object per row.
+
+What is brought is first put into one table, then matched as a whole against the dataset's samples, and then each batch
+of samples takes its objects from it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from dejavu.data.annotate import is_number
+from dejavu.data.raw import is_list, is_text
+from dejavu.data.samples import scan_file
+from dejavu.errors import InputError, closest
+from dejavu.files import NUMBERS_PER_GROUP, first_line, read_table, write_json, write_table
+from dejavu.progress import Progress, say
+from dejavu.tables import BOX, IMPORTED, OBJECTS
+
+SUFFIXES = (".json", ".parquet")
+
+
+def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
+    """The files that patterns match, sorted.
+
+    Raises:
+        InputError: when a pattern matches nothing, or a file is neither JSON nor parquet.
+    """
+    files: set[str] = set()
+    for pattern in patterns:
+        found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
+        if not found:
+            raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
+        files |= set(found)
+    for file in sorted(files):
+        if Path(file).suffix.lower() not in SUFFIXES:
+            raise InputError(
+                f"{where}: {file} is neither .json (COCO instances) nor .parquet (columns uid, label, and if known "
+                "score, box): convert it, or narrow the pattern."
+            )
+    return sorted(files)
+
+
+def read_imports(files: Sequence[str], imported: Path, progress: Progress) -> None:
+    """Writes the objects of all files as one table, schema ``IMPORTED``.
+
+    Parquet is streamed. A JSON file is read whole, without its outlines: COCO's 450 MB take about 1 GB of memory.
+
+    Raises:
+        InputError: when a file is damaged, or not in one of the two forms.
+    """
+
+    def parts() -> Iterator[pa.Table]:
+        for file in files:
+            for part in (_read_coco if Path(file).suffix.lower() == ".json" else _read_parquet)(file):
+                progress.advance(part.num_rows)
+                yield part
+
+    if not write_table(imported, parts(), IMPORTED, NUMBERS_PER_GROUP):
+        raise InputError(f"{', '.join(files)}: there is no object in them: name other files in annotate.files.")
+
+
+def _read_parquet(path: str) -> Iterator[pa.Table]:
+    start = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow)
+            present = [name for name in _KINDS if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=NUMBERS_PER_GROUP, columns=present):
+                yield _objects_of(path, start, batch)
+                start += batch.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is not a whole parquet file ({first_line(error)}): replace it.") from None
+
+
+_KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    "uid": ("text or whole numbers", lambda kind: is_text(kind) or pt.is_integer(kind)),
+    "label": ("text", is_text),
+    "score": ("numbers", lambda kind: is_number(kind) or pt.is_null(kind)),
+    "box": (
+        "lists of four numbers",
+        lambda kind: pt.is_null(kind) or (is_list(kind) and is_number(kind.value_type)),
+    ),
+}
+
+
+def _check_columns(path: str, schema: pa.Schema) -> None:
+    for name, (what, fits) in _KINDS.items():
+        if name in schema.names and not fits(schema.field(name).type):
+            raise InputError(f"{path}: column {name!r} is {schema.field(name).type}, but it holds {what}: convert it.")
+        if name in ("uid", "label") and name not in schema.names:
+            raise InputError(
+                f"{path} has no column {name!r}{closest(name, schema.names)}: objects to import have uid, label and, "
+                f"if known, score and box (left, top, right, bottom in pixels); it has {', '.join(schema.names)}."
+            )
+
+
+def _objects_of(path: str, start: int, batch: pa.RecordBatch) -> pa.Table:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in ("uid", "label"):
+        if columns[name].null_count:
+            row = start + pc.index(columns[name].is_null(), True).as_py()
+            raise InputError(f"{path} row {row:,}: {name} is empty: fill it in, or leave the row out.")
+    size = batch.num_rows
+    score = columns.get("score", pa.nulls(size)).cast(pa.float32())
+    return pa.table(
+        {
+            "uid": columns["uid"].cast(pa.string()),
+            "image_id": pa.nulls(size, pa.string()),
+            "label": columns["label"].cast(pa.string()),
+            "score": score.fill_null(1.0),
+            "box": _boxes(columns.get("box", pa.nulls(size))),
+        },
+        schema=IMPORTED,
+    )
+
+
+def _boxes(boxes: pa.Array) -> pa.Array:
+    """Boxes of four numbers; null where there are more or fewer."""
+    if pt.is_null(boxes.type):
+        return boxes.cast(BOX)
+    usable = pc.fill_null(pc.equal(pc.list_value_length(boxes), 4), False)
+    values = boxes.filter(usable).flatten().cast(pa.float32())
+    places = pc.if_else(usable, pc.subtract(pc.cumulative_sum(usable.cast(pa.int64())), 1), None)
+    return pa.FixedSizeListArray.from_arrays(values, 4).cast(BOX).take(places)
+
+
+def _read_coco(path: str) -> Iterator[pa.Table]:
+    content = _load_coco(path)
+    labels = _names(path, content["categories"], "categories", lambda category: category.get("name"))
+    stems = _names(path, content["images"], "images", _stem)
+    found = content["annotations"]
+    for start in range(0, len(found), NUMBERS_PER_GROUP):
+        records = []
+        for number, annotation in enumerate(found[start : start + NUMBERS_PER_GROUP], start=start):
+            records.append(_coco_object(f"{path}: annotations[{number}]", annotation, labels, stems))
+        yield pa.Table.from_pylist(records, schema=IMPORTED)
+
+
+def _load_coco(path: str) -> dict[str, list[dict]]:
+    def without_outline(section: dict) -> dict:
+        section.pop("segmentation", None)  # most of the file, and of no use here
+        return section
+
+    try:
+        with open(path, encoding="utf-8") as handle:
+            content = json.load(handle, object_hook=without_outline)
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): replace it.") from None
+    for key in ("images", "annotations", "categories"):
+        items = content.get(key) if isinstance(content, dict) else None
+        if not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
+            raise InputError(
+                f"{path} has no list {key!r} of sections, so it is not COCO instances (images, annotations, "
+                "categories): bring such a file, or parquet with the columns uid, label, score, box."
+            )
+    return content
+
+
+def _names(path: str, sections: list[dict], key: str, name_of) -> dict[Any, str]:
+    names = {}
+    for number, section in enumerate(sections):
+        name, identifier = name_of(section), section.get("id")
+        if not isinstance(identifier, (int, str)) or not isinstance(name, str) or not name:
+            raise InputError(f"{path}: {key}[{number}] has no id, or no name: mend it.")
+        names[identifier] = _text(name)
+    return names
+
+
+def _stem(image: Mapping) -> str | None:
+    """File name without folders and suffix; LVIS has the address of the file alone."""
+    file = image.get("file_name") or image.get("coco_url") or image.get("id")
+    return PurePosixPath(str(file)).stem
+
+
+def _coco_object(where: str, annotation: Mapping, labels: Mapping[Any, str], stems: Mapping[Any, str]) -> dict:
+    """One annotation; a crowd (``iscrowd``) is kept, since the image does show what its label says."""
+    image, category = annotation.get("image_id"), annotation.get("category_id")
+    for key, value, known in (("image_id", image, stems), ("category_id", category, labels)):
+        if not isinstance(value, (int, str)) or value not in known:
+            raise InputError(f"{where} has {key} {value!r}, which the file does not list: mend the file.")
+    score, box = annotation.get("score", 1.0), annotation.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and _are_numbers(box):
+        left, top, width, height = box
+        box = [left, top, left + width, top + height]
+    else:
+        box = None
+    return {
+        "uid": stems[image],
+        "image_id": _text(image),
+        "label": labels[category],
+        "score": score if _are_numbers([score]) else 1.0,
+        "box": box,
+    }
+
+
+def _are_numbers(values: list) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)
+
+
+def _text(value: object) -> str:
+    """A name as UTF-8 can hold it; JSON may hold halves of characters."""
+    return str(value).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+# all names of imported images, each with its image; the samples, and whether the import names them
+_MATCH = """
+    CREATE TEMP TABLE names AS
+    WITH images AS (SELECT DISTINCT uid, image_id FROM read_parquet($imported))
+    SELECT uid AS name, uid AS image FROM images
+    UNION SELECT image_id, uid FROM images WHERE image_id IS NOT NULL;
+"""
+_SAMPLES = """
+    CREATE TEMP TABLE samples AS
+    SELECT image AS uid, image IN (SELECT name FROM names) AS named
+    FROM (SELECT CASE WHEN $every_caption THEN regexp_replace(uid, '#[0-9]+$', '') ELSE uid END AS image
+          FROM read_parquet($samples))
+"""
+_COUNTS = """
+    SELECT
+        (SELECT count(DISTINCT image) FROM names),
+        (SELECT count(DISTINCT image) FROM names SEMI JOIN samples ON name = samples.uid),
+        (SELECT count(*) FROM samples),
+        (SELECT count(*) FROM samples WHERE named)
+"""
+_AMBIGUOUS = """
+    SELECT name, min(image), max(image) FROM names SEMI JOIN samples ON name = samples.uid
+    GROUP BY name HAVING count(DISTINCT image) > 1 ORDER BY name LIMIT 1
+"""
+
+
+def match_import(
+    imported: Path, samples: Sequence[str], report: Path, dataset: str, every_caption: bool = False
+) -> None:
+    """Compares what was imported with the samples of a whole dataset, and writes the counts as JSON.
+
+    An image of a COCO file belongs to the samples whose uid is its file name without folder and suffix, or its id.
+
+    Args:
+        imported: table of :func:`read_imports`.
+        samples: batch folders of the samples table.
+        report: JSON file to write: images, images_matched, samples, samples_matched.
+        dataset: its name, for the sentences.
+        every_caption: whether every caption of an image is a sample, whose uid is the image's and a number.
+
+    Raises:
+        InputError: when no sample is matched, or a uid means two images.
+    """
+    files = [str(file) for folder in samples for file in sorted(Path(folder).glob("*.parquet"))]
+    with duckdb.connect() as database:
+        database.execute(_MATCH, {"imported": str(imported)})
+        database.execute(_SAMPLES, {"samples": files, "every_caption": every_caption})
+        counts = database.execute(_COUNTS).fetchall()[0]
+        ambiguous = database.execute(_AMBIGUOUS).fetchone()
+        theirs, ours = database.execute(
+            "SELECT (SELECT min(name) FROM names), (SELECT min(uid) FROM samples)"
+        ).fetchall()[0]
+    found = dict(zip(("images", "images_matched", "samples", "samples_matched"), counts, strict=True))
+    if ambiguous:
+        raise InputError(
+            f"datasets.{dataset}.annotate: the uid {ambiguous[0]!r} is the file name of one imported image and the id "
+            f"of another ({ambiguous[1]!r} and {ambiguous[2]!r}): bring the objects as parquet, with the samples' uid."
+        )
+    if not found["samples_matched"]:
+        raise InputError(
+            f"datasets.{dataset}.annotate: none of the {found['images']:,} imported images is a sample: the import has "
+            f"{theirs!r} where the samples have {ours!r} as uid. Name the column that holds the same keys in "
+            f"datasets.{dataset}.columns.key, or write the samples' uids into the import."
+        )
+    say(
+        f"{found['images_matched']:,} of {found['images']:,} imported images are samples, the others are left out; "
+        f"{found['samples'] - found['samples_matched']:,} of {found['samples']:,} samples have no object there, and "
+        "are not scored."
+    )
+    write_json(report, found)
+
+
+def import_objects(
+    imported: Path,
+    samples: Sequence[Path],
+    objects: Sequence[Path],
+    progress: Progress,
+    every_caption: bool = False,
+) -> None:
+    """Writes the objects of some files' samples, schema ``OBJECTS``; a sample that the import lacks has none.
+
+    The import is streamed once; what is held are the objects of these samples.
+
+    Args:
+        imported: table of :func:`read_imports`.
+        samples: files of the samples table.
+        objects: files to write, in the same order.
+        progress: counts samples.
+        every_caption: whether every caption of an image is a sample, whose uid is the image's and a number.
+    """
+    known = [read_table(file, ["row", "uid"]) for file in samples]
+    names_of = [_image_names(table["uid"], every_caption) for table in known]
+    wanted = {name for names in names_of for name in names}
+    uids = pa.array(sorted(wanted), pa.string())
+    found: dict[str, list[dict]] = defaultdict(list)
+    for part in scan_file(imported, IMPORTED.names):
+        mask = pc.or_(pc.is_in(part["uid"], value_set=uids), pc.is_in(part["image_id"], value_set=uids))
+        for record in part.filter(mask).to_pylist():
+            for name in {record["uid"], record["image_id"]} & wanted:
+                found[name].append({key: record[key] for key in ("label", "score", "box")})
+    for table, names, file in zip(known, names_of, objects, strict=True):
+        pairs = zip(table["row"].to_pylist(), names, strict=True)
+        records = [{"row": row, "objects": found.get(name, [])} for row, name in pairs]
+        write_table(file, pa.Table.from_pylist(records, schema=OBJECTS), OBJECTS)
+        progress.advance(len(records))
+
+
+def _image_names(uids: pa.ChunkedArray, every_caption: bool) -> list[str]:
+    return (pc.replace_substring_regex(uids, "#[0-9]+$", "") if every_caption else uids).to_pylist()

@@ -1,0 +1,286 @@
+"""Where the encoded images of a raw file are: in its column, in files that the column names, or in a tar beside it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import tarfile
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dejavu.data.images import BadImage
+from dejavu.errors import InputError
+from dejavu.files import first_line
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MAX_BYTES = 256 * 2**20
+ROWS_PER_BATCH = 512
+BYTES_PER_BATCH = 64 * 2**20
+
+# key of a samples file's metadata that says where the images are to which the file only refers
+REFERENCE = b"dejavu.images"
+
+# (path, bytes, modification time in ns); a file that is not there has -1 for both
+Stamp = tuple[str, int, int]
+
+
+def stamp(path: str | Path) -> Stamp:
+    """What changes when a file does."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return str(path), -1, -1
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def tar_beside(raw: str | Path) -> Path:
+    """The WebDataset tar of a raw file: of the same name."""
+    return Path(raw).with_suffix(".tar")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the images of one raw file are.
+
+    Attributes:
+        raw: path of the raw parquet file.
+        column: its column of image bytes, of structs ``{bytes, path}``, of paths, or of the keys of a tar's members.
+        tar: whether the images are in the tar beside the raw file.
+        root: folder that paths are relative to, and may not leave.
+    """
+
+    raw: str
+    column: str
+    tar: bool
+    root: str
+
+    def noted(self) -> dict[bytes, bytes]:
+        """As metadata of a samples file that only refers to its images."""
+        return {REFERENCE: json.dumps(asdict(self), sort_keys=True).encode()}
+
+    @classmethod
+    def read_from(cls, metadata: dict[bytes, bytes] | None) -> Place | None:
+        """From the metadata of a samples file; None where it holds its images itself."""
+        noted = (metadata or {}).get(REFERENCE)
+        return None if noted is None else cls(**json.loads(noted))
+
+
+class ImageSource:
+    """Reads the encoded images of one raw file.
+
+    Attributes:
+        visited: the files of single images that were looked for, as they were then.
+        escaped: whether a path was refused because it leaves the root.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.visited: list[Stamp] = []
+        self.escaped = False
+        self._root = os.path.realpath(place.root)
+
+    def read(self, value: object) -> bytes:
+        """The encoded image that a value of the place's column holds or names.
+
+        Raises:
+            BadImage: when there is none, or its path leaves the root.
+            InputError: when the tar is missing or damaged.
+        """
+        if self.place.tar:
+            data = self._member(value)
+        elif isinstance(value, dict):
+            held = value.get("bytes")
+            data = held if isinstance(held, bytes) else self._file(value.get("path"))
+        else:
+            data = value if isinstance(value, bytes) else self._file(value)
+        if not data:
+            raise BadImage("image is missing", "it has no bytes")
+        if len(data) > MAX_BYTES:
+            raise BadImage("image file is too large", f"{len(data):,} bytes")
+        return data
+
+    def _member(self, key: object) -> bytes:
+        found = self._index.get(str(key))
+        if found is None:
+            raise BadImage("image is missing", f"{os.path.basename(self._tar_path)} has no image of key {str(key)!r}")
+        offset, size = found
+        if size > MAX_BYTES:
+            raise BadImage("image file is too large", f"{size:,} bytes")
+        return os.pread(self._tar.fileno(), size, offset)
+
+    @property
+    def _tar_path(self) -> Path:
+        return tar_beside(self.place.raw)
+
+    @cached_property
+    def _index(self) -> dict[str, tuple[int, int]]:
+        return index_tar(self._tar_path)
+
+    @cached_property
+    def _tar(self):
+        return open(self._tar_path, "rb")
+
+    def _file(self, name: object) -> bytes:
+        if not isinstance(name, str) or not name:
+            raise BadImage("image is missing", f"{type(name).__name__} where bytes or a path are expected")
+        path = self._inside(name)
+        self.visited.append(stamp(path))
+        try:
+            return _plain_file(path)
+        except OSError as error:
+            raise BadImage("image is missing", f"{name[:200]!r}: {error.strerror}") from error
+
+    def _inside(self, name: str) -> str:
+        """The real path of a named file, which must lie below the root."""
+        if "\0" in name:
+            raise BadImage("image is missing", f"{name[:200]!r} is no path")
+        path = os.path.realpath(os.path.join(self._root, name))
+        if os.path.isabs(name) or not path.startswith(os.path.join(self._root, "")):
+            self.escaped = True
+            raise BadImage("image path leaves its root", f"{name[:200]!r} is not below {self.place.root}")
+        return path
+
+
+def _plain_file(path: str) -> bytes:
+    # links were followed before, inside the root; a pipe must not make us wait
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        if found.st_size > MAX_BYTES:
+            raise BadImage("image file is too large", f"{found.st_size:,} bytes")
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def index_tar(path: Path) -> dict[str, tuple[int, int]]:
+    """Reads the headers of a tar once: key of an image, its name without ending -> (offset, size) in bytes.
+
+    Only plain files count: what a link points to is not read. Of two images of a key the first counts.
+
+    Raises:
+        InputError: when it is missing, compressed, or damaged.
+    """
+    index: dict[str, tuple[int, int]] = {}
+    last, length = -1, 0
+    try:
+        length = path.stat().st_size
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if member.offset <= last or not 0 <= member.size <= length - member.offset_data:
+                    raise tarfile.ReadError(f"member {member.name[:100]!r} does not lie in the file")
+                last = member.offset
+                stem, suffix = os.path.splitext(member.name.removeprefix("./"))
+                if member.isreg() and not member.issparse() and suffix.lower() in SUFFIXES:
+                    index.setdefault(stem, (member.offset_data, member.size))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist, but images: tar looks for it beside the parquet file of the same name: "
+            "bring it, or take the parquet file out of datasets.*.raw."
+        ) from None
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is not a whole, uncompressed tar ({first_line(error)}): replace it, or take the parquet file "
+            "beside it out of datasets.*.raw."
+        ) from None
+    return index
+
+
+def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:
+    """What the footer says of a column, all its parts, in every row group."""
+    paths = [file.schema.column(index).path for index in range(len(file.schema))]
+    parts = [index for index, path in enumerate(paths) if path == name or path.startswith(f"{name}.")]
+    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+    return [group.column(part) for group in groups for part in parts]
+
+
+def rows_per_batch(file: pq.ParquetFile, names: Sequence[str]) -> int:
+    """How many rows of some columns to read at a time: fewer where they are large, by the sizes in the footer."""
+    size = sum(chunk.total_uncompressed_size for name in names for chunk in column_chunks(file, name))
+    per_row = max(1, size // max(1, file.metadata.num_rows))
+    return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH // per_row))
+
+
+class ReferencedImages:
+    """The images of a samples file that holds none, fetched from its raw file.
+
+    Rows that ascend from call to call are read in one pass: the raw file in batches, a tar by offset.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._source = ImageSource(place)
+        self._group = -1
+        self._start = self._stop = 0
+        self._values: pa.Array = pa.nulls(0)
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+
+    def read(self, source_rows: Sequence[int]) -> list[bytes]:
+        """The encoded images of the given rows of the raw file.
+
+        Raises:
+            InputError: when the raw file or an image is not there any more.
+        """
+        images: list[bytes] = []
+        last = -1
+        for row in source_rows:
+            # the captions of one image follow each other
+            images.append(images[-1] if row == last else self._read(row))
+            last = row
+        return images
+
+    def _read(self, row: int) -> bytes:
+        try:
+            return self._source.read(self._value(row))
+        except BadImage as bad:
+            raise self._gone(row, str(bad)) from None
+        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
+            raise self._gone(row, first_line(error)) from None
+
+    def _gone(self, row: int, why: str) -> InputError:
+        return InputError(
+            f"the image of row {row:,} of {self._place.raw}, to which store: reference only refers, cannot be read "
+            f"any more ({why}): bring it back, or delete the dataset's samples folder and run again."
+        )
+
+    @cached_property
+    def _file(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._place.raw)
+
+    @cached_property
+    def _size(self) -> int:
+        return rows_per_batch(self._file, [self._place.column])
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        groups = range(self._file.num_row_groups)
+        return [0, *accumulate(self._file.metadata.row_group(group).num_rows for group in groups)]
+
+    def _value(self, row: int) -> object:
+        if not self._start <= row < self._stop:
+            self._seek(row)
+        return self._values[row - self._start].as_py()
+
+    def _seek(self, row: int) -> None:
+        """Moves on to the batch that holds a row; only a step back begins a row group anew."""
+        group = bisect_right(self._starts, row) - 1
+        if group != self._group or row < self._start:
+            self._group, self._stop = group, self._starts[group]
+            self._batches = self._file.iter_batches(
+                batch_size=self._size, row_groups=[group], columns=[self._place.column]
+            )
+        while row >= self._stop:
+            values = next(self._batches).column(0)
+            self._start, self._stop, self._values = self._stop, self._stop + len(values), values

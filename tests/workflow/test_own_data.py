@@ -1,0 +1,111 @@
+"""Somebody's own data: from a folder of images and a CSV, and from COCO's JSON, to a report."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import CONFIG, ROOT, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+LABELS = ["dog", "cat", "red ball", "tree", "house", "car", "boat", "lamp"]
+PAIRS = 240
+
+
+def pictures(folder: Path) -> list[tuple[str, list[str]]]:
+    """Writes small pictures, JPEG and PNG; returns the file name and the objects of each."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(PAIRS):
+        name = f"{number:04d}.{'png' if number % 3 else 'jpg'}"
+        Image.fromarray(rng.integers(0, 256, size=(40, 36, 3), dtype=np.uint8)).save(folder / name)
+        found.append((name, sorted({LABELS[i] for i in rng.integers(0, len(LABELS), size=3)})))
+    return found
+
+
+def config_of(dataset: dict) -> dict:
+    config = copy.deepcopy(CONFIG)
+    config["datasets"] = {"mine": dataset}
+    config["splits"]["default"] |= {
+        "dataset": "mine",
+        "roles": {
+            "a": {"interval": [0.0, 0.2], "limit": 36},
+            "b": {"interval": [0.2, 0.4], "limit": 36},
+            "public": {"interval": [0.4, 0.7]},
+            "holdout": {"interval": [0.7, 1.0]},
+        },
+    }
+    config["models"] = {"baseline": CONFIG["models"]["baseline"]}
+    return config
+
+
+def objects_by_uid(project: Project) -> dict[str, list[str]]:
+    database = project.folder / "results" / "mine" / "default" / "memorization.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return dict(connection.execute("SELECT uid, objects FROM samples").fetchall())
+
+
+def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_a_report(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "own-data.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    project = Project.make(tmp_path / "project")
+    found = pictures(project.folder / "images")
+    with open(project.folder / "pairs.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "caption", "objects"])
+        writer.writerows([name, f"a {labels[0]} number {name}", ";".join(labels)] for name, labels in found)
+    subprocess.run([sys.executable, "-c", program], cwd=project.folder, check=True)
+    columns = {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
+    config = config_of({"root": "pairs", "raw": ["*.parquet"], "image_root": "images", "columns": columns})
+    project.write_config(config)
+    project.run()
+    assert (project.folder / "results" / "mine" / "default" / "report" / "index.html").is_file()
+    truth = dict(found)
+    measured = objects_by_uid(project)
+    assert len(measured) > 150
+    assert measured == {uid: truth[uid] for uid in measured}
+
+
+def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_a_report(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    found = pictures(project.folder / "coco" / "images")
+    images = [{"id": i, "file_name": name, "width": 36, "height": 40} for i, (name, _) in enumerate(found)]
+    captions = [
+        {"id": 10 * i + j, "image_id": i, "caption": f"{text} {labels[0]} in picture {i}"}
+        for i, (_, labels) in enumerate(found)
+        for j, text in enumerate(("a", "some", "one"))
+    ]
+    annotations = [
+        {"id": 100 * i + j, "image_id": i, "category_id": LABELS.index(label), "bbox": [1, 2, 10, 12], "iscrowd": 0}
+        for i, (_, labels) in enumerate(found)
+        for j, label in enumerate(labels)
+    ]
+    categories = [{"id": i, "name": label} for i, label in enumerate(LABELS)]
+    folder = project.folder / "coco"
+    (folder / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
+    instances = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "instances.json").write_text(json.dumps(instances))
+    section = {
+        "captions": "coco/captions.json",
+        "instances": "coco/instances.json",
+        "images": "coco/images",
+        "files": 2,
+    }
+    project.write_config(config_of({"coco": section}))
+    project.run()
+    assert (project.folder / "results" / "mine" / "default" / "report" / "index.html").is_file()
+    measured = objects_by_uid(project)
+    assert len(measured) > 150
+    assert measured == {uid: found[int(uid)][1] for uid in measured}

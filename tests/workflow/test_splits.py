@@ -1,0 +1,81 @@
+"""Several splits and several datasets in one configuration."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import CONFIG, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+def with_another_public_set() -> dict:
+    config = copy.deepcopy(CONFIG)
+    config["datasets"]["elsewhere"] = {"synthetic": {"pairs": 200, "files": 2, "seed": 8}, "files_per_job": 1}
+    config["splits"]["default"]["roles"]["public"] = {"dataset": "elsewhere", "interval": [0.0, 1.0], "limit": 80}
+    return config
+
+
+def test_a_public_set_from_another_dataset_is_searched_and_nothing_else_is_made_again(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    project.write_config(with_another_public_set())
+    planned = project.planned()
+    assert not any(job.startswith("train") or "role=a" in job or "role=holdout" in job for job in planned)
+    project.run()
+    with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
+        public = connection.execute("SELECT row FROM samples WHERE role = 'public'").fetchall()
+        found = connection.execute("SELECT DISTINCT public_row FROM neighbors").fetchall()
+        ingested = connection.execute("SELECT subject, rows_out FROM stages WHERE stage = 'ingest'").fetchall()
+    elsewhere = {
+        row
+        for file in (project.folder / "results" / "elsewhere" / "samples").glob("*/*.parquet")
+        for row in pq.read_table(file)["row"].to_pylist()
+    }
+    assert {row for (row,) in public} <= elsewhere and len(public) == 80
+    assert {row for (row,) in found} <= elsewhere
+    assert sorted(ingested) == [("demo", 400), ("elsewhere", 200)]
+    assert (project.results / "report" / "index.html").is_file()
+
+
+def test_a_second_split_shares_the_data_and_leaves_the_first_alone(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "project")
+    config = copy.deepcopy(CONFIG)
+    config["splits"]["smaller"] = copy.deepcopy(config["splits"]["default"])
+    config["splits"]["smaller"]["roles"]["a"]["limit"] = 40
+    project.write_config(config)
+    planned = project.planned()
+    assert not any(
+        job.split()[0] in ("synthesize", "ingest", "annotate", "fingerprint", "duplicates") for job in planned
+    )
+    # the database of the first split holds the whole configuration, so it is written again; nothing is trained for it
+    assert planned["train model=baseline side=a"] == 1
+    project.run("results/demo/smaller/manifests/a.parquet")
+    manifests = [
+        set(pq.read_table(project.folder / "results" / "demo" / split / "manifests" / "a.parquet")["row"].to_pylist())
+        for split in ("smaller", "default")
+    ]
+    assert manifests[0] < manifests[1] and len(manifests[0]) == 40
+
+
+def test_five_thousand_files_and_six_models_are_planned_in_under_ten_thousand_jobs(tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["datasets"]["demo"] = {"raw": ["data/*.parquet"]}
+    config["models"] = {"m0": CONFIG["models"]["baseline"]}
+    config["models"] |= {f"m{i}": {"like": "m0", "text_mask": i / 10} for i in range(1, 6)}
+    project = Project.make(tmp_path / "project", config)
+    first = project.folder / "data" / "00000.parquet"
+    first.parent.mkdir()
+    pq.write_table(pa.table({"image": [b"x"], "caption": ["c"], "objects": [["o"]]}), first)
+    for i in range(1, 5000):
+        (first.parent / f"{i:05d}.parquet").hardlink_to(first)
+    planned = project.planned()
+    assert 100 < planned.total() < 10_000
+    assert sum(count for job, count in planned.items() if job.startswith("train")) == 12

@@ -1,0 +1,141 @@
+# Needs:  samples, and what a dataset's `annotate` names: a column of the raw files, files of objects, or a detector
+# Makes:  results/<dataset>/objects/<batch>/<file>.parquet
+#
+# One rule per source, so that a change of one never annotates the datasets that use another.
+
+
+rule annotate:
+    """Takes the objects of every sample from the raw files' column."""
+    input:
+        raw=raw_files,
+        samples="results/{dataset}/samples/{batch}",
+    output:
+        directory("results/{dataset}/objects/{batch}"),
+    log:
+        "logs/{dataset}/annotate/{batch}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/annotate/{batch}.tsv"
+    wildcard_constraints:
+        dataset=any_of(annotated_from("column")),
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code("annotate.py"),
+        names=batch_files,
+        columns=columns_of,
+    script:
+        "../scripts/annotate.py"
+
+
+rule read_imports:
+    """Brings files of objects into one table."""
+    input:
+        files=lambda w: IMPORTS[w.dataset],
+    output:
+        "results/{dataset}/imported.parquet",
+    log:
+        "logs/{dataset}/read_imports.log",
+    benchmark:
+        "results/{dataset}/benchmarks/read_imports.tsv"
+    wildcard_constraints:
+        dataset=any_of(annotated_from("import")),
+    conda:
+        CONDA
+    resources:
+        # a JSON file is read whole
+        mem_mb=lambda w, input: 1000 + 3 * int(input.size_mb),
+        runtime=120,
+    params:
+        code=code("read_imports.py"),
+    script:
+        "../scripts/read_imports.py"
+
+
+rule match_import:
+    """Counts which imported images are samples; stops when none is, before any work on the batches."""
+    input:
+        imported="results/{dataset}/imported.parquet",
+        samples=lambda w: DATASETS[w.dataset].folders("samples"),
+    output:
+        "results/{dataset}/imported.json",
+    log:
+        "logs/{dataset}/match_import.log",
+    benchmark:
+        "results/{dataset}/benchmarks/match_import.tsv"
+    wildcard_constraints:
+        dataset=any_of(annotated_from("import")),
+    conda:
+        CONDA
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("match_import.py"),
+        every_caption=lambda w: DATASETS[w.dataset].every_caption,
+    script:
+        "../scripts/match_import.py"
+
+
+rule import_objects:
+    """Takes the objects of every sample from the imported table, by uid."""
+    input:
+        imported="results/{dataset}/imported.parquet",
+        # an import that fits no sample is found before
+        matched="results/{dataset}/imported.json",
+        samples="results/{dataset}/samples/{batch}",
+    output:
+        directory("results/{dataset}/objects/{batch}"),
+    log:
+        "logs/{dataset}/annotate/{batch}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/annotate/{batch}.tsv"
+    wildcard_constraints:
+        dataset=any_of(annotated_from("import")),
+    conda:
+        CONDA
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code("import_objects.py"),
+        names=batch_files,
+        every_caption=lambda w: DATASETS[w.dataset].every_caption,
+    script:
+        "../scripts/import_objects.py"
+
+
+rule detect:
+    """Finds the objects of every sample with a zero-shot detector; finished files outlive a kill."""
+    input:
+        samples="results/{dataset}/samples/{batch}",
+        model=detector_files,
+    output:
+        directory("results/{dataset}/objects/{batch}"),
+    log:
+        "logs/{dataset}/annotate/{batch}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/annotate/{batch}.tsv"
+    wildcard_constraints:
+        dataset=any_of(annotated_from("detector")),
+    conda:
+        CONDA
+    threads: lambda w: annotate_of(w)["torch_threads"]
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=GPUS,
+    params:
+        code=code("detect.py"),
+        names=batch_files,
+        model=lambda w: annotate_of(w)["model"],
+        vocabulary=lambda w: annotate_of(w)["vocabulary"],
+        labels=lambda w: VOCABULARIES[w.dataset],
+        min_score=lambda w: annotate_of(w)["min_score"],
+        batch_size=lambda w: annotate_of(w)["batch_size"],
+        torch_threads=lambda w: annotate_of(w)["torch_threads"],
+        device=CONFIG["device"],
+    script:
+        "../scripts/detect.py"

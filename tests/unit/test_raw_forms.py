@@ -472,7 +472,7 @@ def test_a_coco_image_without_captions_is_not_lost(tmp_path, pairs):
 @pytest.mark.parametrize(
     ("captions", "instances", "says"),
     [
-        ("{", {"annotations": [], "categories": []}, "is not a JSON file"),
+        ("{", {"annotations": [], "categories": []}, "is not a whole JSON file"),
         ({"annotations": []}, {"annotations": [], "categories": []}, "no list 'images'"),
         (
             {"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}], "annotations": []},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +32,10 @@ RAW_SCHEMA = pa.schema(
 IMAGES_PER_PART = 10_000
 
 # all that is read of the JSON; the outlines, which are most of it, are dropped while it is parsed
-_KEYS = {"images", "annotations", "categories", "id", "file_name", "image_id", "caption", "category_id", "bbox", "name"}
+_KEYS = {"images", "annotations", "categories", "id", "name", "file_name", "coco_url"} | {
+    "image_id", "category_id", "caption", "bbox", "score",
+}  # fmt: skip
+REMEDY = "correct datasets.*.coco, or replace the file"
 
 
 def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
@@ -50,7 +53,7 @@ def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
     Raises:
         InputError: when a file is no such JSON, or an annotation names a category that is not there.
     """
-    told = _load(captions, ("images", "annotations"))
+    told = load_annotations(captions, ("images", "annotations"), REMEDY)
     images = _images(captions, told["images"])
     texts = _by_image(captions, told["annotations"], _caption)
     objects: Mapping[int, list[dict]] = {} if instances is None else _objects(instances)
@@ -75,21 +78,40 @@ def write_coco_file(table: Path, files: int, index: int, raw: Path) -> int:
     return write_table(raw, whole.slice(start, stop - start), RAW_SCHEMA)
 
 
-def _load(path: Path, sections: tuple[str, ...]) -> dict:
+def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[str, list[dict]]:
+    """The sections of a JSON file in the form of COCO; it is read whole, without the outlines, which are most of it.
+
+    Args:
+        path: the file.
+        sections: lists of objects that it must have.
+        remedy: what to do, for the sentence.
+
+    Raises:
+        InputError: when it is no JSON file, or lacks a section.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file, object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not a JSON file ({first_line(error)}): correct datasets.*.coco, or replace the file."
-        ) from None
+        raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): {remedy}.") from None
     for section in sections:
         entries = content.get(section) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise InputError(
-                f"{path} has no list {section!r} of objects, which COCO's annotations have: correct datasets.*.coco."
-            )
+            raise InputError(f"{path} has no list {section!r} of objects, which COCO's annotations have: {remedy}.")
     return content
+
+
+def corners(box: object) -> list[float] | None:
+    """Left, top, right, bottom from left, top, width, height; None for what is not four numbers."""
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+        return None
+    left, top, width, height = map(float, box)
+    return [left, top, left + width, top + height]
+
+
+def as_utf8(value: str) -> str:
+    """A text of JSON, which may hold halves of characters, as UTF-8 can hold it."""
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _images(path: Path, entries: list[dict]) -> dict[int, str]:
@@ -99,7 +121,7 @@ def _images(path: Path, entries: list[dict]) -> dict[int, str]:
         number, name = _whole(path, "images", position, entry, "id"), entry.get("file_name")
         if not isinstance(name, str):
             raise InputError(f"{path}: images[{position}] has no file_name: add it, or take the image out.")
-        if images.setdefault(number, _text(name)) != _text(name):
+        if images.setdefault(number, as_utf8(name)) != as_utf8(name):
             raise InputError(f"{path}: the image id {number} stands for {images[number]!r} and {name!r}: take one out.")
     return images
 
@@ -118,11 +140,11 @@ def _by_image(path: Path, entries: list[dict], read: Callable[[int, dict], T]) -
 
 def _caption(position: int, entry: dict) -> str | None:
     caption = entry.get("caption")
-    return _text(caption) if isinstance(caption, str) else None
+    return as_utf8(caption) if isinstance(caption, str) else None
 
 
 def _objects(path: Path) -> dict[int, list[dict]]:
-    content = _load(path, ("annotations", "categories"))
+    content = load_annotations(path, ("annotations", "categories"), REMEDY)
     names = {entry.get("id"): entry.get("name") for entry in content["categories"]}
 
     def read(position: int, entry: dict) -> dict:
@@ -132,21 +154,9 @@ def _objects(path: Path) -> dict[int, list[dict]]:
                 f"{path}: annotations[{position}] has the category_id {entry['category_id']}, which categories does "
                 "not name: add it there, or take the annotation out."
             )
-        return {"label": _text(label), "score": 1.0, "box": _corners(entry.get("bbox"))}
+        return {"label": as_utf8(label), "score": 1.0, "box": corners(entry.get("bbox"))}
 
     return _by_image(path, content["annotations"], read)
-
-
-def _text(value: str) -> str:
-    """A text of JSON, which may hold halves of characters, as UTF-8 can hold it."""
-    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def _corners(box: object) -> list[float] | None:
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
-        return None
-    left, top, width, height = map(float, box)
-    return [left, top, left + width, top + height]
 
 
 def _whole(path: Path, section: str, position: int, entry: dict, key: str) -> int:

@@ -7,7 +7,6 @@ of samples takes its objects from it.
 from __future__ import annotations
 
 import glob
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from dejavu.data.annotate import is_number
+from dejavu.data.coco import as_utf8, corners, load_annotations
 from dejavu.data.raw import is_list, is_text
 from dejavu.data.samples import scan_file
 from dejavu.errors import InputError, closest
@@ -28,6 +28,7 @@ from dejavu.progress import Progress, say
 from dejavu.tables import BOX, IMPORTED, OBJECTS
 
 SUFFIXES = (".json", ".parquet")
+REMEDY = "bring COCO instances (images, annotations, categories), or parquet with the columns uid, label, score, box"
 
 
 def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
@@ -136,7 +137,7 @@ def _boxes(boxes: pa.Array) -> pa.Array:
 
 
 def _read_coco(path: str) -> Iterator[pa.Table]:
-    content = _load_coco(path)
+    content = load_annotations(Path(path), ("images", "annotations", "categories"), REMEDY)
     labels = _names(path, content["categories"], "categories", lambda category: category.get("name"))
     stems = _names(path, content["images"], "images", _stem)
     found = content["annotations"]
@@ -147,33 +148,13 @@ def _read_coco(path: str) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist(records, schema=IMPORTED)
 
 
-def _load_coco(path: str) -> dict[str, list[dict]]:
-    def without_outline(section: dict) -> dict:
-        section.pop("segmentation", None)  # most of the file, and of no use here
-        return section
-
-    try:
-        with open(path, encoding="utf-8") as handle:
-            content = json.load(handle, object_hook=without_outline)
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): replace it.") from None
-    for key in ("images", "annotations", "categories"):
-        items = content.get(key) if isinstance(content, dict) else None
-        if not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
-            raise InputError(
-                f"{path} has no list {key!r} of sections, so it is not COCO instances (images, annotations, "
-                "categories): bring such a file, or parquet with the columns uid, label, score, box."
-            )
-    return content
-
-
 def _names(path: str, sections: list[dict], key: str, name_of) -> dict[Any, str]:
     names = {}
     for number, section in enumerate(sections):
         name, identifier = name_of(section), section.get("id")
         if not isinstance(identifier, (int, str)) or not isinstance(name, str) or not name:
             raise InputError(f"{path}: {key}[{number}] has no id, or no name: mend it.")
-        names[identifier] = _text(name)
+        names[identifier] = as_utf8(name)
     return names
 
 
@@ -189,28 +170,14 @@ def _coco_object(where: str, annotation: Mapping, labels: Mapping[Any, str], ste
     for key, value, known in (("image_id", image, stems), ("category_id", category, labels)):
         if not isinstance(value, (int, str)) or value not in known:
             raise InputError(f"{where} has {key} {value!r}, which the file does not list: mend the file.")
-    score, box = annotation.get("score", 1.0), annotation.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and _are_numbers(box):
-        left, top, width, height = box
-        box = [left, top, left + width, top + height]
-    else:
-        box = None
+    score = annotation.get("score", 1.0)
     return {
         "uid": stems[image],
-        "image_id": _text(image),
+        "image_id": as_utf8(str(image)),
         "label": labels[category],
-        "score": score if _are_numbers([score]) else 1.0,
-        "box": box,
+        "score": score if isinstance(score, int | float) else 1.0,
+        "box": corners(annotation.get("bbox")),
     }
-
-
-def _are_numbers(values: list) -> bool:
-    return all(isinstance(value, (int, float)) for value in values)
-
-
-def _text(value: object) -> str:
-    """A name as UTF-8 can hold it; JSON may hold halves of characters."""
-    return str(value).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 # all names of imported images, each with its image; the samples, and whether the import names them

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from dejavu.data import near
+from dejavu.data import duplicates as duplicates_module
+from dejavu.data import near, spill
 from dejavu.data.disjoint import check_disjoint
 from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
 from dejavu.data.images import decode_rgb
@@ -33,6 +34,14 @@ from dejavu.tables import DUPLICATES, FINGERPRINTS, GROUPS, MANIFEST, SAMPLES
 
 NOTHING = Criteria(key=False, image=False, caption=False, near_image=None)
 EXACT = Criteria(key=True, image=True, caption=True, near_image=None)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    """What is compared on disk comes in many parts, and pairs and tables a few at a time, as with large data."""
+    monkeypatch.setattr(spill, "ROWS_PER_PART", 3)
+    monkeypatch.setattr(duplicates_module, "NUMBERS_PER_GROUP", 5)
+    monkeypatch.setattr(duplicates_module, "ROWS_PER_GROUP", 2)
 
 
 def progress() -> Progress:
@@ -440,6 +449,28 @@ def test_roles_may_share_what_is_no_criterion(roles):
     roles(members, Criteria(key=True, image=True, caption=False, near_image=None))
     with pytest.raises(InputError, match="share a caption"):
         roles(members)
+
+
+def test_of_all_that_is_shared_the_smallest_value_is_named(roles):
+    pairs = {"a": [], "b": []}
+    for number in range(40):
+        shared = {"caption": 1000 - number}
+        pairs["a"].append({"row": number} | shared)
+        pairs["b"].append({"row": 1 << 32 | number} | shared)
+    with pytest.raises(InputError, match=f"row 39 of .* and row {1 << 32 | 39} of "):
+        roles(pairs)
+
+
+def test_manifests_of_other_data_are_refused(tmp_path):
+    folder = write_fingerprints(tmp_path, [{"row": row, "copy": row, "origin": row} for row in range(20)])
+    manifests = {}
+    for role, start in (("a", 0), ("b", 15)):
+        manifests[role] = tmp_path / "manifests" / f"{role}.parquet"
+        rows = [{"row": r, "uid": "u", "group_id": f"g{r}", "position": 0.5} for r in range(start, start + 10)]
+        write_table(manifests[role], pa.Table.from_pylist(rows, MANIFEST), MANIFEST)
+    with pytest.raises(InputError, match="5 rows of a manifest are not in any file .* Delete the manifests folder"):
+        check_disjoint(manifests, [folder], EXACT)
+    assert sorted(path.name for path in (tmp_path / "manifests").iterdir()) == ["a.parquet", "b.parquet"]
 
 
 def test_keys_count_within_a_dataset_and_images_between_them(roles):

@@ -11,9 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dejavu.data import spill
 from dejavu.data.split import Role, manifest_counts, position, read_uids, write_manifest
 from dejavu.errors import InputError
 from dejavu.tables import GROUPS, SAMPLES
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    """What is sorted on disk comes in many parts, as large data do."""
+    monkeypatch.setattr(spill, "ROWS_PER_PART", 7)
+    monkeypatch.setattr("dejavu.data.split.NUMBERS_PER_GROUP", 16)
 
 
 @pytest.fixture
@@ -29,13 +37,14 @@ def split(tmp_path, write_batch):
         batch = write_batch(folder / "samples", SAMPLES, samples)
         groups = folder / "groups.parquet"
         rows, names = zip(*members, strict=True)
-        pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups)
+        pq.write_table(pa.table({"row": rows, "group_id": names}, schema=GROUPS), groups, row_group_size=10)
         files = {}
         for name, uids in (lists or {}).items():
             files[name] = folder / f"{name}.txt"
             files[name].write_text("\n".join(uids) + "\n")
         chosen = Role("default", role, None if role in files else interval, limit, files, stratify)
         number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
+        assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == set()
         found = pq.read_table(folder / "manifest.parquet").to_pylist()
         assert number == len(found)
         counts = manifest_counts(folder / "manifest.parquet")
@@ -99,6 +108,15 @@ def test_a_role_that_cannot_be_filled_is_refused_with_a_sentence(split, limit):
     assert "splits.default.roles.holdout.interval" in message
     assert f"holds {20 if limit else 0} samples" in message
     assert "widen" in message
+
+
+def test_a_manifest_is_the_plain_sort_of_positions_then_rows(split):
+    everyone = [(row, f"group-{row % 37}") for row, _ in members(150)]
+    expected = sorted((position(5, group), row, group) for row, group in everyone)
+    expected = [(place, row, group) for place, row, group in expected if 0.15 <= place < 0.8]
+    found = split(everyone, (0.15, 0.8), seed=5)
+    assert [(r["position"], r["row"], r["group_id"]) for r in found] == expected
+    assert [r["uid"] for r in found] == [f"uid-{row}" for _, row, _ in expected]
 
 
 # listed roles
@@ -189,6 +207,14 @@ def test_a_stratified_limit_takes_every_file_in_proportion(split):
 def test_smaller_stratified_limits_lie_in_larger_ones(split):
     found = [rows(split(uneven(), limit=limit, stratify=True)) for limit in (5, 17, 40, 90)]
     assert all(small < large for small, large in itertools.pairwise(found))
+
+
+def test_a_stratified_order_is_that_of_the_place_in_the_file_as_a_share_of_it(split):
+    places = []
+    for file in (0, 1, 2):
+        here = sorted((position(0, group), row) for row, group in uneven() if row >> 32 == file)
+        places += [((rank + 0.5) / len(here), *one) for rank, one in enumerate(here)]
+    assert [r["row"] for r in split(uneven(), limit=70, stratify=True)] == [row for _, _, row in sorted(places)[:70]]
 
 
 def test_within_a_file_a_stratified_limit_takes_the_smallest_positions(split):

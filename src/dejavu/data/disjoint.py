@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dejavu.data.duplicates import Criteria
-from dejavu.data.samples import SampleStore
+from dejavu.data.samples import SampleStore, count_rows, gathered, scan_file
+from dejavu.data.spill import ROWS_PER_PART, Spill, folder_beside, parts_for, spill_by_value
 from dejavu.errors import InputError
-from dejavu.files import read_table
 
 
 def check_disjoint(
@@ -24,7 +25,8 @@ def check_disjoint(
     """Refuses roles that share a sample, a duplicate group, or a fingerprint of a configured exact criterion.
 
     It follows from how groups and manifests are made, and is looked at all the same: a manifest that was copied or
-    edited, or groups that were made anew beneath it, would let one model see what only the other may.
+    edited, or groups that were made anew beneath it, would let one model see what only the other may. One thing after
+    the other is compared, on the disk of the manifests, so memory does not grow with their rows.
 
     Args:
         manifests: role -> its manifest.
@@ -35,23 +37,46 @@ def check_disjoint(
     Raises:
         InputError: naming the two roles, what they share, and a sample of each.
     """
-    roles = list(manifests)
-    tables = {role: read_table(path, ["row", "group_id"]) for role, path in manifests.items()}
-    owner = np.repeat(np.arange(len(roles)), [tables[role].num_rows for role in roles])
-    members = pa.concat_tables(tables.values())
-    _refuse_shared("row", members["row"], members, owner, manifests)
-    _refuse_shared("group_id", members["group_id"], members, owner, manifests)
-    members, owner = _sorted(members, owner)
-    found: dict[str, list[pa.ChunkedArray]] = {name: [] for name in criteria.exact}
-    for table in SampleStore(fingerprints).read(members["row"].to_numpy(), criteria.exact):
-        for name, arrays in found.items():
-            arrays.append(table[name])
-    for name, arrays in found.items():
-        values = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.uint64())
-        for counted in _compared(name, roles, datasets or {}):
-            within = pa.array(np.isin(owner, counted))
-            known = pc.if_else(within, values, pa.scalar(None, pa.uint64()))
-            _refuse_shared(name, known, members, owner, manifests)
+    store = SampleStore(fingerprints)
+    parts = parts_for(max(store.count(), sum(map(count_rows, manifests.values()))))
+    everywhere = [list(range(len(manifests)))]
+    with folder_beside(next(iter(manifests.values()))) as folder:
+        members = spill_by_value(folder / "members", _MEMBERS, _members(manifests), "row", parts)
+        _refuse_shared("row", members, everywhere, manifests)
+        groups = spill_by_value(folder / "groups", _GROUPED, _members(manifests), "group_id", parts)
+        _refuse_shared("group_id", groups, everywhere, manifests)
+        for name in criteria.exact:
+            schema = pa.schema([("row", pa.int64()), (name, pa.uint64())])
+            known = spill_by_value(folder / "fingerprints", schema, store.scan(schema.names), "row", parts)
+            joined = _joined(members, known, name)
+            values = spill_by_value(folder / "values", _MEMBERS.append(schema.field(name)), joined, name, parts)
+            _refuse_shared(name, values, _compared(name, list(manifests), datasets or {}), manifests)
+
+
+_MEMBERS = pa.schema([("row", pa.int64()), ("owner", pa.int32())])
+_GROUPED = _MEMBERS.append(pa.field("group_id", pa.string()))
+
+
+def _members(manifests: Mapping[str, Path]) -> Iterator[pa.Table]:
+    """Row, group and the number of the role, of every member."""
+    for number, path in enumerate(manifests.values()):
+        for table in gathered(scan_file(path, ["row", "group_id"]), ROWS_PER_PART):
+            yield table.append_column("owner", pa.array(np.full(table.num_rows, number, dtype=np.int32)))
+
+
+def _joined(members: Spill, fingerprints: Spill, name: str) -> Iterator[pa.Table]:
+    """The members that have a fingerprint, with it."""
+    missing = 0
+    for mine, theirs in zip(members, fingerprints, strict=True):
+        place = pc.index_in(mine["row"], value_set=theirs["row"])
+        missing += place.null_count
+        found = mine.append_column(name, theirs[name].take(place))
+        yield found.filter(found[name].is_valid())
+    if missing:
+        raise InputError(
+            f"{missing:,} rows of a manifest are not in any file of fingerprints: the manifest comes from other data. "
+            "Delete the manifests folder of this split and run again."
+        )
 
 
 def _compared(name: str, roles: Sequence[str], datasets: Mapping[str, str]) -> list[list[int]]:
@@ -60,11 +85,6 @@ def _compared(name: str, roles: Sequence[str], datasets: Mapping[str, str]) -> l
     for number, role in enumerate(roles):
         by_dataset.setdefault(datasets.get(role, "") if name == "key" else "", []).append(number)
     return list(by_dataset.values())
-
-
-def _sorted(members: pa.Table, owner: np.ndarray) -> tuple[pa.Table, np.ndarray]:
-    order = np.argsort(members["row"].to_numpy(), kind="stable")
-    return members.take(pa.array(order)), owner[order]
 
 
 _SHARED = {
@@ -78,22 +98,38 @@ _SHARED = {
 }
 
 
-def _refuse_shared(
-    what: str, values: pa.ChunkedArray, members: pa.Table, owner: np.ndarray, manifests: Mapping[str, Path]
-) -> None:
-    """Raises where a value occurs under more than one owner; null is no value."""
-    table = pa.table({"value": values, "owner": owner}).filter(pc.is_valid(values))
-    spread = table.group_by("value").aggregate([("owner", "min"), ("owner", "max")])
+def _refuse_shared(what: str, values: Spill, sets: Sequence[Sequence[int]], manifests: Mapping[str, Path]) -> None:
+    """Raises where a value occurs under more than one owner of a set, naming the smallest such value's members."""
+    for compared in sets:
+        found = [shared for part in values if (shared := _smallest_shared(what, part, compared))]
+        if found:
+            raise InputError(_shared_by(what, min(found), manifests))
+
+
+# a value; the first and the last owner of it, each with the smallest row that has it
+_Shared = tuple[Any, tuple[int, int], tuple[int, int]]
+
+
+def _smallest_shared(what: str, part: pa.Table, compared: Sequence[int]) -> _Shared | None:
+    """The smallest value of a part that several owners have, if any."""
+    part = part.filter(pc.is_in(part["owner"], value_set=pa.array(compared, pa.int32())))
+    table = pa.table({"value": part[what], "owner": part["owner"], "row": part["row"]})
+    spread = table.select(["value", "owner"]).group_by("value").aggregate([("owner", "min"), ("owner", "max")])
     shared = spread.filter(pc.not_equal(spread["owner_min"], spread["owner_max"])).sort_by("value")
     if not shared.num_rows:
-        return
-    value, one, other = (shared[name][0] for name in ("value", "owner_min", "owner_max"))
-    has_it = pc.fill_null(pc.equal(values, value), False).to_numpy()
-    rows = members["row"].to_numpy()
-    first = {number.as_py(): int(rows[has_it & (owner == number.as_py())].min()) for number in (one, other)}
+        return None
+    members = table.filter(pc.equal(table["value"], shared["value"][0]))
+    one, other = (
+        (owner.as_py(), pc.min(members["row"].filter(pc.equal(members["owner"], owner))).as_py())
+        for owner in (shared["owner_min"][0], shared["owner_max"][0])
+    )
+    return shared["value"][0].as_py(), one, other
+
+
+def _shared_by(what: str, found: _Shared, manifests: Mapping[str, Path]) -> str:
     roles = list(manifests)
-    (role, row), (other_role, other_row) = ((roles[number], row) for number, row in first.items())
-    raise InputError(
+    (role, row), (other_role, other_row) = ((roles[number], row) for number, row in found[1:])
+    return (
         f"roles {role} and {other_role} share {_SHARED[what]}: row {row} of {manifests[role]} and row {other_row} of "
         f"{manifests[other_role]}, so a model would be tested on what it has seen. Delete the folder "
         f"{manifests[role].parent} and run again; if the roles come from two datasets, make one dataset "

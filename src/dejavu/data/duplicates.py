@@ -20,8 +20,9 @@ from scipy.sparse.csgraph import connected_components
 
 from dejavu.data.images import BadImage, decode_rgb
 from dejavu.data.near import near_pairs, perceptual_hashes, thumbnail
-from dejavu.data.samples import SampleStore, scan_file
-from dejavu.files import NUMBERS_PER_GROUP, write_table
+from dejavu.data.samples import SampleStore, gathered, scan_file
+from dejavu.data.spill import ROWS_PER_PART, folder_beside, parts_for, spill_by_value
+from dejavu.files import NUMBERS_PER_GROUP, ROWS_PER_GROUP, write_table
 from dejavu.progress import Progress
 from dejavu.tables import DUPLICATES, FINGERPRINTS, GROUPS
 
@@ -75,19 +76,8 @@ def fingerprint_file(samples: Path, fingerprints: Path, progress: Progress) -> N
             yield _fingerprints(table)
             progress.advance(table.num_rows)
 
-    write_table(fingerprints, _gathered(parts()), FINGERPRINTS, NUMBERS_PER_GROUP)
-
-
-def _gathered(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in few large tables: parts are small where images are large."""
-    held: list[pa.Table] = []
-    for part in parts:
-        held.append(part)
-        if sum(table.num_rows for table in held) >= NUMBERS_PER_GROUP:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
+    # parts are small where images are large
+    write_table(fingerprints, gathered(parts(), NUMBERS_PER_GROUP), FINGERPRINTS, NUMBERS_PER_GROUP)
 
 
 _READ = ["row", "uid", "caption", "image", "source", "source_row"]
@@ -163,24 +153,40 @@ def _look(image: bytes | None) -> tuple[int | None, np.ndarray | None]:
 
 
 class Components:
-    """Which of the numbers 0 to n - 1 are connected, as pairs of them come in.
-
-    Attributes:
-        labels: int (n,), the same for connected numbers.
-    """
+    """Which of the numbers 0 to n - 1 are connected, as pairs of them come in: 4 bytes each, 8 beyond two billion."""
 
     def __init__(self, number: int) -> None:
-        self.labels = np.arange(number)
+        # a connected number of each, the smallest of all pointing at itself
+        self._above = np.arange(number, dtype=_numbers(number))
+
+    def labels(self, numbers: np.ndarray) -> np.ndarray:
+        """The smallest number that each is connected with."""
+        labels = self._above[numbers]
+        while (labels != (above := self._above[labels])).any():
+            labels = above
+        self._above[numbers] = labels
+        return labels
 
     def join(self, one: np.ndarray, other: np.ndarray) -> None:
         """Connects ``one[i]`` with ``other[i]``, for all i."""
-        one, other = self.labels[one], self.labels[other]
+        for start in range(0, len(one), NUMBERS_PER_GROUP):
+            part = slice(start, start + NUMBERS_PER_GROUP)
+            self._join(self.labels(one[part]), self.labels(other[part]))
+
+    def _join(self, one: np.ndarray, other: np.ndarray) -> None:
         apart = one != other
         if not apart.any():
             return
-        size = int(self.labels.max()) + 1
-        graph = coo_array((np.ones(apart.sum(), dtype=np.int8), (one[apart], other[apart])), shape=(size, size))
-        self.labels = connected_components(graph, directed=False)[1][self.labels]
+        labels, which = np.unique(np.concatenate([one[apart], other[apart]]), return_inverse=True)
+        pairs = (which[: len(which) // 2], which[len(which) // 2 :])
+        graph = coo_array((np.ones(len(pairs[0]), dtype=np.int8), pairs), shape=(len(labels), len(labels)))
+        component = connected_components(graph, directed=False)[1]
+        _, smallest = np.unique(component, return_index=True)
+        self._above[labels] = labels[smallest][component]
+
+
+def _numbers(number: int) -> type[np.signedinteger]:
+    return np.int32 if number <= np.iinfo(np.int32).max else np.int64
 
 
 def group_duplicates(
@@ -188,8 +194,8 @@ def group_duplicates(
 ) -> dict[str, int]:
     """Writes the group of every sample, and a table of the groups with more than one member.
 
-    A group's name is the smallest content hash among its members, so it depends on them alone. Fingerprints are read
-    one column at a time: about 120 bytes of memory for a sample.
+    A group's name is the smallest content hash among its members, so it depends on them alone. Equal fingerprints are
+    found on the disk of ``groups``; memory holds 5 bytes for a sample, and about 50 more for one that is repeated.
 
     Args:
         folders: batch folders of the fingerprints.
@@ -201,81 +207,112 @@ def group_duplicates(
         ``samples``; ``groups``; ``repeated``, the number of samples in groups of more than one; ``largest``, the
         number of members of the largest group.
     """
-    fingerprints = _Fingerprints(folders)
-    rows = fingerprints.rows
-    connected = Components(len(rows))
-    matched: dict[str, np.ndarray] = {}
-    for name in criteria.exact:
-        matched[name] = _join_equal(connected, *fingerprints.read(name))
-    if criteria.near_image is not None:
-        matched["near_image"] = _join_near(connected, *fingerprints.read("near_image"), criteria.near_image)
-    content, _ = fingerprints.read("copy")
-    sizes = np.bincount(connected.labels)
-    names = np.full(len(sizes), np.iinfo(np.uint64).max)
-    np.minimum.at(names, connected.labels, content)
-    write_table(groups, _group_parts(rows, names[connected.labels]), GROUPS, NUMBERS_PER_GROUP)
-    table = _duplicates(rows, connected.labels, names, sizes, matched)
-    write_table(duplicates, table, DUPLICATES, NUMBERS_PER_GROUP)
+    fingerprints = SampleStore(folders)
+    number = fingerprints.count()
+    with folder_beside(groups) as folder:
+        connected, matched = _connected(fingerprints, number, criteria, folder / "values")
+    repeated = _Repeated.read(fingerprints, matched, connected.labels(np.flatnonzero(matched)))
+    del connected
+    parts = gathered(_group_parts(fingerprints, matched, repeated), ROWS_PER_PART)
+    write_table(groups, parts, GROUPS, NUMBERS_PER_GROUP)
+    kinds = matched[matched != 0]
+    del matched
+    write_table(duplicates, _duplicates(repeated, kinds, _on(criteria)), DUPLICATES)
     return {
-        "samples": len(rows),
-        "groups": len(sizes),
-        "repeated": int(sizes[sizes > 1].sum()),
-        "largest": int(sizes.max(initial=0)),
+        "samples": number,
+        "groups": number - len(repeated.rows) + len(repeated.sizes),
+        "repeated": len(repeated.rows),
+        "largest": int(repeated.sizes.max(initial=min(1, number))),
     }
 
 
-class _Fingerprints:
-    """The fingerprints of a dataset, a column at a time, in order of row whatever the order of the folders."""
+def _on(criteria: Criteria) -> list[str]:
+    return [*criteria.exact, *(["near_image"] if criteria.near_image is not None else [])]
 
-    def __init__(self, folders: Sequence[str | Path]) -> None:
-        self._store = SampleStore(folders)
-        rows = [table["row"].to_numpy() for table in self._store.scan(["row"])]
-        self.rows = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
 
-    def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The values of a column, 0 where they are null, and whether they are not."""
-        values = np.zeros(len(self.rows), dtype=np.uint64)
-        known = np.zeros(len(self.rows), dtype=bool)
+def _connected(fingerprints: SampleStore, number: int, criteria: Criteria, path: Path) -> tuple[Components, np.ndarray]:
+    """What is connected, by place in the table; uint8 (n,), a bit for every criterion in which a sample has another."""
+    connected = Components(number)
+    matched = np.zeros(number, dtype=np.uint8)
+    for bit, name in enumerate(_on(criteria)):
+        firsts: list[tuple[np.ndarray, np.ndarray]] = []
+        for values, places in _by_value(fingerprints, name, number, path):
+            same = values[1:] == values[:-1]
+            one, other = places[:-1][same], places[1:][same]
+            connected.join(one, other)
+            matched[one] |= 1 << bit
+            matched[other] |= 1 << bit
+            if name == "near_image":
+                first = np.concatenate([[True], ~same])[: len(values)]
+                firsts.append((values[first], places[first]))
+        if firsts and criteria.near_image is not None:
+            hashes, places = (np.concatenate(arrays) for arrays in zip(*firsts, strict=True))
+            for one, other in near_pairs(hashes, criteria.near_image):
+                connected.join(places[one], places[other])
+                matched[places[one]] |= 1 << bit
+                matched[places[other]] |= 1 << bit
+    return connected, matched
+
+
+def _by_value(fingerprints: SampleStore, name: str, number: int, path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A column's values, sorted, and their places in the table, in parts: equal ones are in one, null is no value."""
+
+    def tables() -> Iterator[pa.Table]:
         start = 0
-        for table in self._store.scan([name]):
-            stop = start + table.num_rows
-            values[start:stop] = table[name].fill_null(0).to_numpy()
-            known[start:stop] = table[name].is_valid().to_numpy()
-            start = stop
-        return values, known
+        for table in fingerprints.scan([name]):
+            places = np.arange(start, start + table.num_rows, dtype=_numbers(number))
+            start += table.num_rows
+            yield pa.table({"value": table[name], "place": places}).filter(table[name].is_valid())
+
+    schema = pa.schema([("value", pa.uint64()), ("place", pa.from_numpy_dtype(_numbers(number)))])
+    for part in spill_by_value(path, schema, tables(), "value", parts_for(number)):
+        values, places = part["value"].to_numpy(), part["place"].to_numpy()
+        order = np.argsort(values, kind="stable")
+        yield values[order], places[order]
 
 
-def _join_equal(connected: Components, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Connects the samples with equal values; returns which samples have an equal."""
-    places = np.flatnonzero(known)
-    places = places[np.argsort(values[places], kind="stable")]
-    ordered = values[places]
-    same = ordered[1:] == ordered[:-1]
-    one, other = places[:-1][same], places[1:][same]
-    connected.join(one, other)
-    matched = np.zeros(len(values), dtype=bool)
-    matched[one] = matched[other] = True
-    return matched
+@dataclass(frozen=True)
+class _Repeated:
+    """The samples that are in groups of more than one, in order of row, and these groups.
+
+    Attributes:
+        rows, groups: int64 (samples,), the row and the number of the group.
+        sizes: int64 (groups,).
+        names: uint64 (groups,), the smallest content hash of the members.
+    """
+
+    rows: np.ndarray
+    groups: np.ndarray
+    sizes: np.ndarray
+    names: np.ndarray
+
+    @classmethod
+    def read(cls, fingerprints: SampleStore, matched: np.ndarray, labels: np.ndarray) -> _Repeated:
+        """Of samples with labels, those where ``matched`` is not 0."""
+        _, groups, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        names = np.full(len(sizes), np.iinfo(np.uint64).max)
+        rows = np.empty(len(labels), dtype=np.int64)
+        for table, here, part in _with_matched(fingerprints, matched):
+            rows[part] = table["row"].to_numpy()[here]
+            np.minimum.at(names, groups[part], table["copy"].to_numpy()[here])
+        return cls(rows, groups, sizes, names)
 
 
-def _join_near(connected: Components, values: np.ndarray, known: np.ndarray, distance: int) -> np.ndarray:
-    """Connects the samples whose perceptual hashes are near; returns which samples have another near."""
-    places = np.flatnonzero(known)
-    hashes, first, which, counts = np.unique(values[places], return_index=True, return_inverse=True, return_counts=True)
-    connected.join(places, places[first][which])
-    has_near = counts > 1
-    for one, other in near_pairs(hashes, distance):
-        connected.join(places[first[one]], places[first[other]])
-        has_near[one] = has_near[other] = True
-    matched = np.zeros(len(values), dtype=bool)
-    matched[places] = has_near[which]
-    return matched
+def _with_matched(fingerprints: SampleStore, matched: np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, slice]]:
+    """Row and content of the samples, table by table; which are repeated; where these are among all such."""
+    start = begin = 0
+    for table in fingerprints.scan(["row", "copy"]):
+        here = matched[start : start + table.num_rows] != 0
+        end = begin + int(here.sum())
+        yield table, here, slice(begin, end)
+        start, begin = start + table.num_rows, end
 
 
-def _group_parts(rows: np.ndarray, names: np.ndarray) -> Iterator[pa.Table]:
-    for start in range(0, len(rows), NUMBERS_PER_GROUP):
-        part = slice(start, start + NUMBERS_PER_GROUP)
-        yield pa.table({"row": rows[part], "group_id": _hexadecimal(names[part])}, schema=GROUPS)
+def _group_parts(fingerprints: SampleStore, matched: np.ndarray, repeated: _Repeated) -> Iterator[pa.Table]:
+    for table, here, part in _with_matched(fingerprints, matched):
+        names = table["copy"].to_numpy().copy()
+        names[here] = repeated.names[repeated.groups[part]]
+        yield pa.table({"row": table["row"], "group_id": _hexadecimal(names)}, schema=GROUPS)
 
 
 def _hexadecimal(names: np.ndarray) -> pa.Array:
@@ -284,31 +321,42 @@ def _hexadecimal(names: np.ndarray) -> pa.Array:
     return pa.array(digits).cast(pa.string())
 
 
-def _duplicates(
-    rows: np.ndarray, labels: np.ndarray, names: np.ndarray, sizes: np.ndarray, matched: Mapping[str, np.ndarray]
-) -> pa.Table:
-    """The groups of more than one, the largest first."""
-    repeated = np.flatnonzero(sizes > 1)
-    repeated = repeated[np.lexsort((names[repeated], -sizes[repeated]))]
-    counts = np.stack([np.bincount(labels[found], minlength=len(sizes))[repeated] for found in matched.values()], 1)
+def _duplicates(repeated: _Repeated, matched: np.ndarray, criteria: Sequence[str]) -> Iterator[pa.Table]:
+    """The groups of more than one, the largest first; ``matched`` has a bit for each criterion of a repeated sample."""
+    order = np.lexsort((repeated.names, -repeated.sizes))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    members = np.argsort(rank[repeated.groups], kind="stable")
+    ends = np.concatenate([[0], np.cumsum(repeated.sizes[order])])
+    for start in range(0, len(order), ROWS_PER_GROUP):
+        some = order[start : start + ROWS_PER_GROUP]
+        starts = ends[start : start + len(some)]
+        here = members[starts[0] : ends[start + len(some)]]
+        yield pa.table(
+            {
+                "group_id": _hexadecimal(repeated.names[some]),
+                "size": repeated.sizes[some],
+                "criteria": _counts(matched[here], starts - starts[0], criteria),
+                "members": _first_members(repeated.rows[here], starts - starts[0], repeated.sizes[some]),
+            },
+            schema=DUPLICATES,
+        )
+
+
+def _counts(matched: np.ndarray, starts: np.ndarray, criteria: Sequence[str]) -> pa.Array:
+    """For every group the number of members with each bit set, where there are any."""
+    has = [np.add.reduceat((matched >> bit) & 1, starts, dtype=np.int64) for bit in range(len(criteria))]
+    counts = np.stack(has, 1)
     group, criterion = np.nonzero(counts)
-    per_group = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=len(repeated)))]).astype(np.int32)
-    kinds = pa.array(list(matched)).take(pa.array(criterion))
-    columns = {
-        "group_id": _hexadecimal(names[repeated]),
-        "size": sizes[repeated],
-        "criteria": pa.MapArray.from_arrays(per_group, kinds, pa.array(counts[group, criterion])),
-        "members": _first_members(rows, labels, repeated, sizes),
-    }
-    return pa.table(columns, schema=DUPLICATES)
+    per_group = np.concatenate([[0], np.cumsum(np.count_nonzero(counts, axis=1))]).astype(np.int32)
+    kinds = pa.array(criteria).take(pa.array(criterion))
+    return pa.MapArray.from_arrays(per_group, kinds, pa.array(counts[group, criterion]))
 
 
-def _first_members(rows: np.ndarray, labels: np.ndarray, repeated: np.ndarray, sizes: np.ndarray) -> pa.Array:
-    """The smallest rows of every repeated group, a few of each."""
-    kept = np.minimum(sizes[repeated], MEMBERS_KEPT)
+def _first_members(rows: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> pa.Array:
+    """The smallest rows of every group, a few of each."""
+    kept = np.minimum(sizes, MEMBERS_KEPT)
     ends = np.cumsum(kept)
-    order = np.lexsort((rows, labels))
-    begins = (np.cumsum(sizes) - sizes)[repeated]
     within = np.arange(kept.sum()) - np.repeat(ends - kept, kept)
-    members = rows[order[np.repeat(begins, kept) + within]]
+    members = rows[np.repeat(starts, kept) + within]
     return pa.ListArray.from_arrays(np.concatenate([[0], ends]).astype(np.int32), pa.array(members))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,32 @@ def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
                 yield from reader.read(group)
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from error
+
+
+def count_rows(path: str | Path) -> int:
+    """Number of rows of one of our own parquet files.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def gathered(parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in few large tables: of at least so many rows, the last one perhaps of fewer, none empty."""
+    held: list[pa.Table] = []
+    number = 0
+    for part in parts:
+        held.append(part)
+        number += part.num_rows
+        if number >= rows:
+            yield pa.concat_tables(held)
+            held, number = [], 0
+    if number:
+        yield pa.concat_tables(held)
 
 
 def _matching(path: Path, rows: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -116,6 +142,10 @@ class SampleStore:
                 held = [joined.slice(size)]
         if held and (rest := pa.concat_tables(held)).num_rows:
             yield rest
+
+    def count(self) -> int:
+        """Number of rows of the whole table."""
+        return sum(count_rows(file) for file in self.files.values())
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yields the whole table, file by file in order of their ids, a row group at a time."""

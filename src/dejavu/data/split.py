@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dejavu.data.samples import SampleStore, scan_file
+from dejavu.data.samples import SampleStore, count_rows, gathered, scan_file
+from dejavu.data.spill import folder_beside, in_order, parts_for, spill_by_range
 from dejavu.errors import InputError
-from dejavu.files import read_table, write_table
+from dejavu.files import NUMBERS_PER_GROUP, read_table, write_table
 from dejavu.progress import say
 from dejavu.tables import MANIFEST
 
@@ -49,7 +52,8 @@ class Role:
 def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, *, role: Role, seed: int) -> int:
     """Writes the manifest of one role: its samples by ascending position, then row; returns their number.
 
-    Because a limit takes the smallest positions, a smaller manifest is contained in a larger one.
+    Because a limit takes the smallest positions, a smaller manifest is contained in a larger one. Rows are sorted on
+    disk, beside the manifest: memory does not grow with their number, only with that of the lists.
 
     Args:
         groups: the groups table.
@@ -63,36 +67,73 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
     """
     listed = {name: _listed_rows(samples, path) for name, path in role.lists.items()}
     owners = _owners(groups, listed, role.split) if listed else {}
-    read, rows, positions, names = _chosen(groups, seed, role, listed, owners)
-    if len(rows) == 0 or (role.limit is not None and len(rows) < role.limit):
-        raise InputError(_too_few(role, len(rows)))
-    order = _by_source(rows, positions) if role.stratify else np.lexsort((rows, positions))
-    order = order[: role.limit]
-    rows, positions = rows[order], positions[order]
-    uid_of: dict[int, str] = {}
-    for table in SampleStore(samples).read(rows, ["uid"]):
-        uid_of.update(zip(table["row"].to_pylist(), table["uid"].to_pylist(), strict=True))
-    columns = {
-        "row": rows,
-        "uid": [uid_of[row] for row in rows.tolist()],
-        "group_id": [names[i] for i in order],
-        "position": positions,
-    }
-    counts = {"rows_in": str(read), "in_interval": str(len(names))}
-    return write_table(manifest, pa.table(columns, schema=MANIFEST), MANIFEST.with_metadata(counts))
+    read = count_rows(groups)
+    low, high = interval = role.interval or (0.0, 1.0)
+    parts = parts_for(len(listed[role.name]) if role.interval is None else math.ceil(read * (high - low)))
+    with folder_beside(manifest) as folder:
+        rows = _with_uids(samples, _chosen(groups, seed, role, listed, owners))
+        chosen = spill_by_range(folder / "chosen", MANIFEST, rows, "position", interval, parts)
+        if chosen.rows == 0 or (role.limit is not None and chosen.rows < role.limit):
+            raise InputError(_too_few(role, chosen.rows))
+        ordered = in_order(chosen, ["position", "row"])
+        if role.stratify:
+            placed = _by_source(ordered, _sources(chosen))
+            spread = spill_by_range(folder / "spread", _PLACED, placed, "place", (0.0, 1.0), parts)
+            ordered = in_order(spread, ["place", "position", "row"])
+        counts = {"rows_in": str(read), "in_interval": str(chosen.rows)}
+        return write_table(manifest, _first(ordered, role.limit), MANIFEST.with_metadata(counts))
 
 
-def _by_source(rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """An order whose beginnings hold every raw file in proportion: by the place within the file, as a share of it.
+_PLACED = MANIFEST.append(pa.field("place", pa.float64()))
+
+
+def _with_uids(samples: Sequence[str | Path], chosen: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Many rows at once, which are near one another in the samples as they are in the groups."""
+    store = SampleStore(samples)
+    for part in gathered(chosen, NUMBERS_PER_GROUP):
+        part = part.sort_by("row")
+        found = pa.concat_tables(store.read(part["row"].to_numpy(), ["uid"])).sort_by("row")
+        yield part.append_column("uid", found["uid"])
+
+
+def _first(parts: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
+    for part in parts:
+        yield part.slice(0, limit)
+        if limit is not None:
+            limit -= part.num_rows
+            if limit <= 0:
+                return
+
+
+def _sources(chosen: Iterable[pa.Table]) -> dict[int, int]:
+    """Number of rows of every raw file, ascending."""
+    counts: Counter[int] = Counter()
+    for part in chosen:
+        sources, numbers = np.unique(part["row"].to_numpy() >> 32, return_counts=True)
+        counts.update(dict(zip(sources.tolist(), numbers.tolist(), strict=True)))
+    return dict(sorted(counts.items()))
+
+
+def _by_source(ordered: Iterator[pa.Table], counts: Mapping[int, int]) -> Iterator[pa.Table]:
+    """Adds ``place``, whose order has beginnings that hold every raw file in proportion: the rank in it, as a share.
 
     Within a file smaller positions come first, so smaller limits are still contained in larger ones.
+
+    Args:
+        ordered: the role's rows by ascending position, then row.
+        counts: raw file -> number of them, ascending.
     """
-    source = rows >> 32
-    within = np.lexsort((rows, positions, source))
-    _, starts, counts = np.unique(source[within], return_index=True, return_counts=True)
-    place = np.empty(len(rows))
-    place[within] = (np.arange(len(rows)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
-    return np.lexsort((rows, positions, place))
+    sources, totals = np.array(list(counts)), np.array(list(counts.values()))
+    seen = np.zeros(len(counts), dtype=np.int64)
+    for part in ordered:
+        source = np.searchsorted(sources, part["row"].to_numpy() >> 32)
+        order = np.argsort(source, kind="stable")
+        here = np.bincount(source, minlength=len(counts))
+        within = np.arange(len(source)) - np.repeat(np.cumsum(here) - here, here)
+        place = np.empty(len(source))
+        place[order] = (np.repeat(seen, here) + within + 0.5) / np.repeat(totals, here)
+        yield part.append_column("place", pa.array(place))
+        seen += here
 
 
 def _too_few(role: Role, number: int) -> str:
@@ -144,12 +185,20 @@ def _listed_rows(samples: Sequence[str | Path], path: Path) -> np.ndarray:
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *rows]))
 
 
+def _is_among(rows: pa.ChunkedArray, sorted_rows: np.ndarray) -> pa.Array:
+    """Which rows are among others; a set of those would be built anew for every table."""
+    values = rows.to_numpy()
+    places = np.searchsorted(sorted_rows, values)
+    places[places == len(sorted_rows)] = 0
+    return pa.array(sorted_rows[places] == values if len(sorted_rows) else np.zeros(len(values), dtype=bool))
+
+
 def _owners(groups: Path, listed: Mapping[str, np.ndarray], split: str) -> dict[str, str]:
     """Duplicate group -> the role whose list holds a member of it."""
     owners: dict[str, str] = {}
     for table in scan_file(groups, ["row", "group_id"]):
         for name, rows in listed.items():
-            here = table.filter(pc.is_in(table["row"], value_set=pa.array(rows)))
+            here = table.filter(_is_among(table["row"], rows))
             for row, group in zip(here["row"].to_pylist(), here["group_id"].to_pylist(), strict=True):
                 if owners.setdefault(group, name) != name:
                     raise InputError(
@@ -170,21 +219,15 @@ def manifest_counts(manifest: Path) -> dict[str, int]:
 
 def _chosen(
     groups: Path, seed: int, role: Role, listed: Mapping[str, np.ndarray], owners: Mapping[str, str]
-) -> tuple[int, np.ndarray, np.ndarray, list[str]]:
-    """Number of rows read; rows, positions and group of the role's samples, before its limit."""
-    read = 0
-    rows: list[int] = []
-    positions: list[float] = []
-    names: list[str] = []
+) -> Iterator[pa.Table]:
+    """Row, group and position of the role's samples, before its limit."""
     low, high = role.interval or (0.0, 1.0)
     for table in scan_file(groups, ["row", "group_id"]):
-        read += table.num_rows
         if role.interval is None:
-            table = table.filter(pc.is_in(table["row"], value_set=pa.array(listed[role.name])))
-        for row, group in zip(table["row"].to_pylist(), table["group_id"].to_pylist(), strict=True):
-            place = position(seed, group)
-            if low <= place < high and (role.interval is None or group not in owners):
-                rows.append(row)
-                positions.append(place)
-                names.append(group)
-    return read, np.array(rows, dtype=np.int64), np.array(positions), names
+            table = table.filter(_is_among(table["row"], listed[role.name]))
+        names = table["group_id"].to_pylist()
+        positions = np.fromiter((position(seed, name) for name in names), np.float64, len(names))
+        chosen = (low <= positions) & (positions < high)
+        if role.interval is not None and owners:
+            chosen &= np.fromiter((name not in owners for name in names), np.bool_, len(names))
+        yield table.append_column("position", pa.array(positions)).filter(pa.array(chosen))

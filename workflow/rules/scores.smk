@@ -1,7 +1,6 @@
-# Needs:  neighbours of both sides, objects, embeddings of the holdout and of both training roles
+# Needs:  neighbours of both sides, objects, embeddings of all query roles
 # Makes:  results/<dataset>/<split>/scores/<model>/<seen>/<population>.parquet
 #         results/<dataset>/<split>/populations/<model>/<seen>/<table>.parquet, the tables of POPULATION_TABLES
-#         results/<dataset>/<split>/utility/<model>/<side>/<seen>.parquet
 #         results/<dataset>/<split>/attacks/<model>/<side>/<seen>/{attacks,sample_attacks}.parquet
 
 
@@ -63,28 +62,6 @@ rule population:
         measure=measure_part("samplings", "bootstrap", "top_l", "seed"),
     script:
         "../scripts/population.py"
-
-
-rule utility:
-    """Measures retrieval on the holdout, which no model has seen."""
-    input:
-        images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.images.npy",
-        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.captions.npy",
-    output:
-        "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
-    log:
-        "logs/{dataset}/{split}/utility/{model}.{side}.{seen}.log",
-    benchmark:
-        "results/{dataset}/{split}/benchmarks/utility/{model}.{side}.{seen}.tsv"
-    conda:
-        CONDA
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        code=code("utility.py"),
-    script:
-        "../scripts/utility.py"
 
 
 rule attacks:

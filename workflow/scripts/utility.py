@@ -1,7 +1,29 @@
+import json
 from pathlib import Path
 
+import pyarrow as pa
+
+from dejavu.data.benchmarks import find_benchmarks
+from dejavu.files import read_array, write_table
 from dejavu.progress import logged
-from dejavu.studies.utility import write_utility
+from dejavu.studies.utility import retrieval
+from dejavu.tables import UTILITY
 
 with logged(snakemake.log[0]):
-    write_utility(Path(snakemake.input.images), Path(snakemake.input.captions), Path(snakemake.output[0]))
+    w, p = snakemake.wildcards, snakemake.params
+    rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions))
+    benchmarks = find_benchmarks(json.loads(p.benchmarks))
+    if benchmarks:
+        # not before they are needed, since PyTorch and OpenCLIP take seconds to import
+        import torch
+
+        from dejavu.studies.encode import Encoder
+        from dejavu.studies.evaluate import evaluate
+        from dejavu.training.pretrained import load_side
+
+        torch.set_num_threads(p.torch_threads)
+        architecture = str(snakemake.input.architecture or p.architecture)
+        clip = load_side(str(snakemake.input.weights or ""), w.seen, p.source, architecture, p.device)
+        title = f"utility {w.split} {w.model} {w.side}"
+        rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks)
+    write_table(Path(snakemake.output[0]), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)

@@ -1,4 +1,4 @@
--- What each model is good for: retrieval on the holdout, mean over the two sides at the last epoch.
+-- What each model is good for: retrieval on the holdout and all benchmarks, mean over the two sides at the last epoch.
 SELECT
     model,
     epoch,

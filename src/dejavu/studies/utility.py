@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-
-from dejavu.files import read_array, write_table
-from dejavu.tables import UTILITY
 
 QUERIES_PER_BLOCK = 2048
 RECALL_AT = (1, 5, 10)
@@ -42,9 +37,3 @@ def retrieval(images: np.ndarray, captions: np.ndarray, at: Sequence[int] = RECA
             metric = f"{name}_recall@{k}"
             found.append({"task": "retrieval", "metric": metric, "value": float((ranks <= k).mean()), "n": len(ranks)})
     return found
-
-
-def write_utility(images: Path, captions: Path, utility: Path) -> None:
-    """Writes the utility table of one side from the embeddings of the holdout."""
-    rows = retrieval(np.asarray(read_array(images)), np.asarray(read_array(captions)))
-    write_table(utility, pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)

@@ -1,0 +1,252 @@
+"""Benchmarks that a model's utility is measured with: parquet files of labelled images, or of true and false captions.
+
+A benchmark of an embedded dataset's world is read in the same way from the files that are drawn for it.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+from PIL import Image
+
+from dejavu.data.evaluation import TEMPLATES as DRAWN_TEMPLATES
+from dejavu.data.images import BadImage, decode_rgb
+from dejavu.data.raw import is_bytes, is_list, is_text, python_values
+from dejavu.data.sources import ImageSource, Place, rows_per_batch
+from dejavu.errors import InputError, closest
+from dejavu.files import NUMBERS_PER_GROUP, first_line
+
+# task: its sets of files, each with the file that is drawn for it
+TASKS = {
+    "zero_shot": {"data": "test"},
+    "linear_probe": {"train": "train", "test": "test"},
+    "compositional": {"data": "compositional"},
+}
+USES = {
+    "zero_shot": ("image", "label"),
+    "linear_probe": ("image", "label"),
+    "compositional": ("image", "caption", "negatives", "kind"),
+}
+
+# names of OpenCLIP's own lists
+CLASSES = ("imagenet",)
+TEMPLATES = ("openai", "simple")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark of the configuration's section ``utility``.
+
+    Attributes:
+        task: one of :data:`TASKS`.
+        name: its name in the configuration.
+        files: set (``data``, or ``train`` and ``test``) -> paths of its parquet files.
+        columns: use, of :data:`USES` -> name of the column.
+        classes: one of :data:`CLASSES`, the class names, or None: the distinct labels.
+        templates: one of :data:`TEMPLATES`, or prompts in which ``{}`` stands for the class.
+        regularization: values of C that a linear probe tries.
+        texts: files that classes and templates come from.
+    """
+
+    task: str
+    name: str
+    files: Mapping[str, Sequence[str]]
+    columns: Mapping[str, str]
+    classes: str | Sequence[str] | None = None
+    templates: str | Sequence[str] = "openai"
+    regularization: Sequence[float] = ()
+    texts: Sequence[str] = ()
+
+    @property
+    def inputs(self) -> list[str]:
+        """Every file that it reads."""
+        return [*(file for files in self.files.values() for file in files), *self.texts]
+
+
+def find_benchmarks(section: Mapping[str, Any]) -> list[Benchmark]:
+    """The benchmarks of a checked section ``utility``, by task, then by name.
+
+    Raises:
+        InputError: when a pattern matches no file, a first file lacks a column, or a list of classes or templates is
+            not there or holds nothing usable.
+    """
+    return [
+        _benchmark(task, name, section[task][name], f"utility.{task}.{name}")
+        for task in TASKS
+        for name in sorted(section[task])
+    ]
+
+
+def drawn_datasets(section: Mapping[str, Any]) -> list[str]:
+    """The embedded datasets from whose worlds a section ``utility`` draws."""
+    return sorted({entry["synthetic"] for task in TASKS for entry in section[task].values()} - {None})
+
+
+def drawn_folder(dataset: str) -> str:
+    """The folder of what is drawn from the world of an embedded dataset."""
+    return f"results/{dataset}/evaluation"
+
+
+def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Benchmark:
+    columns = {use: entry[use] for use in USES[task]}
+    drawn = entry["synthetic"]
+    if drawn is None:
+        files = {part: _matching(f"{where}.{part}", entry[part]) for part in TASKS[task]}
+        for found in files.values():
+            # only the first, since every job that starts looks here; the others are checked when they are read
+            _open(found[0], where, columns).close()
+    else:
+        files = {part: [f"{drawn_folder(drawn)}/{file}.parquet"] for part, file in TASKS[task].items()}
+    classes, class_file = _lines(f"{where}.classes", entry.get("classes"), CLASSES)
+    default = "openai" if drawn is None else DRAWN_TEMPLATES
+    templates, template_file = _lines(f"{where}.templates", entry.get("templates") or default, TEMPLATES)
+    for template in templates if not isinstance(templates, str) else []:
+        if "{}" not in template:
+            raise InputError(
+                f"{where}.templates: {template!r} has no {{}}, which stands for the class: write it where the class "
+                "belongs."
+            )
+    return Benchmark(
+        task,
+        name,
+        files,
+        columns,
+        classes,
+        templates,
+        tuple(entry.get("regularization", ())),
+        (*class_file, *template_file),
+    )
+
+
+def _matching(where: str, patterns: Sequence[str]) -> list[str]:
+    files: set[str] = set()
+    for pattern in patterns:
+        found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
+        if not found:
+            raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
+        files |= set(found)
+    return sorted(files)
+
+
+def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]]:
+    """A list as it is given, by a name that OpenCLIP knows, or as a file of one entry per line; and that file."""
+    if not isinstance(named, str) or named in known:
+        return named, []
+    try:
+        lines = Path(named).read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(
+            f"{where} names {named!r}, which is neither a file nor one of {', '.join(known)}{closest(named, known)}: "
+            "correct the path."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: {named} is not UTF-8 text ({error.reason}): save it as UTF-8.") from None
+    lines = [line.strip() for line in lines]
+    if not all(lines):
+        # a blank line would move the numbers of all classes that follow
+        raise InputError(
+            f"{where}: line {lines.index('') + 1} of {named} is empty: write one entry per line, without gaps."
+        )
+    if not lines:
+        raise InputError(f"{where}: {named} is empty: write one entry per line.")
+    return lines, [named]
+
+
+def _open(path: str, where: str, columns: Mapping[str, str]) -> pq.ParquetFile:
+    """Opens a file of a benchmark and checks its columns."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{where}: {path} is not a whole parquet file ({first_line(error)}): replace it.") from None
+    schema = file.schema_arrow
+    for use, name in columns.items():
+        if name not in schema.names:
+            raise InputError(
+                f"{path} has no column {name!r}{closest(name, schema.names)}, which {where}.{use} names; it has "
+                f"{', '.join(schema.names)}. Correct {where}.{use}."
+            )
+        kind = schema.field(name).type
+        what, fits = _KINDS[use]
+        if not fits(kind.value_type if pt.is_dictionary(kind) else kind):
+            raise InputError(
+                f"{path}: column {name!r} is {kind}, but {where}.{use} needs {what}: convert the column, or name "
+                "another."
+            )
+    return file
+
+
+_KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    "image": (
+        "encoded images (binary), structs with bytes or path, or paths (string)",
+        lambda kind: is_bytes(kind) or is_text(kind) or pt.is_struct(kind),
+    ),
+    "label": ("class names (string) or whole numbers", lambda kind: is_text(kind) or pt.is_integer(kind)),
+    "caption": ("texts (string)", is_text),
+    "negatives": ("lists of texts (string)", lambda kind: is_list(kind) and is_text(kind.value_type)),
+    "kind": ("texts (string)", is_text),
+}
+
+
+def read_values(benchmark: Benchmark, part: str, use: str) -> list[Any]:
+    """The values of a column other than the images, of all files of a set: texts, whole numbers, or lists of texts.
+
+    Raises:
+        InputError: when a value is missing or is not text, or there is no row.
+    """
+    values: list[Any] = []
+    for path in benchmark.files[part]:
+        start = 0
+        for column in _columns(benchmark, path, use, NUMBERS_PER_GROUP):
+            for place, value in enumerate(column, start=start):
+                if not _is_whole(value):
+                    raise InputError(f"{path} row {place:,}: {use} is {value!r}: fill it in, or leave the row out.")
+            start += len(column)
+            values += column
+    if not values:
+        raise InputError(
+            f"utility.{benchmark.task}.{benchmark.name}.{part}: there is no row in {', '.join(benchmark.files[part])}: "
+            "name other files."
+        )
+    return values
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(text, str) and text for text in value)
+    return isinstance(value, int) or (isinstance(value, str) and bool(value))
+
+
+def read_images(benchmark: Benchmark, part: str, size: int) -> Iterator[list[Image.Image | None]]:
+    """Yields the images of a set in RGB, at most ``size`` at a time; None for one that cannot be used.
+
+    Paths in the column are relative to the folder of the file, and may not leave it.
+    """
+    for path in benchmark.files[part]:
+        source = ImageSource(Place(path, benchmark.columns["image"], False, str(Path(path).parent)))
+        for column in _columns(benchmark, path, "image", size):
+            yield [_decoded(source, value) for value in column]
+
+
+def _decoded(source: ImageSource, value: object) -> Image.Image | None:
+    try:
+        return decode_rgb(source.read(value))
+    except BadImage:
+        return None
+
+
+def _columns(benchmark: Benchmark, path: str, use: str, size: int) -> Iterator[list]:
+    where = f"utility.{benchmark.task}.{benchmark.name}"
+    name = benchmark.columns[use]
+    with _open(path, where, {use: name}) as file:
+        try:
+            for batch in file.iter_batches(batch_size=min(size, rows_per_batch(file, [name])), columns=[name]):
+                yield python_values(batch.column(0))
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{where}: {path} is damaged ({first_line(error)}): replace it.") from None

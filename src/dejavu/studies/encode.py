@@ -1,0 +1,80 @@
+"""Embeddings of what benchmarks hold: their images, and the texts that these are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dejavu.data.benchmarks import Benchmark, read_images
+from dejavu.errors import InputError
+from dejavu.progress import Progress
+from dejavu.training.model import Clip
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model and how it is run.
+
+    Attributes:
+        clip: the model, in evaluation mode.
+        batch_size: images or texts at a time.
+        device: ``cpu`` or ``cuda``.
+        title: for the progress lines.
+    """
+
+    clip: Clip
+    batch_size: int
+    device: str
+    title: str = "utility"
+
+    def images(self, benchmark: Benchmark, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Embeds the images of a set of a benchmark.
+
+        Returns:
+            float32 (used, dimension), L2-normalised, of the images that can be used; bool (images,), which they are.
+
+        Raises:
+            InputError: when none can be used.
+        """
+        progress = Progress(f"{self.title} {benchmark.task} {benchmark.name} {part}", 0, "images")
+        embedded: list[np.ndarray] = []
+        used: list[bool] = []
+        for images in read_images(benchmark, part, self.batch_size):
+            pixels = [self.clip.pixels(image) for image in images if image is not None]
+            used += [image is not None for image in images]
+            if pixels:
+                batch = self.clip.normalize(np.stack(pixels), self.device)
+                with torch.inference_mode():
+                    embedded.append(self.clip.model.encode_image(batch, normalize=True).float().cpu().numpy())
+            progress.advance(len(images))
+        progress.finish(f"{len(used) - sum(used):,} cannot be used" if not all(used) else "")
+        if not embedded:
+            raise InputError(
+                f"utility.{benchmark.task}.{benchmark.name}.{part}: none of its {len(used):,} images can be used: name "
+                "the column of the encoded images in image, or paths relative to the folder of the file."
+            )
+        return np.concatenate(embedded), np.array(used)
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeds texts; float32 (texts, dimension), L2-normalised."""
+        embedded = []
+        for start in range(0, len(texts), self.batch_size):
+            part = list(texts[start : start + self.batch_size])
+            tokens = self.clip.cut(self.clip.tokenizer(part)).to(self.device)
+            with torch.inference_mode():
+                embedded.append(self.clip.encode_text(tokens).float().cpu().numpy())
+        return np.concatenate(embedded)
+
+
+def result(benchmark: Benchmark, metric: str, value: float, n: int) -> dict:
+    """A row of the utility table; the name of the benchmark comes before the metric's."""
+    return {"task": benchmark.task, "metric": f"{benchmark.name}_{metric}", "value": float(value), "n": int(n)}
+
+
+def left_out(benchmark: Benchmark, *used: np.ndarray) -> dict:
+    """The row that says which share of the images could not be used; n is the number of all."""
+    everyone = np.concatenate(used)
+    return result(benchmark, "left_out", (~everyone).mean(), len(everyone))

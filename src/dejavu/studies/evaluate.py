@@ -1,0 +1,29 @@
+"""Benchmarks of utility, run on one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dejavu.data.benchmarks import Benchmark
+from dejavu.studies.compositional import compositional
+from dejavu.studies.encode import Encoder
+from dejavu.studies.probe import linear_probe
+from dejavu.studies.zero_shot import zero_shot
+
+_TASKS = {"zero_shot": zero_shot, "linear_probe": linear_probe, "compositional": compositional}
+
+
+def evaluate(encoder: Encoder, benchmarks: Sequence[Benchmark]) -> list[dict]:
+    """Runs benchmarks on a model; rows of the utility table, schema ``UTILITY`` of :mod:`dejavu.tables`.
+
+    Args:
+        encoder: the model.
+        benchmarks: what to run.
+
+    Raises:
+        InputError: when a file of a benchmark cannot be used.
+    """
+    rows = []
+    for benchmark in benchmarks:
+        rows += _TASKS[benchmark.task](encoder, benchmark)
+    return rows

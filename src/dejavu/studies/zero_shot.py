@@ -1,0 +1,122 @@
+"""Zero-shot classification: the class whose prompts are most similar to an image, after CLIP (arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import open_clip
+
+from dejavu.data.benchmarks import Benchmark, read_values
+from dejavu.errors import InputError, closest
+from dejavu.studies.encode import Encoder, left_out, result
+
+ACCURACY_AT = (1, 5)
+OPENCLIP_TEMPLATES = {
+    "openai": open_clip.OPENAI_IMAGENET_TEMPLATES,
+    "simple": open_clip.SIMPLE_IMAGENET_TEMPLATES,
+}
+
+
+def zero_shot(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
+    """Accuracy@1, accuracy@5 where there are more than five classes, and mean accuracy@1 of the classes.
+
+    Of equal similarities the true class comes last. The mean is over the classes that the images have.
+
+    Returns:
+        Rows of the utility table.
+
+    Raises:
+        InputError: when a label is none of the classes, or no image can be used.
+    """
+    labels = read_values(benchmark, "data", "label")
+    classes = _classes(benchmark, labels)
+    truth = _class_numbers(benchmark, labels, classes)
+    prompts = classifier(encoder, classes, benchmark.templates)
+    images, used = encoder.images(benchmark, "data")
+    truth = truth[used]
+    ranks = _ranks(images, prompts, truth, encoder.batch_size)
+    rows = [
+        result(benchmark, f"accuracy@{k}", (ranks <= k).mean(), len(ranks))
+        for k in ACCURACY_AT
+        if k == 1 or len(classes) > k
+    ]
+    per_class = [(ranks[truth == number] <= 1).mean() for number in np.unique(truth)]
+    rows.append(result(benchmark, "mean_class_accuracy@1", np.mean(per_class), len(ranks)))
+    return [*rows, left_out(benchmark, used)]
+
+
+def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequence[str]) -> np.ndarray:
+    """One embedding per class: the normalised mean of the normalised embeddings of its own prompts.
+
+    Args:
+        encoder: the model; a batch is made of whole classes.
+        classes: names.
+        templates: ``openai`` or ``simple``, OpenCLIP's own, or prompts in which ``{}`` stands for the name.
+
+    Returns:
+        float32 (classes, dimension).
+    """
+    if isinstance(templates, str):
+        prompts = OPENCLIP_TEMPLATES[templates]
+    else:
+        prompts = [_filled(template) for template in templates]
+    weights = open_clip.build_zero_shot_classifier(
+        encoder.clip,
+        lambda texts: encoder.clip.cut(encoder.clip.tokenizer(texts)),
+        list(classes),
+        prompts,
+        num_classes_per_batch=max(1, encoder.batch_size // len(prompts)),
+        device=encoder.device,
+    )
+    return weights.T.float().cpu().numpy()
+
+
+def _filled(template: str) -> Callable[[str], str]:
+    # not str.format, which would read any other brace as a command
+    return lambda name: template.replace("{}", name)
+
+
+def _classes(benchmark: Benchmark, labels: Sequence[Any]) -> Sequence[str]:
+    where = f"utility.{benchmark.task}.{benchmark.name}"
+    if isinstance(benchmark.classes, str):
+        return open_clip.IMAGENET_CLASSNAMES
+    if benchmark.classes is not None:
+        return benchmark.classes
+    numbers = [label for label in labels if not isinstance(label, str)]
+    if numbers:
+        raise InputError(
+            f"{where}: its labels are numbers, as {numbers[0]}, so the names of the classes are not known: give "
+            f"{where}.classes, imagenet or a file of one name per line."
+        )
+    return sorted(set(labels))
+
+
+def _class_numbers(benchmark: Benchmark, labels: Sequence[Any], classes: Sequence[str]) -> np.ndarray:
+    """The place of every label among the classes, of which it is the name or the number; int64 (labels,)."""
+    where = f"utility.{benchmark.task}.{benchmark.name}"
+    places = {name: number for number, name in enumerate(classes)}
+    for label in set(labels):
+        known = label in places if isinstance(label, str) else 0 <= label < len(classes)
+        if not known:
+            hint = closest(label, places) if isinstance(label, str) else f", numbered from 0 to {len(classes) - 1:,}"
+            raise InputError(
+                f"{where}: the label {label!r} is none of the {len(classes):,} classes{hint}: correct {where}.classes, "
+                "or the labels."
+            )
+    if len(places) < len(classes) and any(isinstance(label, str) for label in labels):
+        twice = next(name for number, name in enumerate(classes) if places[name] != number)
+        raise InputError(f"{where}.classes: {twice!r} stands there twice, so its label may mean either: mend it.")
+    return np.array([places[label] if isinstance(label, str) else label for label in labels], dtype=np.int64)
+
+
+def _ranks(images: np.ndarray, prompts: np.ndarray, truth: np.ndarray, batch_size: int) -> np.ndarray:
+    """The rank, from 1, of every image's true class; int64 (images,)."""
+    ranks = np.empty(len(images), dtype=np.int64)
+    for start in range(0, len(images), batch_size):
+        block = slice(start, start + batch_size)
+        similarity = images[block] @ prompts.T
+        own = np.take_along_axis(similarity, truth[block, None], axis=1)
+        ranks[block] = (similarity >= own).sum(axis=1)
+    return ranks

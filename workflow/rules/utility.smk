@@ -1,0 +1,68 @@
+# Needs:  embeddings of the holdout; for the benchmarks of `utility` also checkpoints and the benchmarks' files
+# Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of an embedded dataset
+#         results/<dataset>/<split>/utility/<model>/<side>/<seen>.parquet
+
+from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
+
+try:
+    BENCHMARKS = find_benchmarks(CONFIG["utility"])
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+rule evaluation_data:
+    """Draws evaluation images from the world of an embedded dataset; none of them is in the dataset."""
+    output:
+        train=f"{drawn_folder('{dataset}')}/train.parquet",
+        test=f"{drawn_folder('{dataset}')}/test.parquet",
+        compositional=f"{drawn_folder('{dataset}')}/compositional.parquet",
+    log:
+        "logs/{dataset}/evaluation_data.log",
+    benchmark:
+        "results/{dataset}/benchmarks/evaluation_data.tsv"
+    wildcard_constraints:
+        dataset=made_from("synthetic"),
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=code("evaluation_data.py"),
+        seed=lambda w: CONFIG["datasets"][w.dataset]["synthetic"]["seed"],
+        drawn=as_json(CONFIG["utility"]["drawn"]),
+    script:
+        "../scripts/evaluation_data.py"
+
+
+rule utility:
+    """Measures retrieval on the holdout, which no model has seen, and runs the benchmarks."""
+    input:
+        images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.images.npy",
+        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.captions.npy",
+        weights=weights,
+        architecture=architecture_file,
+        benchmarks=[file for one in BENCHMARKS for file in one.inputs],
+    output:
+        "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
+    log:
+        "logs/{dataset}/{split}/utility/{model}.{side}.{seen}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/utility/{model}.{side}.{seen}.tsv"
+    conda:
+        CONDA
+    threads: lambda w: built_from(w)["torch_threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPUS if BENCHMARKS else 0,
+    params:
+        code=code("utility.py"),
+        benchmarks=as_json({task: CONFIG["utility"][task] for task in TASKS}),
+        source=lambda w: side(w).source,
+        architecture=lambda w: built_from(w)["architecture"],
+        torch_threads=lambda w: built_from(w)["torch_threads"],
+        batch_size=CONFIG["measure"]["embed_batch_size"],
+        device=CONFIG["device"],
+    script:
+        "../scripts/utility.py"

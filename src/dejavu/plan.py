@@ -88,55 +88,6 @@ class Dataset:
         return [f"results/{self.name}/{kind}/{batch}" for batch in self.batches]
 
 
-@dataclass(frozen=True)
-class Side:
-    """What one side of a model is, and where its files lie.
-
-    Attributes:
-        model, letter: whose side it is.
-        kind: ``trained`` here, ``model`` (the trained side of another model), ``checkpoint`` or ``text_encoder``.
-        source: the recipe, the checkpoint or the text encoder.
-        search: what its queries search: ``images`` or ``captions`` of the public samples.
-        seen: the number of samples seen that stands in the names of the model's files; 0 where nobody knows.
-        embedded: (model, samples seen) that its embeddings are filed under.
-    """
-
-    model: str
-    letter: str
-    kind: str
-    source: str
-    search: str
-    seen: int
-    embedded: tuple[str, int]
-
-    @property
-    def own(self) -> bool:
-        """Whether this is an image-text model that is embedded for this very side."""
-        return self.kind in ("trained", "checkpoint")
-
-
-def side_of(models: Mapping[str, Mapping], model: str, letter: str) -> Side:
-    """The side of a model of a checked configuration."""
-    section = models[model]
-    seen = samples_seen(models, model)
-    if "sides" not in section:
-        return Side(model, letter, "trained", model, "images", seen, (model, seen))
-    side = section["sides"][letter]
-    kind = next(kind for kind in ("model", "checkpoint", "text_encoder") if side[kind] is not None)
-    source = side[kind]
-    embedded = (source, samples_seen(models, source)) if kind == "model" else (model, seen)
-    return Side(model, letter, kind, source, side["search"], seen, embedded)
-
-
-def samples_seen(models: Mapping[str, Mapping], model: str) -> int:
-    """Samples that a model has seen when it is measured: of its trained side, 0 where no side was trained here."""
-    section = models[model]
-    if "sides" not in section:
-        return int(section["samples_seen"])
-    trained = [side["model"] for side in section["sides"].values() if side["model"] is not None]
-    return int(models[trained[0]]["samples_seen"]) if trained else 0
-
-
 def check_supply(name: str, split: Mapping, datasets: Mapping[str, Dataset]) -> None:
     """Refuses a split that asks for more samples than the raw files have rows, before any job runs.
 

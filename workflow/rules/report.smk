@@ -1,7 +1,15 @@
 # Needs:  every table of a split
 # Makes:  results/<dataset>/<split>/memorization.duckdb, figures/*.svg, report/index.html, summary.txt, result_table.tsv
 
-FIGURES = ["gaps", "top_l", "recall_curves", "attacks", "tradeoff", "training"]
+FIGURES = [
+    "gaps",
+    "top_l",
+    "recall_curves",
+    "attacks",
+    "tradeoff",
+    "epochs",
+    "training",
+]
 
 
 rule database:
@@ -24,12 +32,9 @@ rule database:
             "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
         ),
         disjoint="results/{dataset}/{split}/disjoint.json",
-        training=lambda w: expand(
+        training=per_side(
             "results/{dataset}/{split}/models/{model}/{side}/training.parquet",
-            dataset=w.dataset,
-            split=w.split,
-            model=TRAINED,
-            side=SIDES,
+            sides=lambda w: trained_sides(sides_measured(CONFIG, w.split)),
         ),
         rows=per_side(
             "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",

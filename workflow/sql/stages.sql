@@ -23,8 +23,8 @@ FROM stages
 GROUP BY stage
 ORDER BY list_position(
     [
-        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'disjoint', 'train',
-        'embed', 'neighbors', 'score', 'population', 'utility', 'attacks'
+        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'disjoint',
+        'evaluation_data', 'train', 'embed', 'neighbors', 'score', 'population', 'utility', 'attacks'
     ],
     stage
 );

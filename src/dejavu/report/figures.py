@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -47,6 +48,7 @@ def draw_figures(queries: Queries, paths: Mapping[str, Path]) -> None:
         "top_l": _top_l,
         "attacks": _attacks,
         "recall_curves": _recall_curves,
+        "epochs": _epochs,
         "tradeoff": _tradeoff,
         "training": _training,
     }
@@ -62,7 +64,7 @@ def _gaps(queries: Queries) -> Figure:
     """Symmetric gaps with their nulls, by metric; one line per model and scope."""
     rows = queries.rows("result_table")
     labels = list(dict.fromkeys((row["model"], row["scope"]) for row in rows))
-    figure, axes = _grid(1, len(METRIC_NAMES), width=3.4, height=0.9 + 0.42 * len(labels), sharey=True)
+    figure, axes = figure_grid(1, len(METRIC_NAMES), width=3.4, height=0.9 + 0.42 * len(labels), sharey=True)
     for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=True):
         for row in (row for row in rows if row["metric"] == metric):
             y = len(labels) - 1 - labels.index((row["model"], row["scope"]))
@@ -93,7 +95,7 @@ def _top_l(queries: Queries) -> Figure:
     """Recall gap of the first L queries by fraction, one row per model, one column per order, with its null."""
     rows = [row for row in queries.rows("top_l") if row["unit"] == "fraction"]
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, axes = _grid(max(1, len(models)), len(SORT_NAMES), width=3.2, height=2.3, sharex=True, sharey="row")
+    figure, axes = figure_grid(max(1, len(models)), len(SORT_NAMES), width=3.2, height=2.3, sharex=True, sharey="row")
     shown = {"gap": (GAP, "o-", "gap: side that was trained on the query"), "null": (NULL, "o--", "null: the holdout")}
     for i, model in enumerate(models):
         for j, (sort, name) in enumerate(SORT_NAMES.items()):
@@ -127,7 +129,7 @@ def _attacks(queries: Queries) -> Figure:
     """Other attacks on every side with their nulls."""
     rows = queries.rows("attacks")
     sides = list(dict.fromkeys((row["model"], row["side"]) for row in sorted(rows, key=lambda r: r["model"])))
-    figure, axes = _grid(1, len(ATTACK_PANELS), width=2.8, height=1.2 + 0.32 * len(sides), sharey=True)
+    figure, axes = figure_grid(1, len(ATTACK_PANELS), width=2.8, height=1.2 + 0.32 * len(sides), sharey=True)
     for axis, (panel, (name, chance)) in zip(axes[0], ATTACK_PANELS.items(), strict=True):
         for row in (row for row in rows if (row["attack"], row["metric"]) == panel):
             y = len(sides) - 1 - sides.index((row["model"], row["side"]))
@@ -148,7 +150,9 @@ def _recall_curves(queries: Queries) -> Figure:
     """Share of the queries with at least a recall, both sides; the area between the curves is AUCG."""
     rows = queries.rows("recall_curves")
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, axes = _grid(max(1, len(models)), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True)
+    figure, axes = figure_grid(
+        max(1, len(models)), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True
+    )
     for i, model in enumerate(models):
         one_model = any(row["reference"] == ONE_MODEL for row in rows if row["model"] == model)
         for j, (population, name) in enumerate((ONE_MODEL_NAMES if one_model else POPULATION_NAMES).items()):
@@ -171,25 +175,54 @@ def _recall_curves(queries: Queries) -> Figure:
     return figure
 
 
+def _epochs(queries: Queries) -> Figure:
+    """Gap, null and utility at every checkpoint that was measured, one line per model."""
+    rows = queries.rows("points")
+    figure, axes = figure_grid(1, len(METRIC_NAMES) + 1, width=3.1, height=2.9)
+    colors = plt.get_cmap("tab10")
+    for number, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+        color = colors(number % 10)
+        for axis, metric in zip(axes[0], METRIC_NAMES, strict=False):
+            points = [row for row in rows if (row["model"], row["metric"]) == (model, metric)]
+            at = [row["epoch"] for row in points]
+            bars = [interval_bars(row["gap"], row["ci_low"], row["ci_high"]) for row in points]
+            values = [row["gap"] for row in points]
+            axis.errorbar(at, values, yerr=list(zip(*bars, strict=True)), fmt="o-", color=color, capsize=3, label=model)
+            nulls = [row["null_value"] for row in points]
+            axis.plot(at, nulls, "o--", color=color, markerfacecolor="white", label=f"{model}, null")
+        useful = [row for row in rows if (row["model"], row["metric"]) == (model, "ppg")]
+        ys = [np.nan if row["recall_at_10"] is None else 100 * row["recall_at_10"] for row in useful]
+        axes[0][-1].plot([row["epoch"] for row in useful], ys, "o-", color=color)
+    for axis, name in zip(axes[0], [*METRIC_NAMES.values(), "holdout recall@10, %"], strict=True):
+        axis.set_title(name)
+        axis.set_xlabel("epoch")
+        axis.axhline(0, color="black", linewidth=0.8)
+    handles = axes[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="lower center", ncols=4, bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
 def _tradeoff(queries: Queries) -> Figure:
     """Gap against utility, one point per model, with the null at the same utility."""
-    figure, axes = _grid(1, 1, width=5.2, height=3.4)
+    figure, axes = figure_grid(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
-    for row in queries.rows("tradeoff"):
+    rows = queries.rows("tradeoff")
+    for row in rows:
         x = 100 * row["recall_at_10"]
-        axis.errorbar(
-            x, row["gap"], yerr=_bars(row["gap"], row["band_low"], row["band_high"]), fmt="o", color=GAP, capsize=3
-        )
+        bars = [[end] for end in interval_bars(row["gap"], row["band_low"], row["band_high"])]
+        axis.errorbar(x, row["gap"], yerr=bars, fmt="o", color=GAP, capsize=3)
         axis.errorbar(
             x,
             row["null_value"],
-            yerr=_bars(row["null_value"], row["null_low"], row["null_high"]),
+            yerr=[[end] for end in interval_bars(row["null_value"], row["null_low"], row["null_high"])],
             fmt="o",
             color=NULL,
             markerfacecolor="white",
             capsize=3,
         )
         axis.annotate(row["model"], (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
+    best = front([(100 * row["recall_at_10"], row["gap"]) for row in rows])
+    axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label="Pareto front")
     axis.plot([], [], "o", color=GAP, label="symmetric PPG (memorization)")
     axis.plot([], [], "o", color=NULL, markerfacecolor="white", label="its null on the holdout")
     axis.axhline(0, color="black", linewidth=0.8)
@@ -200,8 +233,16 @@ def _tradeoff(queries: Queries) -> Figure:
     return figure
 
 
-def _bars(value: float, low: float | None, high: float | None) -> list[list[float]]:
-    return [[max(0.0, value - (value if low is None else low))], [max(0.0, (value if high is None else high) - value)]]
+def interval_bars(value: float | None, low: float | None, high: float | None) -> tuple[float, float]:
+    """How far an interval reaches below and above a value; not at all where there is none."""
+    if value is None or low is None or high is None:
+        return 0.0, 0.0
+    return max(0.0, value - low), max(0.0, high - value)
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points (utility, gap) that no other equals or beats in both, by utility: the Pareto front."""
+    return sorted({(x, y) for x, y in points if not any(u >= x and v <= y and (u, v) != (x, y) for u, v in points)})
 
 
 def _training(queries: Queries) -> Figure:
@@ -210,7 +251,7 @@ def _training(queries: Queries) -> Figure:
     runs = list(dict.fromkeys((row["model"], row["side"]) for row in rows))
     models = list(dict.fromkeys(model for model, _ in runs))
     panels = {"loss": "contrastive loss", "logit_scale": "logit scale", "learning_rate": "learning rate"}
-    figure, axes = _grid(1, len(panels), width=3.4, height=2.6)
+    figure, axes = figure_grid(1, len(panels), width=3.4, height=2.6)
     colors = plt.get_cmap("tab10")
     for axis, (column, name) in zip(axes[0], panels.items(), strict=True):
         for model, side in runs:
@@ -233,7 +274,7 @@ def _training(queries: Queries) -> Figure:
     return figure
 
 
-def _grid(
+def figure_grid(
     rows: int, columns: int, *, width: float, height: float, **shared: Any
 ) -> tuple[Figure, Sequence[Sequence[Axes]]]:
     figure, axes = plt.subplots(

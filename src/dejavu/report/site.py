@@ -32,6 +32,8 @@ FIGURE_TEXTS = {
     "is AUCG; on the holdout they should coincide.",
     "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
     "Down and to the right is better.",
+    "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its null (hollow) and "
+    "holdout retrieval at every checkpoint that was measured.",
     "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
 }
 
@@ -62,6 +64,9 @@ def write_site(
         title: heading of the page.
     """
     (site / "figures").mkdir(parents=True, exist_ok=True)
+    points = queries.rows("points")
+    if len({(row["model"], row["epoch"]) for row in points}) == len({row["model"] for row in points}):
+        figures = [figure for figure in figures if figure.stem != "epochs"]  # no model has more than its last
     for figure in figures:
         shutil.copyfile(figure, site / "figures" / figure.name)
     shutil.copyfile(templates / "style.css", site / "style.css")
@@ -69,39 +74,49 @@ def write_site(
     groups = _duplicate_groups(queries, samples)
     members = np.array([m["row"] for group in groups for m in group["members"]], dtype=np.int64)
     _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
-    environment = jinja2.Environment(
+    results = queries.rows("result_table")
+    page = (
+        environment(templates)
+        .get_template("index.html.j2")
+        .render(
+            title=title,
+            verdicts={model: (row, verdict(row)) for model, row in headline(results).items()},
+            results=results,
+            one_model=any(row["reference"] == ONE_MODEL for row in results),
+            two_models=any(row["reference"] != ONE_MODEL for row in results),
+            draws=queries.config("measure.bootstrap"),
+            band=band,
+            metric_names=METRIC_NAMES,
+            scope_names=SCOPE_NAMES,
+            k=queries.config("report.k"),
+            labels=queries.config("report.labels"),
+            figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
+            gallery=gallery,
+            chosen=_chosen(queries),
+            utility=queries.rows("utility"),
+            seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
+            attacks=queries.rows("attacks"),
+            duplicates=queries.rows("duplicates"),
+            criteria_texts=CRITERIA_TEXTS,
+            duplicate_groups=groups,
+            stages=queries.rows("stages"),
+            config=queries.config_rows(),
+        )
+    )
+    write_text(site / "index.html", page)
+
+
+def environment(templates: Path) -> jinja2.Environment:
+    """Templates of a folder, in which everything is escaped."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    results = queries.rows("result_table")
-    page = environment.get_template("index.html.j2").render(
-        title=title,
-        verdicts={model: (row, verdict(row)) for model, row in headline(results).items()},
-        results=results,
-        one_model=any(row["reference"] == ONE_MODEL for row in results),
-        two_models=any(row["reference"] != ONE_MODEL for row in results),
-        draws=queries.config("measure.bootstrap"),
-        band=band,
-        metric_names=METRIC_NAMES,
-        scope_names=SCOPE_NAMES,
-        k=queries.config("report.k"),
-        labels=queries.config("report.labels"),
-        figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
-        gallery=gallery,
-        chosen=_chosen(queries),
-        utility=queries.rows("utility"),
-        attacks=queries.rows("attacks"),
-        duplicates=queries.rows("duplicates"),
-        criteria_texts=CRITERIA_TEXTS,
-        duplicate_groups=groups,
-        stages=queries.rows("stages"),
-        config=queries.config_rows(),
-    )
-    write_text(site / "index.html", page)
+    made.filters["number"] = number
+    return made
 
 
 def _gallery(queries: Queries) -> dict[str, list[dict]]:

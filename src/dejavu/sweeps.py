@@ -1,0 +1,149 @@
+"""Studies: one axis, some values, and the models and splits that they ask for, each with a name of its own."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from dejavu.errors import InputError, closest
+from dejavu.sides import samples_seen
+from dejavu.tables import SIDES
+
+# axes that are no key of a recipe
+CHECKPOINT = "checkpoint"
+SPLIT_AXES = ("training_set_size", "deduplicate")
+_NO_AXIS = ("like", "sides", "checkpoints")
+
+
+def expand_studies(config: dict, schema: Mapping) -> None:
+    """Adds the models and splits of every study, in place; every study gets ``points``, one for each value.
+
+    A point is ``{value, split, model, samples_seen}``. A value that makes a model of the split again, as the value 0 of
+    a mask does, is that model. ``models`` of a split becomes the list of the models measured in it.
+
+    Args:
+        config: complete, but not checked beyond its schema.
+        schema: of the configuration.
+
+    Raises:
+        InputError: when a study names what there is not, or a value is none of its axis.
+    """
+    models, splits = list(config["models"]), list(config["splits"])
+    for name, split in config["splits"].items():
+        for model in split["models"] or []:
+            _require(f"splits.{name}.models", model, models, "model")
+        split["models"] = list(split["models"] or models)
+    trained = [model for model in models if "sides" not in config["models"][model]]
+    for name, study in config["studies"].items():
+        where = f"studies.{name}"
+        study["model"] = _the_one(f"{where}.model", study["model"], trained, "trained model")
+        study["split"] = _the_one(f"{where}.split", study["split"], splits, "split")
+        _require(f"{where}.model", study["model"], config["splits"][study["split"]]["models"], "model of its split")
+        _check_values(where, study, schema)
+        study["points"] = [_point(config, study, value) for value in study["values"]]
+
+
+def settle_measured(config: dict) -> None:
+    """Turns ``models`` of every split into model -> samples seen at which it is measured, ascending.
+
+    In a split that a study made, only the last checkpoints are measured.
+    """
+    studies = config["studies"].values()
+    made = {point["split"] for study in studies for point in study["points"]} - {study["split"] for study in studies}
+    models = config["models"]
+    for name, split in config["splits"].items():
+        split["models"] = {
+            model: sorted(
+                {samples_seen(models, model)} | (set() if name in made else set(models[model].get("checkpoints", [])))
+            )
+            for model in split["models"]
+        }
+
+
+def _point(config: dict, study: Mapping, value: Any) -> dict:
+    model, split, axis = study["model"], study["split"], study["axis"]
+    seen = None
+    if axis == CHECKPOINT:
+        seen = value
+        if value < config["models"][model]["samples_seen"]:
+            config["models"][model]["checkpoints"] = sorted({*config["models"][model]["checkpoints"], value})
+    elif axis in SPLIT_AXES:
+        split = _split_with(config, study, value)
+    else:
+        model = _model_with(config, study, value)
+    seen = seen or int(config["models"][model]["samples_seen"])
+    return {"value": value, "split": split, "model": model, "samples_seen": seen}
+
+
+def _split_with(config: dict, study: Mapping, value: Any) -> str:
+    """The name of the split with other training sets; its public set and its holdout are the same."""
+    base = config["splits"][study["split"]]
+    changed = copy.deepcopy(base)
+    if study["axis"] == "deduplicate":
+        changed["deduplicate"] = value
+    else:
+        for side in SIDES:
+            changed["roles"][side]["limit"] = value
+    if changed == base:
+        return study["split"]
+    name = _name(study["split"], study["axis"], value)
+    made = config["splits"].setdefault(name, changed | {"models": []})
+    if {**made, "models": []} != {**changed, "models": []}:
+        raise InputError(f"splits.{name} has the name that a study gives to a split of its own: rename it.")
+    made["models"] = sorted({*made["models"], study["model"]})
+    return name
+
+
+def _model_with(config: dict, study: Mapping, value: Any) -> str:
+    """The name of the model with another value; it keeps no checkpoint besides the last."""
+    measured = config["splits"][study["split"]]["models"]
+    changed = {**config["models"][study["model"]], study["axis"]: value, "checkpoints": []}
+    for model in measured:
+        if {**config["models"][model], "checkpoints": []} == changed:
+            return model
+    name = _name(study["model"], study["axis"], value)
+    if config["models"].setdefault(name, changed) != changed:
+        raise InputError(f"models.{name} has the name that a study gives to a model of its own: rename it.")
+    measured.append(name)
+    return name
+
+
+def _name(base: str, axis: str, value: Any) -> str:
+    shown = Path(value).stem if isinstance(value, str) else json.dumps(value)
+    return f"{base}.{axis}-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", shown).strip("-")
+
+
+def _the_one(where: str, named: str | None, known: Sequence[str], kind: str) -> str:
+    """What a study names, or the only thing there is."""
+    if named is None and len(known) != 1:
+        raise InputError(f"configuration key {where!r} is missing: add it, a {kind}: {', '.join(known) or 'none'}.")
+    if named is not None:
+        _require(where, named, known, kind)
+    return named or known[0]
+
+
+def _require(where: str, named: str, known: Sequence[str], kind: str) -> None:
+    if named not in known:
+        raise InputError(
+            f"{where} names {named!r}, which is no {kind}{closest(named, known)}: "
+            f"there are {', '.join(known) or 'none'}."
+        )
+
+
+def _check_values(where: str, study: Mapping, schema: Mapping) -> None:
+    """Refuses an axis that there is not, and a value that its key does not take."""
+    recipe = schema["properties"]["models"]["additionalProperties"]["properties"]
+    count = {"type": "integer", "minimum": 1}
+    axes = {key: part for key, part in recipe.items() if key not in _NO_AXIS}
+    axes |= {"training_set_size": count, "deduplicate": {"type": "boolean"}, CHECKPOINT: count}
+    _require(f"{where}.axis", study["axis"], list(axes), "axis")
+    for value in study["values"]:
+        error = next(jsonschema.Draft202012Validator(axes[study["axis"]]).iter_errors(value), None)
+        if error is not None:
+            raise InputError(f"{where}.values: {error.message}, which {study['axis']} does not take: correct it.")

@@ -1,0 +1,52 @@
+# Needs:  the databases of the splits that a study's points are measured in
+# Makes:  results/<dataset>/studies/<study>/{along,tradeoff}.svg, {points,utility}.tsv, summary.txt, report/index.html
+
+
+def study_databases(wildcards):
+    """Split: database, for the points of a study, its own split first."""
+    study = CONFIG["studies"][wildcards.study]
+    splits = [study["split"], *(point["split"] for point in study["points"])]
+    return {
+        split: f"results/{wildcards.dataset}/{split}/memorization.duckdb"
+        for split in dict.fromkeys(splits)
+    }
+
+
+rule study:
+    """Shows gap, null and utility along one axis, and one against the other."""
+    input:
+        lambda w: list(study_databases(w).values()),
+    output:
+        along=report(
+            "results/{dataset}/studies/{study}/along.svg",
+            caption="../report/along.rst",
+            category="Studies",
+            labels={"study": "{study}", "figure": "along the axis"},
+        ),
+        tradeoff=report(
+            "results/{dataset}/studies/{study}/tradeoff.svg",
+            caption="../report/tradeoff.rst",
+            category="Studies",
+            labels={"study": "{study}", "figure": "gap against utility"},
+        ),
+        points="results/{dataset}/studies/{study}/points.tsv",
+        utility="results/{dataset}/studies/{study}/utility.tsv",
+        summary="results/{dataset}/studies/{study}/summary.txt",
+        site=directory("results/{dataset}/studies/{study}/report"),
+    log:
+        "logs/{dataset}/studies/{study}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/studies/{study}.tsv"
+    wildcard_constraints:
+        study=any_of(CONFIG["studies"]),
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=code("study.py", "workflow/sql", "workflow/report/site"),
+        splits=lambda w: list(study_databases(w)),
+        studies=as_json(CONFIG["studies"]),
+    script:
+        "../scripts/study.py"

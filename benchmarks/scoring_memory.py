@@ -101,6 +101,7 @@ def _samples(rows: np.ndarray, sets: LabelSets) -> pa.Table:
         "height": np.full(len(rows), 224, dtype=np.int32),
         "source": pa.repeat("made up", len(rows)),
         "source_row": np.arange(len(rows)),
+        "other_captions": pa.nulls(len(rows), SAMPLES.field("other_captions").type),
     }
     return pa.table(columns, schema=SAMPLES)
 

@@ -1,168 +1,29 @@
-"""Text randomization, the stream of pairs, checkpoints, and runs that are killed and continued."""
+"""The recipe, checkpoints, and runs that are killed and continued."""
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import pickle
-from collections import Counter
-from itertools import islice
+import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dejavu.data.images import decode_rgb
-from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError
-from dejavu.tables import MANIFEST, SAMPLES
-from dejavu.training import loop
-from dejavu.training.loop import Recipe, train
+from dejavu.tables import SAMPLES
+from dejavu.training import step
+from dejavu.training.loop import train
 from dejavu.training.model import build, load_checkpoint, save_checkpoint
-from dejavu.training.stream import PairStream
-from dejavu.training.text import mask_words
+from dejavu.training.step import Learner
+from tests.models.trainees import Place, hold, recipe, trainees
 
-CAPTION = " ".join(f"word{i}" for i in range(20))
-
-
-# text randomization
-
-
-def test_no_masking_returns_the_caption_as_it_is():
-    assert mask_words("  a  red\tdog ", 0, 1, 2, 3) == "  a  red\tdog "
-
-
-def test_a_masked_caption_keeps_its_words_in_order_and_never_none():
-    for row in range(300):
-        kept = [CAPTION.split().index(word) for word in mask_words(CAPTION, 0.95, 0, 0, row).split()]
-        assert kept == sorted(set(kept))
-        assert kept
-    assert mask_words("dog", 0.99, 0, 0, 0) == "dog"
-    assert mask_words("", 0.5, 0, 0, 0) == ""
-
-
-@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6])
-def test_the_share_of_words_masked_is_the_ratio(ratio):
-    kept = sum(len(mask_words(CAPTION, ratio, 0, 0, row).split()) for row in range(500))
-    assert 1 - kept / (500 * 20) == pytest.approx(ratio, abs=0.02)
-
-
-def test_every_word_is_masked_as_often_as_every_other():
-    kept = Counter(word for row in range(1000) for word in mask_words(CAPTION, 0.5, 0, 0, row).split())
-    assert min(kept.values()) > 430
-    assert max(kept.values()) < 570
-
-
-@pytest.mark.parametrize("other", [(1, 0, 7), (0, 1, 7), (0, 0, 8)], ids=["seed", "epoch", "row"])
-def test_masking_is_drawn_anew_for_every_seed_epoch_and_row_and_is_reproducible(other):
-    assert mask_words(CAPTION, 0.5, 0, 0, 7) == mask_words(CAPTION, 0.5, 0, 0, 7)
-    assert mask_words(CAPTION, 0.5, 0, 0, 7) != mask_words(CAPTION, 0.5, *other)
-
-
-# the stream of pairs
-
-
-@pytest.fixture
-def pairs(tmp_path, write_batch, picture) -> tuple[Path, list[dict]]:
-    """The samples folder and the records of 14 samples in three files of 5, 5 and 4."""
-    rows = [(1 + i // 5) << 32 | i % 5 for i in range(14)]
-    words = ["red", "blue", "dog", "cat", "star", "ring", "sea"]
-    records = [
-        {
-            "row": row,
-            "uid": str(row),
-            "caption": f"{words[i % 7]} {words[i % 5]} {words[i % 3]} {i}",
-            "image": picture(i),
-        }
-        for i, row in enumerate(rows)
-    ]
-    return Path(write_batch(tmp_path / "samples", SAMPLES, records)), records
-
-
-# 14 samples fit in a buffer of 100, and stream through one of 4
-BUFFERS = pytest.mark.parametrize("buffer", [100, 4], ids=["resident", "streaming"])
-
-
-def stream(pairs, buffer: int, seed: int = 0, leave_out: int = 0) -> PairStream:
-    folder, records = pairs
-    rows = np.array([r["row"] for r in records][leave_out:])
-    return PairStream(SampleStore([folder]), rows, 32, buffer, seed)
-
-
-def order(batches, number: int) -> list[tuple[int, int]]:
-    """(epoch, row) of the first batches, one pair after the other."""
-    return [pair for b in islice(batches, number) for pair in zip(b.epochs.tolist(), b.rows.tolist(), strict=True)]
-
-
-@BUFFERS
-def test_the_stream_shows_every_sample_once_per_epoch(pairs, buffer):
-    shown = order(stream(pairs, buffer).batches(4), 14)
-    assert [epoch for epoch, _ in shown] == [i // 14 for i in range(56)]
-    for epoch in range(4):
-        assert sorted(row for e, row in shown if e == epoch) == [r["row"] for r in pairs[1]]
-
-
-@BUFFERS
-def test_the_stream_shows_only_its_training_set(pairs, buffer):
-    shown = order(stream(pairs, buffer, leave_out=6).batches(4), 2)
-    assert sorted(row for _, row in shown) == [r["row"] for r in pairs[1]][6:]
-
-
-@BUFFERS
-def test_the_stream_has_the_same_order_for_the_same_seed_another_for_another_and_for_every_epoch(pairs, buffer):
-    shown, again, other = (order(stream(pairs, buffer, seed).batches(7), 4) for seed in (0, 0, 1))
-    assert shown == again != other
-    assert [row for epoch, row in shown if epoch == 0] != [row for epoch, row in shown if epoch == 1]
-
-
-@BUFFERS
-def test_the_order_is_not_that_of_the_files(pairs, buffer):
-    shown = [row for _, row in order(stream(pairs, buffer).batches(14), 1)]
-    assert shown not in (sorted(shown), sorted(shown, reverse=True))
-
-
-@BUFFERS
-@pytest.mark.parametrize("skip", [0, 4, 12, 28, 60])
-def test_skipping_continues_exactly_where_an_earlier_run_stopped(pairs, buffer, skip):
-    whole = order(stream(pairs, buffer).batches(4), 20)
-    assert order(stream(pairs, buffer).batches(4, skip=skip), 5) == whole[skip : skip + 20]
-
-
-@BUFFERS
-def test_a_batch_holds_each_row_s_own_caption_and_image(pairs, buffer):
-    record = {r["row"]: r for r in pairs[1]}
-    for batch in islice(stream(pairs, buffer).batches(5), 6):
-        assert batch.images.shape == (5, 32, 32, 3)
-        for row, image, caption in zip(batch.rows.tolist(), batch.images, batch.captions, strict=True):
-            assert caption == record[row]["caption"]
-            assert np.array_equal(image, np.asarray(decode_rgb(record[row]["image"])))
-
+__all__ = ["trainees"]
 
 # the recipe
-
-
-def recipe(architecture: str = "ViT-B-32", **changes) -> Recipe:
-    values = {
-        "architecture": architecture,
-        "samples_seen": 40,
-        "batch_size": 4,
-        "learning_rate": 1e-3,
-        "weight_decay": 0.1,
-        "beta1": 0.9,
-        "beta2": 0.98,
-        "epsilon": 1e-6,
-        "warmup": 0.2,
-        "text_mask": 0.5,
-        "precision": "fp32",
-        "torch_threads": 1,
-        "shuffle_buffer": 5,
-        "seed": 0,
-    }
-    return Recipe(**(values | changes))
 
 
 @pytest.mark.parametrize(("seen", "batch", "steps"), [(40, 4, 10), (43, 4, 10), (4, 4, 1), (80_000, 128, 625)])
@@ -191,7 +52,7 @@ def test_the_learning_rate_is_positive_and_at_most_its_peak_with_no_warm_up_and_
 
 @pytest.fixture
 def tiny(tiny_architecture) -> str:
-    return tiny_architecture()
+    return tiny_architecture(width=16)
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -265,6 +126,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_naming_both(tmp_path, t
     message = str(error.value)
     assert str(path) in message
     assert other in message
+    assert "'tiny-for-tests'" in message
     assert "embed_dim" in message
 
 
@@ -283,30 +145,25 @@ class Killed(BaseException):
 @pytest.fixture
 def run(tmp_path, pairs, monkeypatch, tiny):
     """Trains in a folder of its own, optionally killed in the middle of a step; returns checkpoint and metrics."""
-    folder, records = pairs
-    manifest = tmp_path / "manifest.parquet"
-    listed = [{"row": r["row"], "uid": r["uid"], "group_id": r["uid"], "position": 0.5} for r in records]
-    pq.write_table(pa.Table.from_pylist(listed, schema=MANIFEST), manifest)
-    updates: list[int] = []
+    place, steps, step = Place.make(tmp_path, pairs), [], Learner.step
 
-    def start(name: str, kill_in_step: int | None = None, side: str = "a", code: str = "c", **changes):
-        r, place = recipe(**({"architecture": tiny} | changes)), tmp_path / name
-        updates.clear()
+    def start(name: str, kill_in_step: int | None = None, changes: dict | None = None, **options):
+        steps.clear()
 
-        def mask(caption, ratio, seed, epoch, row):
-            if kill_in_step is not None and len(updates) == (kill_in_step - 1) * r.batch_size + 2:
+        def watched(self, *arguments):
+            if len(steps) + 1 == kill_in_step:
                 raise Killed
-            updates.append(row)
-            return mask_words(caption, ratio, seed, epoch, row)
+            steps.append(len(steps))
+            return step(self, *arguments)
 
-        monkeypatch.setattr(loop, "mask_words", mask)
-        out = place / "checkpoints", place / "metrics.parquet"
-        options = {"state": place / "state", "code": code, "device": "cpu", "title": "train", "state_seconds": 0.0}
-        train(r, side, manifest, [str(folder)], *out, **options)
-        return out[0] / f"{r.samples_seen}.pt", pq.read_table(out[1]).to_pylist()
+        monkeypatch.setattr(Learner, "step", watched)
+        how = recipe(**({"architecture": tiny} | (changes or {})))
+        if kill_in_step is None:
+            options = {"state_seconds": 1e9} | options
+        place.train(name, how, **options)
+        return tmp_path / name / "checkpoints" / f"{how.samples_seen}.pt", place.metrics(name)
 
-    start.updates = updates
-    start.root = tmp_path
+    start.steps, start.place = steps, place
     return start
 
 
@@ -315,79 +172,189 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def reproducible(metrics: list[dict]) -> list[dict]:
-    return [{name: value for name, value in line.items() if name != "samples_per_second"} for line in metrics]
-
-
-@pytest.mark.parametrize("changes", [{}, {"shuffle_buffer": 100, "text_mask": 0.0}], ids=["streaming", "resident"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"shuffle_buffer": 100, "text_mask": 0.0}, {"precision": "bf16", "accumulation": 2}],
+    ids=["streaming", "resident", "bf16 in two parts"],
+)
 def test_a_killed_run_continues_and_ends_with_bit_identical_weights(run, changes):
-    whole, whole_metrics = run("whole", **changes)
+    whole, whole_metrics = run("whole", changes=changes)
     # killed after 3 steps, and after 3 more
     for _ in range(2):
         with pytest.raises(Killed):
-            run("killed", kill_in_step=4, **changes)
-    continued, metrics = run("killed", **changes)
-    assert len(run.updates) == (10 - 6) * 4
+            run("killed", kill_in_step=4, changes=changes)
+    continued, metrics = run("killed", changes=changes)
+    assert len(run.steps) == 10 - 6
     assert same(whole, continued)
-    assert reproducible(metrics) == reproducible(whole_metrics)
-    assert not (run.root / "killed" / "state").exists()
-
-
-def test_a_killed_run_of_a_model_with_dropout_continues_with_the_same_random_numbers(run, tiny_architecture):
-    changes = {"architecture": tiny_architecture("dropout-for-tests", patch_dropout=0.5), "samples_seen": 24}
-    whole, _ = run("whole", **changes)
-    with pytest.raises(Killed):
-        run("killed", kill_in_step=4, **changes)
-    assert same(whole, run("killed", **changes)[0])
+    assert metrics == whole_metrics
+    assert not run.place.state("killed").exists()
 
 
 def test_training_lowers_the_loss_and_writes_a_line_of_metrics_for_its_steps(run):
-    _, metrics = run("one", samples_seen=160, text_mask=0.0)
+    _, metrics = run("one", changes={"samples_seen": 160, "text_mask": 0.0})
     assert [(m["step"], m["samples_seen"]) for m in metrics] == [(i, 4 * i) for i in range(1, 41)]
     assert [m["learning_rate"] for m in metrics] == [recipe(samples_seen=160).learning_rate_at(i) for i in range(40)]
     losses = [m["loss"] for m in metrics]
     assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
+    assert all(m["gradient_norm"] > 0 for m in metrics)
+    measured = pq.read_table(run.place.folder / "one" / "metrics.parquet").to_pylist()
+    assert all(0 <= m["data_wait"] <= 1 and m["samples_per_second"] > 0 for m in measured)
+    assert any(m["data_wait"] > 0 for m in measured)
 
 
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_or_side_others(run):
     one, _ = run("one")
     assert same(one, run("again")[0])
-    assert not same(one, run("seed", seed=1)[0])
+    assert not same(one, run("seed", changes={"seed": 1})[0])
     assert not same(one, run("side", side="b")[0])
 
 
+def test_checkpoints_are_kept_after_the_first_step_that_has_seen_so_many_samples(run):
+    run("kept", changes={"checkpoints": [8, 13]})
+    kept = {
+        path.name: torch.load(path, weights_only=True) for path in (run.place.folder / "kept" / "checkpoints").iterdir()
+    }
+    assert {name: (saved["step"], saved["samples_seen"]) for name, saved in kept.items()} == {
+        "8.pt": (2, 8),
+        "13.pt": (4, 16),
+        "40.pt": (10, 40),
+    }
+    assert same(run("plain")[0], run.place.folder / "kept" / "checkpoints" / "40.pt")
+    assert not torch.equal(*(kept[name]["model"]["logit_scale"] for name in ("8.pt", "13.pt")))
+
+
+# what a killed run left
+
+
 @pytest.mark.parametrize(
-    "change", [{"code": "new"}, {"learning_rate": 2e-3}, {"side": "b"}], ids=["code", "recipe", "side"]
+    "change",
+    [{"code": "new"}, {"changes": {"learning_rate": 2e-3}}, {"side": "b"}, {"data": True}],
+    ids=["code", "recipe", "side", "data"],
 )
-def test_a_state_left_by_another_run_is_not_continued(run, change):
+def test_a_state_left_by_another_run_is_set_aside_and_not_continued(run, pairs, write_batch, capfd, change):
     with pytest.raises(Killed):
         run("x", kill_in_step=5)
-    run("x", **change)
-    assert len(run.updates) == 10 * 4
+    state = next(run.place.state("x").glob("*/state.pt")).read_bytes()
+    if change.pop("data", False):
+        # the same rows, and one caption that is another
+        pairs[1][3]["caption"] += "s"
+        write_batch(pairs[0], SAMPLES, pairs[1])
+    with pytest.raises(Killed):
+        run("x", kill_in_step=3, **change)
+    assert len(run.steps) == 2
+    assert "not used: it is in" in capfd.readouterr().err
+    assert [path.read_bytes() for path in run.place.state("x").glob("aside/*/state.pt")] == [state]
+    assert same(run("x", **change)[0], run("fresh", **change)[0])
+    assert not run.place.state("x").exists()
 
 
-def test_a_second_trainer_of_the_same_side_is_refused(run):
-    state = run.root / "held" / "state"
-    state.mkdir(parents=True)
-    with open(state / "lock", "w") as holder:
-        fcntl.flock(holder, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another process is training this side"):
-            run("held")
-        assert not run.updates
+def test_of_the_states_that_are_set_aside_the_newest_is_kept(run):
+    for code in "cde":
+        with pytest.raises(Killed):
+            run("x", kill_in_step=3, code=code)
+    assert len(list(run.place.state("x").glob("aside/*"))) == 1
+    with pytest.raises(Killed):
+        run("x", kill_in_step=3, code="d")
+    # what was set aside last is of this very run
+    assert len(run.steps) == 2
+    run("x", code="d")
+    assert len(run.steps) == 10 - 4
+
+
+@pytest.mark.parametrize("kept", [0, 1000, -100], ids=["empty", "its beginning", "all but its end"])
+def test_a_damaged_state_is_set_aside_and_training_begins_anew(run, capfd, kept):
+    with pytest.raises(Killed):
+        run("x", kill_in_step=5)
+    state = next(run.place.state("x").glob("*/state.pt"))
+    state.write_bytes(state.read_bytes()[:kept])
+    with pytest.raises(Killed):
+        run("x", kill_in_step=2)
+    assert "the state is damaged" in capfd.readouterr().err
+    assert len(list(run.place.state("x").glob("aside/*.damaged/state.pt"))) == 1
+    assert same(run("x")[0], run("whole")[0])
+
+
+def test_a_state_whose_kept_checkpoint_is_missing_is_not_continued(run):
+    changes = {"checkpoints": [8]}
+    with pytest.raises(Killed):
+        run("x", kill_in_step=5, changes=changes)
+    next(run.place.state("x").glob("*/8.pt")).unlink()
+    run("x", changes=changes)
+    assert len(run.steps) == 10
+    assert (run.place.folder / "x" / "checkpoints" / "8.pt").exists()
+
+
+def test_a_second_trainer_of_the_same_side_is_refused_until_the_first_has_ended(run, trainees):
+    state = run.place.state("held")
+    holder = trainees.start(hold, state)
+    while not (state / "held").exists():
+        assert holder.is_alive()
+        time.sleep(0.01)
+    with pytest.raises(InputError, match="another process is training this side"):
+        run("held")
+    assert not run.steps
+    holder.kill()
+    holder.join()
     run("held")
+
+
+# runs that cannot go on
 
 
 def test_a_training_set_smaller_than_a_batch_is_refused_with_a_remedy(run):
     with pytest.raises(InputError, match="14 samples, fewer than one batch of 15: lower batch_size"):
-        run("small", batch_size=15, samples_seen=60)
+        run("small", changes={"batch_size": 15, "samples_seen": 60})
 
 
-def test_a_loss_that_is_no_number_stops_with_a_remedy_and_leaves_no_checkpoint(run, monkeypatch):
-    class Broken(loop.ClipLoss):
+@pytest.mark.parametrize(
+    ("gpus", "told"),
+    [(0, "device is cuda, but PyTorch finds no GPU"), (1, "processes is 2, but there are 1 GPUs here: lower")],
+)
+def test_without_enough_gpus_it_is_refused_with_a_remedy(tmp_path, run, monkeypatch, gpus, told):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    options = {"state": tmp_path / "state", "code": "c", "device": "cuda", "title": "train"}
+    places = run.place.folder / "manifest.parquet", [run.place.samples], tmp_path, tmp_path / "m.parquet"
+    with pytest.raises(InputError, match=told):
+        train(recipe(processes=2), "a", *places, **options)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_loss_or_gradient_that_is_no_number_stops_and_leaves_the_last_good_state(run, monkeypatch, what):
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(_, loss):
+            return loss * (float("nan") if what == "loss" else 1)
+
+        @staticmethod
+        def backward(_, gradient):
+            return gradient * float("inf")
+
+    calls: list[int] = []
+
+    class Loss(step.ClipLoss):
+        def forward(self, *args, **kwargs):
+            calls.append(1)
+            loss = super().forward(*args, **kwargs)
+            return Broken.apply(loss) if len(calls) == 6 else loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "ClipLoss", Loss)
+        with pytest.raises(InputError, match="lower learning_rate") as error:
+            run("nan", state_seconds=0.0)
+    state = next(run.place.state("nan").glob("*/state.pt"))
+    assert f"the {what}" in str(error.value)
+    assert "at step 6" in str(error.value)
+    assert f"the last good state, of step 5, stays in {state}" in str(error.value)
+    assert not (run.place.folder / "nan" / "checkpoints").exists()
+    assert torch.load(state, weights_only=True)["step"] == 5
+    assert same(run("nan")[0], run("whole")[0])
+
+
+def test_a_loss_that_is_no_number_in_the_first_step_says_that_there_is_no_state(run, monkeypatch):
+    class Loss(step.ClipLoss):
         def forward(self, *args, **kwargs):
             return super().forward(*args, **kwargs) * float("nan")
 
-    monkeypatch.setattr(loop, "ClipLoss", Broken)
-    with pytest.raises(InputError, match="the loss is nan at step 1: lower learning_rate"):
+    monkeypatch.setattr(step, "ClipLoss", Loss)
+    with pytest.raises(InputError, match="the loss is nan at step 1: .*no state had been saved"):
         run("nan")
-    assert not (run.root / "nan" / "checkpoints").exists()

@@ -12,7 +12,7 @@ import yaml
 
 from dejavu.config import flatten, load_config
 from dejavu.errors import InputError
-from dejavu.plan import side_of
+from dejavu.sides import side_of
 
 GIVEN: dict[str, Any] = {
     "datasets": {"demo": {"synthetic": {"pairs": 1000, "files": 2}}},
@@ -35,6 +35,7 @@ GIVEN: dict[str, Any] = {
     "measure": {"k": [1, 10]},
 }
 ROLES = "splits.default.roles"
+STUDY = {"model": "base", "axis": "text_mask", "values": [0, 0.2]}
 MISSING = object()
 
 
@@ -64,7 +65,35 @@ WRONG = {
     "misspelt_section": ({"mesure": {}}, "'mesure'", "did you mean 'measure'?"),
     "unknown_key": ({"measure.colour": 1}, "'measure.colour'", "measure takes k, labels"),
     "misspelt_key": ({"models.base.batchsize": 9}, "'models.base.batchsize'", "did you mean 'batch_size'?"),
-    "reserved": ({"studies.sweep": 1}, "'studies.sweep'", "studies takes no key"),
+    "study_without_axis": ({"studies.s": {"values": [0, 1]}}, "'studies.s.axis'", "add it"),
+    "unknown_axis": ({"studies.s": {**STUDY, "axis": "text_mas"}}, "studies.s.axis", "did you mean 'text_mask'?"),
+    "one_value": ({"studies.s": {**STUDY, "values": [0.5]}}, "'studies.s.values'", "at least 2"),
+    "value_of_another_axis": ({"studies.s": {**STUDY, "values": [0.5, 1.5]}}, "studies.s.values", "text_mask"),
+    "whole_numbers_only": ({"studies.s": {**STUDY, "axis": "seed", "values": [0, 0.5]}}, "studies.s.values", "seed"),
+    "study_of_which_model": (
+        {"studies.s": {"axis": "text_mask", "values": [0, 0.2]}},
+        "'studies.s.model'",
+        "base, masked, longer",
+    ),
+    "study_of_no_model": ({"studies.s": {**STUDY, "model": "bas"}}, "studies.s.model", "did you mean 'base'?"),
+    "study_of_no_split": ({"studies.s": {**STUDY, "split": "d"}}, "studies.s.split", "default"),
+    "study_name_taken": (
+        {"models": {**GIVEN["models"], "base.text_mask-0.2": {"like": "longer"}}, "studies.s": STUDY},
+        "models.base.text_mask-0.2",
+        "rename it",
+    ),
+    "study_beyond_the_data": (
+        {"studies.s": {**STUDY, "axis": "training_set_size", "values": [100, 900]}},
+        "default.training_set_size-900.roles.a.limit",
+        "lower the limit",
+    ),
+    "split_of_no_model": ({"splits.default.models": ["bas"]}, "splits.default.models", "did you mean 'base'?"),
+    "split_named_studies": ({"splits.studies": GIVEN["splits"]["default"]}, "splits.studies", "another name"),
+    "no_such_checkpoint": (
+        {"models.early": {"sides": {"a": {"model": "base", "samples_seen": 999}, "b": {"text_encoder": "tfidf"}}}},
+        "models.early.sides.a.samples_seen",
+        "add it to models.base.checkpoints",
+    ),
     "missing_section": ({"models": MISSING}, "'models'", "add it"),
     "missing_role": ({f"{ROLES}.public": MISSING}, f"'{ROLES}.public'", "add it"),
     "missing_interval": ({f"{ROLES}.a.interval": MISSING}, f"'{ROLES}.a.interval'", "add it"),
@@ -81,6 +110,9 @@ WRONG = {
     "negative": ({"models.base.weight_decay": -1}, "'models.base.weight_decay'", "at least 0"),
     "zero_rate": ({"models.base.learning_rate": 0}, "'models.base.learning_rate'", "greater than 0"),
     "mask_everything": ({"models.base.text_mask": 1}, "'models.base.text_mask'", "less than 1"),
+    "crop_turned": ({"models.base.crop_scale": [0.9, 0.5]}, "models.base.crop_scale", "swap the two"),
+    "crop_of_nothing": ({"models.base.crop_scale": [0, 0.5]}, "'models.base.crop_scale.0'", "greater than 0"),
+    "unknown_unit": ({"models.base.text_mask_unit": "letters"}, "'models.base.text_mask_unit'", "words"),
     "share_above_one": ({"datasets.demo.max_quarantined": 2}, "'datasets.demo.max_quarantined'", "at most 1"),
     "interval_above_one": ({f"{ROLES}.holdout.interval": [0.7, 1.5]}, f"'{ROLES}.holdout.interval.1'", "at most 1"),
     "three_ends": ({f"{ROLES}.a.interval": [0, 0.1, 0.2]}, f"'{ROLES}.a.interval'", "at most 2 entries"),
@@ -237,7 +269,12 @@ def test_defaults_are_filled_in_also_in_sections_that_are_not_there(load):
     assert config["measure"]["samplings"] == {"repeats": 100, "fraction": 0.1}
     assert config["measure"]["k"] == [1, 10]
     assert config["report"] == {"k": 10, "labels": "all", "gallery": 12}
-    assert config["datasets"]["demo"]["synthetic"] == {"pairs": 1000, "files": 2, "seed": 0}
+    assert config["datasets"]["demo"]["synthetic"] == {
+        "pairs": 1000,
+        "files": 2,
+        "seed": 0,
+        "captions": 1,
+    }
     assert config["splits"]["default"]["seed"] == 0
     assert config["splits"]["default"]["roles"]["holdout"]["limit"] is None
     assert config["models"]["base"]["learning_rate"] == 0.001
@@ -327,6 +364,13 @@ def test_what_a_side_is_and_where_its_embeddings_lie(load):
     assert (target.search, trained.search, reference.search) == ("captions", "images", "captions")
     assert (reference.kind, reference.source, reference.own) == ("text_encoder", "tfidf", False)
     assert target.seen == reference.seen == 9000
+
+
+def test_a_limit_may_count_every_caption_of_an_image_where_each_is_a_sample(load):
+    given = {f"{ROLES}.a.limit": 900, "datasets.demo.synthetic": {"pairs": 1000, "captions": 5}}
+    load(changed(**given, **{"datasets.demo.captions": "all"}))
+    with pytest.raises(InputError, match="lower the limit"):
+        load(changed(**given))
 
 
 def test_roles_of_different_datasets_may_use_the_same_positions(load):

@@ -84,6 +84,21 @@ def test_a_synthetic_caption_names_true_objects_and_boxes_lie_in_the_image():
             assert 0 <= top < bottom <= 64
 
 
+def test_several_synthetic_captions_tell_the_same_in_other_words_and_the_first_is_the_one_alone():
+    world = make_world(0)
+    for single, several in zip(make_pairs(world, 0, 30), make_pairs(world, 0, 30, captions=7), strict=True):
+        captions = several.pop("caption")
+        assert captions[0] == single.pop("caption")
+        assert several == single
+        named = {o["label"] for o in single["objects"] if o["label"] in captions[0]}
+        invented = [frozenset(word.strip(",:") for word in text.split()) & set(world.words) for text in captions]
+        assert all(len(words) == 3 for words in invented)
+        assert len(set(invented)) == len(set(captions)) == 7
+        for text in captions:
+            assert {o["label"] for o in single["objects"] if o["label"] in text} == named
+            assert several["scene"] in text
+
+
 @pytest.mark.parametrize(("pairs", "files"), [(10, 3), (7, 7), (1000, 6)])
 def test_synthetic_files_hold_every_pair_once_in_nearly_equal_parts(pairs, files):
     bounds = [file_bounds(pairs, files, i) for i in range(files)]

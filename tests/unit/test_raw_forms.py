@@ -192,6 +192,7 @@ def test_every_form_of_raw_files_gives_the_same_samples(tmp_path, pairs, form):
             "image": pair.image,
             "width": width,
             "height": height,
+            "other_captions": [],
         }
     assert by_uid(samples) == expected
 
@@ -269,6 +270,26 @@ def test_captions_beyond_the_64th_are_set_aside_one_by_one(tmp_path):
     assert [s["row"] & 0xFFFFFFFF for s in samples] == list(range(64))
     assert len({s["uid"] for s in samples}) == 64
     assert [q["reason"] for q in quarantine] == ["row has too many captions"] * 6
+
+
+MESSY = ["one", " ", "two  ", None, "one", "cafe\u0301", "far too long", "three"]
+
+
+@pytest.mark.parametrize("captions", ["first", "hash", "all"])
+def test_the_other_captions_of_an_image_that_can_be_used_are_kept_beside_each(tmp_path, captions):
+    samples, _ = several(tmp_path, [MESSY, ["alone"]], list("ab"), captions=captions, max_caption=10)
+    every = ["one", "two", "caf\u00e9", "three"]
+    of_first = [s for s in samples if s["source_row"] == 0]
+    assert len(of_first) == (5 if captions == "all" else 1)
+    for sample in of_first:
+        assert sample["caption"] in every
+        assert sample["other_captions"] == [text for text in every if text != sample["caption"]]
+    assert [s["other_captions"] for s in samples if s["source_row"] == 1] == [[]]
+
+
+def test_of_very_many_captions_the_first_64_are_kept(tmp_path):
+    (sample,), _ = several(tmp_path, [[f"caption {i}" for i in range(1000)]])
+    assert sample["other_captions"] == [f"caption {i}" for i in range(1, 64)]
 
 
 def test_several_captions_of_a_referenced_image_are_read_with_it(tmp_path):

@@ -30,7 +30,14 @@ def split(tmp_path, write_batch):
     made = iter(range(1000))
 
     def write(
-        members: list[tuple[int, str]], interval=(0.0, 1.0), limit=None, seed=0, role="a", lists=None, stratify=False
+        members: list[tuple[int, str]],
+        interval=(0.0, 1.0),
+        limit=None,
+        seed=0,
+        role="a",
+        lists=None,
+        stratify=False,
+        deduplicate=False,
     ) -> list[dict]:
         folder = tmp_path / f"split-{next(made)}"
         samples = [{"row": row, "uid": f"uid-{row}", "caption": "c"} for row, _ in members]
@@ -42,7 +49,7 @@ def split(tmp_path, write_batch):
         for name, uids in (lists or {}).items():
             files[name] = folder / f"{name}.txt"
             files[name].write_text("\n".join(uids) + "\n")
-        chosen = Role("default", role, None if role in files else interval, limit, files, stratify)
+        chosen = Role("default", role, None if role in files else interval, limit, files, stratify, deduplicate)
         number = write_manifest(groups, [batch], folder / "manifest.parquet", role=chosen, seed=seed)
         assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == set()
         found = pq.read_table(folder / "manifest.parquet").to_pylist()
@@ -108,6 +115,25 @@ def test_a_role_that_cannot_be_filled_is_refused_with_a_sentence(split, limit):
     assert "splits.default.roles.holdout.interval" in message
     assert f"holds {20 if limit else 0} samples" in message
     assert "widen" in message
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+@pytest.mark.parametrize("limit", [None, 9])
+def test_deduplicating_takes_the_first_sample_of_each_group(split, limit, stratify):
+    everyone = [(row, f"group-{row % 29 if row % 3 else row}") for row, _ in members(150)]
+    first = {}
+    for row, group in sorted(everyone):
+        first.setdefault(group, row)
+    distinct = split([(row, group) for group, row in first.items()], (0.1, 0.9), limit, stratify=stratify)
+    assert split(everyone, (0.1, 0.9), limit, stratify=stratify, deduplicate=True) == distinct
+    assert split(everyone, (0.1, 0.9), limit, stratify=stratify) != distinct
+
+
+def test_deduplicating_counts_against_the_limit_what_is_left(split):
+    everyone = [(row, f"group-{row % 10}") for row, _ in members(60)]
+    assert len(split(everyone, limit=10, deduplicate=True)) == 10
+    with pytest.raises(InputError, match="holds 10 samples, but its limit asks for 11"):
+        split(everyone, limit=11, deduplicate=True)
 
 
 def test_a_manifest_is_the_plain_sort_of_positions_then_rows(split):

@@ -124,6 +124,12 @@ def test_samplings_only_make_the_statistics_again(project: Project) -> None:
     assert set(project.planned()) == per_model("population") | END
 
 
+def test_benchmarks_of_utility_only_evaluate_again(project: Project) -> None:
+    benchmark = {"zero_shot": {"scenes": {"synthetic": "demo"}}}
+    project.write_config(edited(lambda c: c.update(utility=benchmark)))
+    assert set(project.planned()) == {"evaluation_data"} | per_side("utility") | END
+
+
 def test_the_text_mask_of_a_model_runs_that_model(project: Project) -> None:
     project.write_config(edited(lambda c: c["models"]["masked"].update(text_mask=0.4)))
     model = ["masked"]

@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ class Ingestion:
 
     Attributes:
         captions: of several captions of an image: the ``first`` that is not blank, ``all``, each a sample of its own,
-            or one chosen by a ``hash`` of the key, without one of the image.
+            or one chosen by a ``hash`` of the key, without one of the image. The others of the first 64 are kept
+            beside it.
         store: ``copy`` the images, ``shrink`` those that are larger than ``short_side``, or only note the
             ``reference``.
         short_side: pixels; of ``shrink``.
@@ -144,12 +146,12 @@ def _rows(batch: dict[str, pa.Array]) -> Iterator[dict[str, Any]]:
 
 
 def _in_parts(records: Iterator[dict]) -> Iterator[list[dict]]:
-    """The records in lists whose images are not much larger than :data:`BYTES_PER_BATCH` together."""
+    """The records in lists whose images and texts are not much larger than :data:`BYTES_PER_BATCH` together."""
     part: list[dict] = []
     size = 0
     for record in records:
         part.append(record)
-        size += len(record["image"] or b"")
+        size += len(record["image"] or b"") + sum(map(len, record["other_captions"]))
         if size >= BYTES_PER_BATCH:
             yield part
             part, size = [], 0
@@ -185,6 +187,7 @@ class _Reader:
             picture = self._picture(row)
         except Unusable as unusable:
             picture = unusable
+        usable = self._usable_captions(row)
         for index, caption in enumerate(self._captions(row, key, picture)):
             suffix = f"#{index}" if self.how.captions == "all" else ""
             where = {"source": self.name, "source_row": number, "uid": None if key is None else key + suffix}
@@ -195,7 +198,9 @@ class _Reader:
                 self.refused.append({**where, "stage": "ingest", **reason})
             else:
                 row_number = file_id(self.name) << 32 | number * self.captions_per_row + index
-                yield {**where, **sample, "row": row_number, "uid": (key or sample["uid"]) + suffix}
+                others = [text for text in usable if text != sample["caption"]]
+                uid = (key or sample["uid"]) + suffix
+                yield {**where, **sample, "row": row_number, "uid": uid, "other_captions": others}
 
     def _picture(self, row: dict[str, Any]) -> _Picture:
         data = self.source.read(row["key"] if self.source.place.tar else row["image"])
@@ -222,6 +227,15 @@ class _Reader:
             return usable[:1]
         seed = key.encode() if key is not None else picture.data if isinstance(picture, _Picture) else b""
         return [min(usable, key=lambda caption: _digest(seed, caption))]
+
+    def _usable_captions(self, row: dict[str, Any]) -> list[str]:
+        """The distinct captions of a list, as they are stored, without those that cannot be used."""
+        given = row["caption"]
+        texts: dict[str, None] = {}
+        for caption in given[:CAPTIONS_PER_ROW] if isinstance(given, list) else []:
+            with suppress(Unusable):
+                texts[clean_caption(caption, self.how.max_caption)] = None
+        return list(texts)
 
     def _sample(self, picture: _Picture | Unusable, caption: object, index: int) -> dict:
         if isinstance(picture, Unusable):

@@ -39,6 +39,7 @@ class Role:
         lists: role -> file of uids, for every role of the split that is listed; what is listed, and every duplicate of
             it, belongs to no other role.
         stratify: whether the limit is taken from every raw file in proportion to its share of the role.
+        deduplicate: whether only one sample of each duplicate group is taken, that with the smallest row.
     """
 
     split: str
@@ -47,6 +48,7 @@ class Role:
     limit: int | None
     lists: Mapping[str, Path]
     stratify: bool = False
+    deduplicate: bool = False
 
 
 def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, *, role: Role, seed: int) -> int:
@@ -73,6 +75,10 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
     with folder_beside(manifest) as folder:
         rows = _with_uids(samples, _chosen(groups, seed, role, listed, owners))
         chosen = spill_by_range(folder / "chosen", MANIFEST, rows, "position", interval, parts)
+        in_interval = chosen.rows
+        if role.deduplicate:
+            distinct = _one_per_group(in_order(chosen, ["position", "row"]))
+            chosen = spill_by_range(folder / "distinct", MANIFEST, distinct, "position", interval, parts)
         if chosen.rows == 0 or (role.limit is not None and chosen.rows < role.limit):
             raise InputError(_too_few(role, chosen.rows))
         ordered = in_order(chosen, ["position", "row"])
@@ -80,7 +86,7 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
             placed = _by_source(ordered, _sources(chosen))
             spread = spill_by_range(folder / "spread", _PLACED, placed, "place", (0.0, 1.0), parts)
             ordered = in_order(spread, ["place", "position", "row"])
-        counts = {"rows_in": str(read), "in_interval": str(chosen.rows)}
+        counts = {"rows_in": str(read), "in_interval": str(in_interval), "distinct": str(chosen.rows)}
         return write_table(manifest, _first(ordered, role.limit), MANIFEST.with_metadata(counts))
 
 
@@ -94,6 +100,16 @@ def _with_uids(samples: Sequence[str | Path], chosen: Iterator[pa.Table]) -> Ite
         part = part.sort_by("row")
         found = pa.concat_tables(store.read(part["row"].to_numpy(), ["uid"])).sort_by("row")
         yield part.append_column("uid", found["uid"])
+
+
+def _one_per_group(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The first of each group's samples, which, having one position, come one after the other."""
+    last = None
+    for part in parts:
+        if part.num_rows:
+            groups = part["group_id"].to_numpy()
+            yield part.filter(pa.array(np.concatenate([[groups[0] != last], groups[1:] != groups[:-1]])))
+            last = groups[-1]
 
 
 def _first(parts: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
@@ -209,10 +225,14 @@ def _owners(groups: Path, listed: Mapping[str, np.ndarray], split: str) -> dict[
 
 
 def manifest_counts(manifest: Path) -> dict[str, int]:
-    """Rows that the making of a manifest read (``rows_in``), found in its interval, and wrote (``rows_out``)."""
+    """Rows that the making of a manifest read, found in its interval, and wrote.
+
+    Returns:
+        ``rows_in``; ``in_interval``; ``distinct``, of those, one of each group where that was asked; ``rows_out``.
+    """
     with pq.ParquetFile(manifest) as file:
         noted = file.schema_arrow.metadata
-        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval")} | {
+        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval", "distinct")} | {
             "rows_out": file.metadata.num_rows
         }
 

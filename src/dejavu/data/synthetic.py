@@ -53,6 +53,13 @@ GRID = 4
 OBJECTS_PER_IMAGE = (4, 7)
 INVENTED_WORDS = 2000
 WORDS_PER_CAPTION = 3
+WORDINGS = (
+    "{named} in the {scene}, {words}",
+    "{words}: the {scene} with {named}",
+    "a picture of the {scene}, {words}, that shows {named}",
+    "{named} and {words} seen at the {scene}",
+    "the {scene}, {named}, {words}",
+)
 SCENE_CONCENTRATION = 0.25
 SCENE_SHARE = 0.5
 SUPERSAMPLING = 2
@@ -85,10 +92,11 @@ def make_world(seed: int) -> World:
     return World(seed, preferences, tuple(words))
 
 
-def make_pairs(world: World, start: int, stop: int, size: int = 128) -> Iterator[dict]:
-    """Yields raw records ``key, image, caption, objects`` of the pairs ``start`` to ``stop - 1``.
+def make_pairs(world: World, start: int, stop: int, size: int = 128, captions: int = 1) -> Iterator[dict]:
+    """Yields raw records ``key, image, caption, objects`` of the pairs ``start`` to ``stop - 1``, and their ``scene``.
 
-    A pair depends on the seed and its own number alone. Boxes are ``[left, top, right, bottom]`` in pixels.
+    A pair depends on the seed and its own number alone. Boxes are ``[left, top, right, bottom]`` in pixels. Of several
+    captions the first is the one that there would be alone, and ``caption`` is their list.
     """
     for number in range(start, stop):
         rng = np.random.default_rng([world.seed, 1, number])
@@ -96,25 +104,27 @@ def make_pairs(world: World, start: int, stop: int, size: int = 128) -> Iterator
         count = int(rng.integers(OBJECTS_PER_IMAGE[0], OBJECTS_PER_IMAGE[1] + 1))
         chosen = rng.choice(len(LABELS), size=count, replace=False, p=world.preferences[scene])
         image, boxes = _draw(rng, list(SCENES)[scene], [LABELS[i] for i in chosen], size)
+        texts = _captions(rng, world, list(SCENES)[scene], [LABELS[i] for i in chosen], captions)
         yield {
             "key": f"{world.seed}-{number:08d}",
             "image": _jpeg(image),
-            "caption": _caption(rng, world, list(SCENES)[scene], [LABELS[i] for i in chosen]),
+            "caption": texts[0] if captions == 1 else texts,
             "objects": [{"label": LABELS[i], "score": 1.0, "box": box} for i, box in zip(chosen, boxes, strict=True)],
+            "scene": list(SCENES)[scene],
         }
 
 
-RAW_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("image", pa.binary()),
-        ("caption", pa.string()),
-        (
-            "objects",
-            pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", pa.list_(pa.float32(), 4))])),
-        ),
-    ]
-)
+def raw_schema(captions: int = 1) -> pa.Schema:
+    """The columns of a raw file whose images have so many captions."""
+    box = pa.list_(pa.float32(), 4)
+    return pa.schema(
+        [
+            ("key", pa.string()),
+            ("image", pa.binary()),
+            ("caption", pa.string() if captions == 1 else pa.list_(pa.string())),
+            ("objects", pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", box)]))),
+        ]
+    )
 
 
 def file_bounds(pairs: int, files: int, index: int) -> tuple[int, int]:
@@ -122,10 +132,14 @@ def file_bounds(pairs: int, files: int, index: int) -> tuple[int, int]:
     return pairs * index // files, pairs * (index + 1) // files
 
 
-def _caption(rng: np.random.Generator, world: World, scene: str, labels: list[str]) -> str:
+def _captions(rng: np.random.Generator, world: World, scene: str, labels: list[str], number: int) -> list[str]:
+    """Captions that name the same objects and the scene, each in another way and with invented words of its own."""
     named = " and ".join(f"a {label}" for label in labels[: int(rng.integers(1, 3))])
-    words = " ".join(world.words[i] for i in rng.choice(len(world.words), size=WORDS_PER_CAPTION, replace=False))
-    return f"{named} in the {scene}, {words}"
+    texts = []
+    for i in range(number):
+        words = " ".join(world.words[i] for i in rng.choice(len(world.words), size=WORDS_PER_CAPTION, replace=False))
+        texts.append(WORDINGS[i % len(WORDINGS)].format(named=named, scene=scene, words=words))
+    return texts
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -14,7 +14,9 @@ import numpy as np
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
+from open_clip.transformer import TextTransformer
 from PIL import Image
+from torch.func import functional_call
 
 from dejavu.data.images import to_square
 from dejavu.errors import InputError, closest
@@ -32,6 +34,7 @@ class Clip:
         size: side of the square images it takes, in pixels.
         mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
         crop, bilinear: how it takes images that are not of its size, see ``to_square``.
+        name: of the architecture, without folder and suffix.
     """
 
     model: Any
@@ -42,6 +45,7 @@ class Clip:
     std: torch.Tensor
     crop: bool = True
     bilinear: bool = False
+    name: str = ""
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """An RGB image as the model takes it, before normalisation; uint8 (size, size, 3)."""
@@ -51,6 +55,68 @@ class Clip:
         """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) as the model takes them."""
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
         return (pixels - self.mean.to(device)) / self.std.to(device)
+
+    def cut(self, tokens: torch.Tensor) -> torch.Tensor:
+        """int64 (n, context length) -> (n, length): without what comes after the end of the longest caption.
+
+        Through a causal mask nothing after a caption's end reaches its features. Where the text tower is of another
+        kind, or does not read its features at the end, nothing is cut.
+        """
+        tower = _causal_tower(self.model)
+        if tower is None:
+            return tokens
+        ends = tokens.argmax(dim=-1) if tower.pool == "argmax" else (tokens == tower.eos).int().argmax(dim=-1)
+        return tokens[:, : int(ends.max()) + 1]
+
+    def encode_text(self, tokens: torch.Tensor, normalize: bool = True) -> torch.Tensor:
+        """The model's own ``encode_text``, which also takes what :meth:`cut` left; float (n, dimension)."""
+        tower, length = _causal_tower(self.model), tokens.shape[1]
+        if tower is None or length == len(tower.positions):
+            return self.model.encode_text(tokens, normalize=normalize)
+        # OpenCLIP's classes take the full length only, so for this call position embedding and mask are cut as well
+        shorter = {
+            f"{tower.prefix}positional_embedding": tower.positions[:length],
+            f"{tower.prefix}attn_mask": tower.mask[:length, :length],
+        }
+        return functional_call(_EncodeText(self.model), shorter, (tokens, normalize))
+
+
+@dataclass(frozen=True)
+class _CausalTower:
+    """Where a text tower keeps what depends on length, and how it finds a caption's end."""
+
+    prefix: str
+    positions: torch.Tensor
+    mask: torch.Tensor
+    pool: str
+    eos: int
+
+
+def _causal_tower(model: Any) -> _CausalTower | None:
+    """The text tower whose features depend on the tokens up to the end alone; None for any other."""
+    if type(model) is open_clip.CLIP:
+        prefix, tower, pool, eos = "model.", model, model.text_pool_type, model.text_eos_id
+    elif type(model) is open_clip.CustomTextCLIP and type(model.text) is TextTransformer:
+        prefix, tower, pool, eos = "model.text.", model.text, model.text.pool_type, model.text.eos_id
+        if tower.cls_emb is not None or tower.use_pad_mask:
+            return None
+    else:
+        return None
+    positions, mask = tower.positional_embedding, tower.attn_mask
+    if mask is None or pool not in ("argmax", "eos"):
+        return None
+    return _CausalTower(prefix, positions, mask, pool, eos)
+
+
+class _EncodeText(torch.nn.Module):
+    """A model's ``encode_text`` as a module's call, in which torch can replace parameters."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: torch.Tensor, normalize: bool) -> torch.Tensor:
+        return self.model.encode_text(tokens, normalize=normalize)
 
 
 def build(architecture: str, device: str = "cpu") -> Clip:
@@ -91,18 +157,19 @@ def build(architecture: str, device: str = "cpu") -> Clip:
         size=size[0] if isinstance(size, (tuple, list)) else size,
         mean=torch.tensor(getattr(model.visual, "image_mean", None) or defaults.mean).view(1, 3, 1, 1),
         std=torch.tensor(getattr(model.visual, "image_std", None) or defaults.std).view(1, 3, 1, 1),
+        name=name,
     )
 
 
-def save_checkpoint(path: Path, clip: Clip, step: int, samples_seen: int) -> None:
-    """Writes weights and architecture, atomically."""
+def save_checkpoint(
+    path: Path, clip: Clip, step: int, samples_seen: int, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Writes weights (the model's own, or those given) and architecture, atomically."""
     # an open file, because torch writes the name of a path into the archive, and equal weights should be equal bytes
     with atomic(path) as temporary, open(temporary, "wb") as handle:
-        weights = {name: value.detach().cpu() for name, value in clip.model.state_dict().items()}
-        torch.save(
-            {"model": weights, "architecture": json.dumps(clip.config), "step": step, "samples_seen": samples_seen},
-            handle,
-        )
+        kept = {name: value.detach().cpu() for name, value in (weights or clip.model.state_dict()).items()}
+        about = {"architecture": json.dumps(clip.config), "name": clip.name, "step": step, "samples_seen": samples_seen}
+        torch.save({"model": kept, **about}, handle)
 
 
 def load_checkpoint(path: Path, architecture: str, device: str = "cpu") -> Clip:
@@ -122,8 +189,9 @@ def load_checkpoint(path: Path, architecture: str, device: str = "cpu") -> Clip:
     if config != clip.config:
         differing = sorted(key for key in config.keys() | clip.config.keys() if config.get(key) != clip.config.get(key))
         raise InputError(
-            f"{path} was made with another architecture than {architecture!r} (they differ in {', '.join(differing)}): "
-            "delete the checkpoint and run again, or name its architecture."
+            f"{path} was made with the architecture {saved.get('name', 'of another file')!r}, and not with "
+            f"{architecture!r} (they differ in {', '.join(differing)}): delete the checkpoint and run again, or name "
+            "its architecture."
         )
     clip.model.load_state_dict(weights)
     clip.model.eval()

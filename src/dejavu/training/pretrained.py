@@ -14,7 +14,21 @@ from open_clip.factory import load_state_dict
 
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
-from dejavu.training.model import Clip, build
+from dejavu.training.model import Clip, build, load_checkpoint
+
+
+def load_side(weights: str, seen: int, source: str, architecture: str, device: str = "cpu") -> Clip:
+    """Loads the model of one side, in evaluation mode.
+
+    Args:
+        weights: the folder of checkpoints that training made, a file, or nothing for a pretrained tag.
+        seen: the checkpoint's number of samples seen, in a folder.
+        source: the pretrained tag.
+        architecture, device: as for :func:`load_pretrained`.
+    """
+    if weights and os.path.isdir(weights):
+        return load_checkpoint(Path(weights) / f"{seen}.pt", architecture, device)
+    return load_pretrained(weights or source, architecture, device)
 
 
 def load_pretrained(source: str, architecture: str, device: str = "cpu") -> Clip:

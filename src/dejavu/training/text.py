@@ -1,28 +1,202 @@
-"""Text randomization: the mitigation of arXiv 2402.02103, words of the caption hidden at random in training."""
+"""Text randomization: the mitigation of arXiv 2402.02103, parts of the caption hidden at random in training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
 import numpy as np
+import torch
+
+from dejavu.errors import InputError
+from dejavu.training.draws import Purpose, generator
+
+MASK_WORD = "mask"
 
 
-def mask_words(caption: str, ratio: float, seed: int, epoch: int, row: int) -> str:
-    """Drops each word of a caption with probability ``ratio``, at least one word staying.
-
-    The draw depends on (seed, epoch, row) alone: fresh at every epoch, the same after a restart.
+class TextRandomizer:
+    """Turns captions into tokens, parts of them hidden; what is drawn depends on (seed, epoch, row) alone.
 
     Args:
-        caption: words separated by space.
-        ratio: in [0, 1]; 0 returns the caption as it is.
+        tokenizer: one of OpenCLIP's: captions -> int64 (n, context length).
+        mask: probability that a part is hidden, in [0, 1); 0 hides none.
+        unit: parts are ``words``, separated by space, or ``tokens`` between the tokenizer's start and end.
+        replace: a hidden part leaves ``nothing`` (at least one part then stays), or is replaced by a ``mask`` or by a
+            ``random`` word or token. The mask is the tokenizer's own mask token where it has one that a caption can
+            hold, otherwise the word :data:`MASK_WORD`.
+        dropout: probability that a caption is left empty.
         seed: of the model.
-        epoch: pass over the training set, from 0.
-        row: the sample.
+
+    Raises:
+        InputError: when the tokenizer's tokens cannot be told from its start, end and padding, or it has no words.
     """
-    if ratio == 0:
-        return caption
-    words = caption.split()
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        mask: float,
+        unit: str = "words",
+        replace: str = "nothing",
+        dropout: float = 0.0,
+        seed: int,
+    ) -> None:
+        self._tokenizer, self._mask, self._dropout, self._seed = tokenizer, mask, dropout, seed
+        self._hide: Callable[[list, np.random.Generator], list] | None = None
+        self._frame: _Frame | None = None
+        if mask == 0:
+            return
+        self._frame = _Frame.of(tokenizer) if unit == "tokens" else None
+        if replace == "nothing":
+            self._hide = self._leave_out
+        else:
+            self._others = _OTHERS[unit, replace](tokenizer)
+            self._hide = self._put_others
+
+    def __call__(self, captions: Sequence[str], epochs: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
+        """Tokens of the captions as they are shown in an epoch.
+
+        Args:
+            captions: n texts.
+            epochs: n passes over the training set, from 0.
+            rows: n samples.
+
+        Returns:
+            int64 (n, context length).
+        """
+        keys = [(int(epoch), int(row)) for epoch, row in zip(epochs, rows, strict=True)]
+        kept = ["" if self._dropped(*key) else caption for caption, key in zip(captions, keys, strict=True)]
+        if self._hide is None:
+            return self._tokenizer(kept)
+        if self._frame is None:
+            return self._tokenizer([self._hidden_words(text, *key) for text, key in zip(kept, keys, strict=True)])
+        parts = [self._frame.content(tokens) for tokens in self._tokenizer(kept).tolist()]
+        return self._frame.tensor([self._hidden(part, *key) for part, key in zip(parts, keys, strict=True)])
+
+    def _dropped(self, epoch: int, row: int) -> bool:
+        return bool(self._dropout) and self._generator(Purpose.CAPTION_DROPOUT, epoch, row).random() < self._dropout
+
+    def _hidden_words(self, caption: str, epoch: int, row: int) -> str:
+        return " ".join(self._hidden(caption.split(), epoch, row))
+
+    def _hidden(self, parts: list, epoch: int, row: int) -> list:
+        assert self._hide is not None
+        return self._hide(parts, self._generator(Purpose.TEXT_MASK, epoch, row)) if parts else parts
+
+    def _generator(self, purpose: Purpose, epoch: int, row: int) -> np.random.Generator:
+        return generator(purpose, self._seed, epoch, row)
+
+    def _leave_out(self, parts: list, rng: np.random.Generator) -> list:
+        draws = rng.random(len(parts))
+        kept = draws >= self._mask
+        kept[int(draws.argmax())] = True
+        return [part for part, keep in zip(parts, kept, strict=True) if keep]
+
+    def _put_others(self, parts: list, rng: np.random.Generator) -> list:
+        hidden = rng.random(len(parts)) < self._mask
+        others = rng.integers(len(self._others), size=len(parts))
+        return [self._others[other] if hide else part for part, hide, other in zip(parts, hidden, others, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What a tokenizer puts around the tokens of a caption: ``start``, ``end``, then ``pad`` up to its length."""
+
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    pad: int
+    length: int
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> _Frame:
+        """Finds them in what the tokenizer makes of captions that have no token in common."""
+        probes = ["", "a", "dog", "a dog " * 2000]
+        empty, one, other, _ = rows = tokenizer(probes).tolist()
+        start = _common(one, other)
+        frame = cls(start, (), empty[-1], len(empty))
+        end = _common(*(frame.content(row)[::-1] for row in (one, other, empty)))[::-1]
+        frame = cls(start, end, empty[-1], len(empty))
+        found = [frame.content(row) for row in rows]
+        if found[0] or not all(found[1:]) or frame.tensor(found).tolist() != rows:
+            raise InputError(
+                "text_mask_unit is tokens, but where a caption's tokens begin and end cannot be told with this "
+                "architecture's tokenizer: set text_mask_unit to words."
+            )
+        return frame
+
+    def content(self, tokens: list[int]) -> list[int]:
+        """The caption's own tokens."""
+        stop = len(tokens)
+        while stop > len(self.start) and tokens[stop - 1] == self.pad:
+            stop -= 1
+        return tokens[len(self.start) : max(len(self.start), stop - len(self.end))]
+
+    def tensor(self, contents: list[list[int]]) -> torch.Tensor:
+        """Captions of at most as many tokens as there is room for -> int64 (n, length)."""
+        rows = [[*self.start, *content, *self.end] for content in contents]
+        return torch.tensor([row + [self.pad] * (self.length - len(row)) for row in rows], dtype=torch.int64)
+
+
+def _common(*rows: list[int]) -> tuple[int, ...]:
+    """The tokens that all begin with."""
+    return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*rows, strict=False)))
+
+
+def _mask_word(tokenizer: Any) -> list[str]:
+    """The text of the tokenizer's mask token, where cleaning leaves it whole, or a plain word."""
+    own = _inner(tokenizer)
+    text = getattr(own, "mask_token", None) or MASK_WORD
+    token = getattr(own, "mask_token_id", None)
+    return [text if token in tokenizer([text]).tolist()[0] else MASK_WORD]
+
+
+def _mask_token(tokenizer: Any) -> list[int]:
+    token = getattr(_inner(tokenizer), "mask_token_id", None)
+    tokens = [token] if token is not None else _Frame.of(tokenizer).content(tokenizer([MASK_WORD]).tolist()[0])
+    if len(tokens) != 1:
+        raise InputError(
+            f"text_mask_with is mask, but this architecture's tokenizer has neither a mask token nor {MASK_WORD!r} as "
+            "one token: set text_mask_unit to words."
+        )
+    return tokens
+
+
+def _words(tokenizer: Any) -> list[str]:
+    """The tokens that are whole words, in alphabetical order."""
+    own = _inner(tokenizer)
+    if hasattr(own, "get_vocab"):
+        pieces = own.get_vocab()
+        # of SentencePiece and of byte-level BPE, which mark beginnings; WordPiece marks what does not begin a word
+        first = [p for p in pieces if p.startswith(("\u2581", "\u0120"))] or [p for p in pieces if p[:2] != "##"]
+        texts = [own.convert_tokens_to_string([piece]) for piece in first]
+    else:
+        texts = [own.decode([token]) for piece, token in own.encoder.items() if piece.endswith("</w>")]
+    words = sorted({text.strip() for text in texts if text.strip().isalpha()})
     if not words:
-        return caption
-    draws = np.random.default_rng([seed, epoch, row]).random(len(words))
-    kept = draws >= ratio
-    kept[int(draws.argmax())] = True
-    return " ".join(word for word, keep in zip(words, kept, strict=True) if keep)
+        raise InputError(
+            "text_mask_with is random, but this architecture's tokenizer has no whole words: set it to nothing or mask."
+        )
+    return words
+
+
+def _tokens(tokenizer: Any) -> list[int]:
+    """The tokens that mean something."""
+    own, frame = _inner(tokenizer), _Frame.of(tokenizer)
+    every = own.get_vocab().values() if hasattr(own, "get_vocab") else own.encoder.values()
+    return sorted(set(every) - {*own.all_special_ids, *frame.start, *frame.end, frame.pad})
+
+
+# unit and replacement: what may stand in the place of what is hidden
+_OTHERS: dict[tuple[str, str], Callable[[Any], list]] = {
+    ("words", "mask"): _mask_word,
+    ("words", "random"): _words,
+    ("tokens", "mask"): _mask_token,
+    ("tokens", "random"): _tokens,
+}
+
+
+def _inner(tokenizer: Any) -> Any:
+    """The tokenizer of Hugging Face where OpenCLIP wraps one, or OpenCLIP's own."""
+    return getattr(tokenizer, "tokenizer", tokenizer)

@@ -1,0 +1,141 @@
+"""What a killed run continues from: one folder for each side, held by one run at a time.
+
+It holds ``lock``, the folder of the run, named by a hash of all that its result depends on, with ``state.pt``, the
+metrics so far and the checkpoints so far, and ``aside`` with the newest state that was not used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dejavu.data.samples import SampleStore
+from dejavu.errors import InputError
+from dejavu.files import atomic, first_line
+from dejavu.progress import say
+from dejavu.training.recipe import Recipe
+
+ASIDE = "aside"
+STATE = "state.pt"
+KEYS = {"step", "model", "optimizer", "random", "lines", "checkpoints"}
+# a parquet file ends with what describes its content
+FOOTER_BYTES = 65_536
+
+
+@contextmanager
+def locked(folder: Path, title: str) -> Iterator[None]:
+    """Holds a side's folder, which is removed where all went well; the system frees the lock when its owner dies.
+
+    On a network file system the lock holds between machines only if that system passes locks on (NFS from Linux
+    does); Snakemake's own lock of the working directory comes before it.
+
+    Raises:
+        InputError: when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{title}: another process is training this side: wait for it, or end it.") from None
+        yield
+        shutil.rmtree(folder)
+    finally:
+        os.close(handle)
+
+
+def run_key(recipe: Recipe, side: str, rows: np.ndarray, store: SampleStore, code: str) -> str:
+    """A hash of all that the weights depend on; 16 hexadecimal digits.
+
+    Args:
+        recipe: how; of an architecture's file the content counts.
+        side: ``a`` or ``b``.
+        rows: int64 (n,), the training set.
+        store: the samples; of their files the sizes and footers count.
+        code: hash of the training code.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(json.dumps([asdict(recipe), side, code], sort_keys=True).encode())
+    digest.update(np.sort(rows).tobytes())
+    if recipe.architecture.endswith(".json"):
+        digest.update(Path(recipe.architecture).read_bytes())
+    for upper in np.unique(rows >> 32):
+        if (path := store.files.get(int(upper))) is not None:
+            with open(path, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - FOOTER_BYTES))
+                digest.update(b"%d\0" % size + file.read())
+    return digest.hexdigest()
+
+
+def open_run(folder: Path, key: str, title: str) -> tuple[Path, dict[str, Any] | None]:
+    """The folder of this run, and the state that it goes on from, or None where it begins.
+
+    What another configuration, training set or code left is set aside, and so is a state that cannot be read; only
+    the newest is kept. A run whose own state was set aside gets it back.
+    """
+    run, aside = folder / key, folder / ASIDE / key
+    others = [path for path in folder.iterdir() if path.is_dir() and path.name not in (key, ASIDE)]
+    if aside.is_dir() and not run.exists():
+        os.replace(aside, run)
+    for other in sorted(others, key=lambda path: path.stat().st_mtime):
+        if (other / STATE).exists():
+            kept = _set_aside(other, other.name)
+            say(f"[{title}] a state of another configuration, training set or code is not used: it is in {kept}")
+        else:
+            shutil.rmtree(other)
+    run.mkdir(exist_ok=True)
+    for unfinished in run.rglob(".*.tmp"):
+        unfinished.unlink()
+    try:
+        return run, read_state(run)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
+        kept = _set_aside(run, f"{key}.damaged")
+        say(f"[{title}] the state is damaged ({first_line(error)}): it is in {kept}, and training begins anew")
+        run.mkdir()
+        return run, None
+
+
+def _set_aside(run: Path, name: str) -> Path:
+    aside = run.parent / ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    os.replace(run, aside / name)
+    return aside / name
+
+
+def read_state(run: Path) -> dict[str, Any] | None:
+    """The state that a run left, its tensors on the CPU, or None where it left none; code in it is never run.
+
+    Raises:
+        ValueError, or what ``torch.load`` raises: when it is damaged, or a checkpoint that came before is missing.
+    """
+    path = run / STATE
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise ValueError("it lacks parts")
+    for name in state["checkpoints"]:
+        if not (run / name).exists():
+            raise ValueError(f"the checkpoint {name} that came before it is missing")
+    return state
+
+
+def write_state(run: Path, state: dict[str, Any]) -> None:
+    """Writes the state of a run, atomically."""
+    with atomic(run / STATE) as temporary, open(temporary, "wb") as handle:
+        torch.save(state, handle)

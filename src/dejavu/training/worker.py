@@ -1,0 +1,31 @@
+"""One of the processes that train a side together: ``python -m dejavu.training.worker job.json``, under torchrun."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+from dejavu.errors import InputError
+from dejavu.training.distributed import die_with_parent, joined
+from dejavu.training.loop import Job, run_job
+
+
+def main(path: Path) -> None:
+    """Trains the job that a JSON file describes, as one of the processes that torchrun's environment names."""
+    die_with_parent()
+    job = Job.read(path)
+    with joined(job.device) as ranks:
+        run_job(job, ranks)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except Exception as error:
+        get_error_handler().record_exception(error)
+        if not isinstance(error, InputError):
+            traceback.print_exc()
+        sys.exit(1)

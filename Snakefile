@@ -2,6 +2,7 @@
 #
 # Needs:  config/config.yaml, or another file given with --configfile, which then replaces it
 # Makes:  results/<dataset>/<split>/report, memorization.duckdb, figures and summary.txt for every split
+#         results/<dataset>/studies/<study>/report, figures, tables and summary.txt for every study
 
 from snakemake.utils import min_version
 
@@ -20,13 +21,16 @@ include: "workflow/rules/splits.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/utility.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/studies.smk"
 
 
 rule all:
     default_target: True
     input:
         [reported(split) for split in CONFIG["splits"]],
+        [studied(study) for study in CONFIG["studies"]],
 
 
 onsuccess:

@@ -15,6 +15,7 @@ import jsonschema
 import yaml
 
 from dejavu.errors import InputError, closest
+from dejavu.sweeps import expand_studies, settle_measured
 from dejavu.tables import ROLES, SIDES
 
 
@@ -36,12 +37,16 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     config = json.loads(json.dumps(given))
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         _read_exponents(model)
+    for study in config["studies"].values() if isinstance(config.get("studies"), dict) else []:
+        _read_exponents(study)
     _check(config, schema)
     config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
     for name, dataset in config["datasets"].items():
         _check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
     _fill_defaults(config, schema, schema)
     config["models"] = {name: _settled(model) for name, model in config["models"].items()}
+    _require_recipes(config["models"])
+    expand_studies(config, schema)
     for name, dataset in config["datasets"].items():
         _check_dataset(name, dataset)
         dataset["annotate"] = _settled_annotate(dataset["annotate"])
@@ -53,6 +58,8 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
         else:
             _check_model(name, model, config, base)
     _check_report(config)
+    _check_utility(config)
+    settle_measured(config)
     return config
 
 
@@ -73,11 +80,14 @@ def architecture_path(architecture: str, base: Path) -> Path | None:
     return path if path.is_file() or path.is_absolute() else base / path
 
 
-def _read_exponents(model: Any) -> None:
-    """Takes ``1e-3`` for a number, which YAML 1.1, unlike everybody else, reads as text."""
-    for key, value in model.items() if isinstance(model, dict) else []:
-        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-            model[key] = float(value)
+def _read_exponents(section: Any) -> None:
+    """Takes ``1e-3`` for a number, which YAML 1.1, unlike everybody else, reads as text; also within lists."""
+    entries = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
+    for key, value in entries:
+        if isinstance(value, list):
+            _read_exponents(value)
+        elif isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+            section[key] = float(value)
 
 
 def _check(config: dict, schema: dict) -> None:
@@ -277,6 +287,8 @@ def _settled_annotate(annotate: Mapping) -> dict:
 
 def _check_split(name: str, split: dict, config: dict) -> None:
     datasets, roles = config["datasets"], split["roles"]
+    if name == "studies":
+        raise InputError("splits.studies: the folder of that name is for studies: give the split another name.")
     _require_dataset(f"splits.{name}.dataset", split["dataset"], datasets)
     for role in ROLES:
         where, section = f"splits.{name}.roles.{role}", roles[role]
@@ -334,10 +346,13 @@ def _check_supply(name: str, role: str, section: dict, datasets: Mapping, k: int
     dataset = datasets[section["dataset"]]
     if "synthetic" not in dataset or section["interval"] is None:
         return
-    pairs, limit = dataset["synthetic"]["pairs"], section["limit"]
+    # where every caption of an image is a pair, all of them have its role
+    each = dataset["synthetic"]["captions"] if dataset["captions"] == "all" else 1
+    images, limit = dataset["synthetic"]["pairs"], section["limit"]
     low, high = section["interval"]
     share = high - low
-    most = pairs * share + 6 * math.sqrt(pairs * share * (1 - share))
+    most = each * (images * share + 6 * math.sqrt(images * share * (1 - share)))
+    pairs = each * images
     supply = f"its interval [{low}, {high}) holds about {pairs * share:,.0f} of the dataset's {pairs:,} pairs"
     if limit is not None and limit > most:
         raise InputError(
@@ -351,23 +366,66 @@ def _check_supply(name: str, role: str, section: dict, datasets: Mapping, k: int
         )
 
 
+def _require_recipes(models: Mapping[str, dict]) -> None:
+    for name, model in models.items():
+        for key in ("architecture", "samples_seen"):
+            if key not in model and "sides" not in model:
+                raise InputError(f"configuration key 'models.{name}.{key}' is missing: add it, or a like that has it.")
+
+
 def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
-    for key in ("architecture", "samples_seen"):
-        if key not in model:
-            raise InputError(f"configuration key 'models.{name}.{key}' is missing: add it, or a like that has it.")
     _check_architecture(name, model["architecture"], base)
     if model["samples_seen"] < model["batch_size"]:
         raise InputError(
             f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it."
         )
+    _check_batch(name, model)
+    _check_kept_checkpoints(name, model)
+    if model["crop_scale"] is not None and model["crop_scale"][0] > model["crop_scale"][1]:
+        raise InputError(
+            f"models.{name}.crop_scale is {model['crop_scale']}, the lowest share and the highest: swap the two."
+        )
+    if 1 / model["temperature"] > model["max_logit_scale"]:
+        raise InputError(
+            f"models.{name}.temperature is {model['temperature']}, whose inverse is above max_logit_scale "
+            f"{model['max_logit_scale']}: raise either."
+        )
     for split_name, split in config["splits"].items():
-        for role in SIDES:
+        for role in SIDES if name in split["models"] else ():
             limit = split["roles"][role]["limit"]
             if limit is not None and limit < model["batch_size"]:
                 raise InputError(
                     f"splits.{split_name}.roles.{role}.limit is {limit:,}, fewer than one batch of "
                     f"models.{name}.batch_size {model['batch_size']:,}: raise the limit, or lower batch_size."
                 )
+
+
+def _check_batch(name: str, model: dict) -> None:
+    """Refuses a batch that its processes and their parts cannot share equally."""
+    parts = model["processes"] * model["accumulation"]
+    if model["batch_size"] % parts:
+        raise InputError(
+            f"models.{name}.batch_size is {model['batch_size']:,}, the number of pairs in all processes together, but "
+            f"processes {model['processes']} times accumulation {model['accumulation']} is {parts}, which does not "
+            "divide it: change one of the three."
+        )
+
+
+def _check_kept_checkpoints(name: str, model: dict) -> None:
+    """Puts the checkpoints that are kept in order, and refuses those that training does not reach."""
+    model["checkpoints"] = sorted(int(count) for count in model["checkpoints"])
+    reached = model["samples_seen"] // model["batch_size"] * model["batch_size"]
+    for count in model["checkpoints"]:
+        if count >= model["samples_seen"]:
+            raise InputError(
+                f"models.{name}.checkpoints has {count:,}, but samples_seen is {model['samples_seen']:,}, at which a "
+                "checkpoint is written anyway: name smaller numbers."
+            )
+        if count > reached:
+            raise InputError(
+                f"models.{name}.checkpoints has {count:,}, but the whole batches in samples_seen end at {reached:,}: "
+                "name smaller numbers."
+            )
 
 
 SIDE_KINDS = ("model", "checkpoint", "text_encoder")
@@ -383,12 +441,15 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
         if (side["architecture"] is not None) != (kinds[0] == "checkpoint"):
             raise InputError(f"{where}: a checkpoint needs its architecture, and nothing else takes one.")
         if kinds[0] == "model":
-            trained = [other for other, model in config["models"].items() if "sides" not in model]
+            trained = {other: model for other, model in config["models"].items() if "sides" not in model}
             if side["model"] not in trained:
                 raise InputError(
                     f"{where}.model names {side['model']!r}, which is no trained model"
                     f"{closest(side['model'], trained)}: the trained models are {', '.join(trained) or 'none'}."
                 )
+            _check_kept(where, side, trained[side["model"]])
+        elif side["samples_seen"] is not None:
+            raise InputError(f"{where}.samples_seen names a checkpoint of a model, and this is none: remove it.")
         if kinds[0] == "text_encoder" and (letter == "a" or side["search"] == "images"):
             raise InputError(
                 f"{where}: a text encoder is the reference, so it is side b, and it searches captions."
@@ -397,12 +458,22 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
             )
         if kinds[0] == "checkpoint":
             _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
-            _check_membership(where, letter, config)
+            _check_membership(name, letter, config)
 
 
-def _check_membership(where: str, letter: str, config: dict) -> None:
+def _check_kept(where: str, side: dict, model: dict) -> None:
+    kept = [*model["checkpoints"], model["samples_seen"]]
+    if side["samples_seen"] is not None and side["samples_seen"] not in kept:
+        raise InputError(
+            f"{where}.samples_seen is {side['samples_seen']:,}, but the checkpoints of {side['model']} are at "
+            f"{', '.join(f'{seen:,}' for seen in kept)}: add it to models.{side['model']}.checkpoints."
+        )
+
+
+def _check_membership(name: str, letter: str, config: dict) -> None:
+    where = f"models.{name}.sides.{letter}"
     for split_name, split in config["splits"].items():
-        if split["roles"][letter]["uids"] is None:
+        if name in split["models"] and split["roles"][letter]["uids"] is None:
             raise InputError(
                 f"{where} is a checkpoint, so what it was trained on must be declared: give splits.{split_name}.roles."
                 f"{letter} the file of its training samples' uids, as uids, in place of interval. A role drawn by hash "
@@ -448,3 +519,27 @@ def _check_report(config: dict) -> None:
                 f"report.{key} is {report[key]!r}, which measure.{key} {measure[key]} does not contain: add it there, "
                 f"or set report.{key} to one of them."
             )
+
+
+# the files of each task, in place of which a benchmark may be drawn
+BENCHMARK_FILES = {"zero_shot": ("data",), "linear_probe": ("train", "test"), "compositional": ("data",)}
+
+
+def _check_utility(config: dict) -> None:
+    drawn = [name for name, dataset in config["datasets"].items() if "synthetic" in dataset]
+    for task, keys in BENCHMARK_FILES.items():
+        for name, benchmark in config["utility"][task].items():
+            where = f"utility.{task}.{name}"
+            given = [key for key in keys if benchmark[key] is not None]
+            if benchmark["synthetic"] is not None and given:
+                raise InputError(f"{where} has both synthetic and {given[0]}: remove one of them.")
+            if benchmark["synthetic"] is None and len(given) < len(keys):
+                missing = next(key for key in keys if key not in given)
+                raise InputError(
+                    f"configuration key '{where}.{missing}' is missing: add it, or synthetic, an embedded dataset."
+                )
+            if benchmark["synthetic"] is not None and benchmark["synthetic"] not in drawn:
+                raise InputError(
+                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no dataset that is drawn"
+                    f"{closest(benchmark['synthetic'], drawn)}: those are {', '.join(drawn) or 'none'}."
+                )

@@ -46,6 +46,7 @@ SAMPLES = pa.schema(
         _field("height", pa.int32(), "pixels, read from the image"),
         _field("source", pa.string(), "raw file, relative to the dataset's root"),
         _field("source_row", pa.int64(), "row in the raw file"),
+        _field("other_captions", pa.list_(pa.string()), "the image's other captions, where it has several"),
     ]
 )
 OBJECTS = pa.schema([_ROW, _field("objects", pa.list_(OBJECT), "objects in the image: label, score, box in pixels")])
@@ -194,6 +195,21 @@ UTILITY = pa.schema(
         _field("n", pa.int64(), "number of queries"),
     ]
 )
+LABELLED = pa.schema(
+    [
+        _field("image", pa.binary(), "encoded image"),
+        _field("label", pa.string(), "scene that it shows"),
+        _field("color", pa.string(), "colour of its lowest object"),
+    ]
+)
+COMPOSITIONAL = pa.schema(
+    [
+        _field("image", pa.binary(), "encoded image"),
+        _field("caption", pa.string(), "a true caption"),
+        _field("negatives", pa.list_(pa.string()), "false captions"),
+        _field("kind", pa.string(), "what makes them false"),
+    ]
+)
 ATTACKS = pa.schema(
     [
         _field(
@@ -221,7 +237,19 @@ TRAINING = pa.schema(
         _field("loss", pa.float64(), "contrastive loss of the step's batch"),
         _field("learning_rate", pa.float64(), "learning rate of the step"),
         _field("logit_scale", pa.float64(), "inverse temperature after the step"),
+        _field("gradient_norm", pa.float64(), "L2 norm of the step's whole gradient, before clipping"),
         _field("samples_per_second", pa.float64(), "rate since the line before"),
+        _field("data_wait", pa.float64(), "share of the time since the line before that went into getting batches"),
+    ]
+)
+STUDIES = pa.schema(
+    [
+        _field("study", pa.string(), "name of the study"),
+        _field("axis", pa.string(), "a key of the recipe, training_set_size, deduplicate or checkpoint"),
+        _field("place", pa.int32(), "place of the value among those of the study, from 0"),
+        _field("value", pa.string(), "the value, as JSON"),
+        _MODEL,
+        _EPOCH,
     ]
 )
 STAGES = pa.schema(
@@ -286,6 +314,7 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "utility": ("what the models are good for", _columns(MODEL_SIDE, UTILITY)),
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
+    "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
@@ -293,5 +322,5 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
 
 MEASURED: dict[str, tuple[str, ...]] = {
     "stages": ("seconds", "peak_memory_mb"),
-    "training": ("samples_per_second",),
+    "training": ("samples_per_second", "data_wait"),
 }

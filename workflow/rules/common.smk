@@ -12,6 +12,7 @@ SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 
 from dejavu.config import architecture_path, load_config
+from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.imported import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
@@ -21,10 +22,9 @@ from dejavu.plan import (
     check_results_folder,
     check_supply,
     lost_metadata,
-    samples_seen,
     share_sources,
-    side_of,
 )
+from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
 share_sources(SOURCES)
@@ -162,7 +162,7 @@ def made_from(kind):
 
 
 def side(wildcards):
-    return side_of(MODELS, wildcards.model, wildcards.side)
+    return side_of(MODELS, wildcards.model, wildcards.side, int(wildcards.seen))
 
 
 def built_from(wildcards):
@@ -190,7 +190,8 @@ def weights(wildcards):
 
 def embedding(wildcards, letter, role, kind):
     """The embedding array of a role under a side, which another model's side may have made."""
-    model, seen = side_of(MODELS, wildcards.model, letter).embedded
+    one = side_of(MODELS, wildcards.model, letter, int(wildcards.seen))
+    model, seen = one.embedded
     return (
         f"results/{wildcards.dataset}/{wildcards.split}/embeddings/{model}/{letter}/"
         f"{seen}/{role}.{kind}.npy"
@@ -210,32 +211,24 @@ def attacked_embeddings(wildcards):
     }
 
 
-def measured():
-    """(model, samples seen) of everything that is measured."""
-    return [(name, str(samples_seen(MODELS, name))) for name in sorted(MODELS)]
-
-
-def embedded_sides():
-    """The sides that are image-text models embedded for themselves, which have utility and attacks of their own."""
-    sides = [
-        side_of(MODELS, name, letter) for name in sorted(MODELS) for letter in SIDES
-    ]
-    return [one for one in sides if one.own]
+def embedded_sides(wildcards):
+    """The sides of a split that are embedded for themselves, which have utility and attacks of their own."""
+    return [one for one in sides_measured(CONFIG, wildcards.split) if one.own]
 
 
 def per_model(pattern, **more):
-    """A split's files of a kind for all models, as an input function."""
+    """A split's files of a kind for everything that is measured, as an input function."""
 
     def files(wildcards):
         return [
             path
-            for model, seen in measured()
+            for model, seens in sorted(split_of(wildcards)["models"].items())
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
                 split=wildcards.split,
                 model=model,
-                seen=seen,
+                seen=seens,
                 **more,
             )
         ]
@@ -243,13 +236,13 @@ def per_model(pattern, **more):
     return files
 
 
-def per_side(pattern, **more):
-    """A split's files of a kind for every side that is embedded itself, as an input function."""
+def per_side(pattern, sides=embedded_sides, **more):
+    """A split's files of a kind for every side that is embedded itself, or others, as an input function."""
 
     def files(wildcards):
         return [
             path
-            for one in embedded_sides()
+            for one in sides(wildcards)
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
@@ -342,23 +335,27 @@ def split_benchmarks(wildcards):
                 f"{whole}/synthesize/{index:05d}.tsv"
                 for index in range(len(dataset.paths))
             ]
+    files += [
+        f"results/{dataset}/benchmarks/evaluation_data.tsv"
+        for dataset in drawn_datasets(CONFIG["utility"])
+    ]
     files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
     files.append(f"{own}/disjoint.tsv")
-    files += [f"{own}/recipe/{model}.tsv" for model in TRAINED]
-    files += [
-        f"{own}/train/{model}.{letter}.tsv" for model in TRAINED for letter in SIDES
-    ]
-    for model, seen in measured():
+    sides = sides_measured(CONFIG, wildcards.split)
+    trained = trained_sides(sides)
+    files += sorted({f"{own}/recipe/{one.model}.tsv" for one in trained})
+    files += [f"{own}/train/{one.model}.{one.letter}.tsv" for one in trained]
+    for model, seen in sorted({(one.model, one.seen) for one in sides}):
         files += [
             f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS
         ]
         files.append(f"{own}/population/{model}.{seen}.tsv")
-        files += [
-            f"{own}/neighbors/{model}.{letter}.{seen}.{population}.tsv"
-            for letter in SIDES
-            for population in POPULATIONS
-        ]
-    for one in embedded_sides():
+    files += [
+        f"{own}/neighbors/{one.model}.{one.letter}.{one.seen}.{population}.tsv"
+        for one in sides
+        for population in POPULATIONS
+    ]
+    for one in embedded_sides(wildcards):
         at = f"{one.model}.{one.letter}.{one.seen}"
         files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
         files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
@@ -375,8 +372,18 @@ def reported(split):
     )
 
 
+def study_folder(study):
+    dataset = CONFIG["splits"][CONFIG["studies"][study]["split"]]["dataset"]
+    return Path("results") / dataset / "studies" / study
+
+
+def studied(study):
+    """What a finished study has."""
+    return [str(study_folder(study) / what) for what in ("report", "summary.txt")]
+
+
 def print_summaries():
-    """Shows the result table of every split and where its report is."""
+    """Shows the result table of every split and what every study found, and where the reports are."""
     for split, section in CONFIG["splits"].items():
         folder = Path("results") / section["dataset"] / split
         summary = folder / "summary.txt"
@@ -385,5 +392,13 @@ def print_summaries():
                 summary.read_text(encoding="utf-8")
                 + f"\nReport:   {(folder / 'report' / 'index.html').resolve()}"
                 + f"\nDatabase: {(folder / 'memorization.duckdb').resolve()}",
+                file=sys.stderr,
+            )
+    for study in CONFIG["studies"]:
+        summary = study_folder(study) / "summary.txt"
+        if summary.is_file():
+            print(
+                summary.read_text(encoding="utf-8")
+                + f"\nReport:   {(study_folder(study) / 'report' / 'index.html').resolve()}",
                 file=sys.stderr,
             )

@@ -32,7 +32,6 @@ rule embed:
         gpu=GPUS,
     params:
         code=code("embed.py"),
-        trained=lambda w: side(w).kind == "trained",
         source=lambda w: side(w).source,
         architecture=lambda w: built_from(w)["architecture"],
         torch_threads=lambda w: built_from(w)["torch_threads"],

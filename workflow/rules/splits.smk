@@ -28,6 +28,7 @@ rule manifest:
         listed=lambda w: as_json(list(listed_roles(w))),
         stratify=lambda w: split_of(w)["stratify"],
         limit=lambda w: split_of(w)["roles"][w.role]["limit"],
+        deduplicate=lambda w: w.role in SIDES and split_of(w)["deduplicate"],
     script:
         "../scripts/manifest.py"
 

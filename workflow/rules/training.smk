@@ -56,11 +56,14 @@ rule train:
         model=any_of(TRAINED),
     conda:
         CONDA
-    threads: lambda w: CONFIG["models"][w.model]["torch_threads"]
+    threads: lambda w: MODELS[w.model]["torch_threads"] * MODELS[w.model]["processes"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda w: 4000 * MODELS[w.model]["processes"],
         runtime=720,
-        gpu=GPUS,
+        gpu=lambda w: GPUS * MODELS[w.model]["processes"],
+        # not parameters, since they change no result
+        data_workers=CONFIG["training"]["workers"],
+        state_minutes=CONFIG["training"]["state_minutes"],
     params:
         code=code("train.py"),
     script:

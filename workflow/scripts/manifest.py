@@ -17,6 +17,7 @@ with logged(snakemake.log[0]):
             interval=None if interval is None else tuple(interval),
             limit=p.limit,
             stratify=p.stratify == "source",
+            deduplicate=p.deduplicate,
             lists=dict(zip(json.loads(p.listed), map(Path, snakemake.input.lists), strict=True)),
         ),
         seed=p.seed,

@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 from dejavu.progress import logged
-from dejavu.training.loop import Recipe, train
+from dejavu.training.loop import train
+from dejavu.training.recipe import Recipe
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
@@ -18,4 +19,6 @@ with logged(snakemake.log[0]):
         code=noted["code"],
         device=noted["device"],
         title=f"train {w.split} {w.model} {w.side}",
+        state_seconds=60 * snakemake.resources.state_minutes,
+        workers=snakemake.resources.data_workers,
     )

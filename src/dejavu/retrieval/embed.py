@@ -51,9 +51,9 @@ def embed(
             if not np.array_equal(part["row"].to_numpy(), wanted[here]):
                 raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
             pixels = np.stack([clip.pixels(decode_rgb(image)) for image in part["image"].to_pylist()])
-            tokens = clip.tokenizer(part["caption"].to_pylist()).to(device)
+            tokens = clip.cut(clip.tokenizer(part["caption"].to_pylist())).to(device)
             image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
-            caption_part = clip.model.encode_text(tokens, normalize=True).float().cpu().numpy()
+            caption_part = clip.encode_text(tokens).float().cpu().numpy()
             if not done:
                 shape = (len(wanted), image_part.shape[1])
                 image_array = open_memmap(image_file, mode="w+", dtype=np.float32, shape=shape)

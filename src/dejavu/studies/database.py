@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.config import flatten
+from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
+from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
-from dejavu.plan import Side, side_of
+from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES, SIDES_TABLE, STAGES
+from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES_TABLE, STAGES, STUDIES
 
 Costs = Mapping[tuple[str, str], tuple[float, float | None]]
 
@@ -54,9 +57,8 @@ class Run:
 
     @property
     def sides(self) -> list[Side]:
-        """Both sides of every model, by model."""
-        models = self.config["models"]
-        return [side_of(models, model, letter) for model in sorted(models) for letter in SIDES]
+        """Both sides of everything that was measured, by model, then by samples seen."""
+        return sides_measured(self.config, self.split_folder.name)
 
     @property
     def measured(self) -> list[tuple[str, int]]:
@@ -135,23 +137,30 @@ def _insert_file(
 def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     for part in _samples(run):
         _insert(connection, "samples", part)
-    described = [
-        {"model": s.model, "side": s.letter, "kind": s.kind, "source": s.source, "search": s.search} for s in run.sides
-    ]
-    _insert(connection, "sides", pa.Table.from_pylist(described, schema=SIDES_TABLE))
+    described = {
+        (s.model, s.letter): {
+            "model": s.model,
+            "side": s.letter,
+            "kind": s.kind,
+            "source": s.source,
+            "search": s.search,
+        }
+        for s in run.sides
+    }
+    _insert(connection, "sides", pa.Table.from_pylist(list(described.values()), schema=SIDES_TABLE))
     for dataset in run.batches:
         _insert_file(connection, "duplicates", run.folder(dataset) / "duplicates.parquet", {"dataset": dataset})
-    size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
+    epochs = _epochs(run)
     ranks = f"rank <= {max(int(k) for k in run.config['measure']['k'])}"
     for model, seen in run.measured:
-        here: dict[str, str | int] = {"model": model, "epoch": -(-seen // size_of_a)}
+        here: dict[str, str | int] = {"model": model, "epoch": epochs(seen)}
         for population in POPULATIONS:
             path = run.of_model("scores", model, seen) / f"{population}.parquet"
             _insert_file(connection, "sample_scores", path, {**here, "population": population})
         for name in ("population_gaps", "bootstrap_draws", "top_l", "recall_curves"):
             _insert_file(connection, name, run.of_model("populations", model, seen) / f"{name}.parquet", here)
     for side in run.sides:
-        here = {"model": side.model, "epoch": -(-side.seen // size_of_a), "side": side.letter}
+        here = {"model": side.model, "epoch": epochs(side.seen), "side": side.letter}
         for population in POPULATIONS:
             path = run.of_side("neighbors", side) / f"{population}.parquet"
             _insert_file(connection, "neighbors", path, {**here, "population": population}, ranks)
@@ -159,13 +168,46 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
             _insert_file(connection, "utility", run.of_side("utility", side).with_suffix(".parquet"), here)
             for name in ("attacks", "sample_attacks"):
                 _insert_file(connection, name, run.of_side("attacks", side) / f"{name}.parquet", here)
-        if side.kind == "trained":
-            _insert(connection, "training", _training(run, side, size_of_a))
+    _insert(connection, "studies", pa.Table.from_pylist(list(_study_points(run, epochs)), schema=STUDIES))
+    for side in trained_sides(run.sides):
+        _insert(connection, "training", _training(run, side, epochs))
 
 
-def _training(run: Run, side: Side, size_of_a: int) -> pa.Table:
+def _epochs(run: Run) -> Callable[[int], int]:
+    """Turns samples seen into the epoch over role a that they end in."""
+    size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
+
+    def epoch(seen: int) -> int:
+        return -(-seen // size_of_a)
+
+    at: dict[tuple[str, int], int] = {}
+    for model, seen in run.measured:
+        other = at.setdefault((model, epoch(seen)), seen)
+        if other != seen:
+            raise InputError(
+                f"models.{model}.checkpoints: {other:,} and {seen:,} samples seen lie in the same epoch of role a, "
+                f"which has {size_of_a:,} samples: keep one checkpoint per epoch."
+            )
+    return epoch
+
+
+def _study_points(run: Run, epoch: Callable[[int], int]) -> Iterator[dict]:
+    for name, study in sorted(run.config["studies"].items()):
+        for place, point in enumerate(study["points"]):
+            if point["split"] == run.split_folder.name:
+                yield {
+                    "study": name,
+                    "axis": study["axis"],
+                    "place": place,
+                    "value": json.dumps(point["value"]),
+                    "model": point["model"],
+                    "epoch": epoch(point["samples_seen"]),
+                }
+
+
+def _training(run: Run, side: Side, epoch: Callable[[int], int]) -> pa.Table:
     table = read_table(run.split_folder / "models" / side.model / side.letter / "training.parquet")
-    epochs = [-(-seen // size_of_a) for seen in table["samples_seen"].to_pylist()]
+    epochs = [epoch(seen) for seen in table["samples_seen"].to_pylist()]
     table = table.append_column("epoch", pa.array(epochs, pa.int32()))
     for column, value in (("model", side.model), ("side", side.letter)):
         table = table.append_column(column, pa.array([value] * table.num_rows))
@@ -202,13 +244,17 @@ def _stages(run: Run) -> Iterator[dict]:
     costs = _costs(run.benchmarks)
     for dataset in run.batches:
         yield from _dataset_stages(run, costs, dataset)
+    drawn = sum(run.config["utility"]["drawn"].values())
+    for dataset in drawn_datasets(run.config["utility"]):
+        yield _stage(costs, "evaluation_data", dataset, drawn, drawn)
     size = {}
     for role in ROLES:
         counts = manifest_counts(run.manifest(role))
         size[role] = counts["rows_out"]
         dropped = {
             "outside the role's interval or list": counts["rows_in"] - counts["in_interval"],
-            "beyond the role's limit": counts["in_interval"] - counts["rows_out"],
+            "another sample of its group is taken": counts["in_interval"] - counts["distinct"],
+            "beyond the role's limit": counts["distinct"] - counts["rows_out"],
         }
         yield _stage(costs, "manifest", role, counts["rows_in"], counts["rows_out"], dropped)
     everyone = sum(size.values())
@@ -234,16 +280,19 @@ def _dataset_stages(run: Run, costs: Costs, dataset: str) -> Iterator[dict]:
 
 
 def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[dict]:
+    for side in trained_sides(run.sides):
+        yield _stage(costs, "train", f"{side.model}.{side.letter}", size[side.letter], size[side.letter])
     for side in run.sides:
         name = f"{side.model}.{side.letter}"
-        if side.kind == "trained":
-            yield _stage(costs, "train", name, size[side.letter], size[side.letter])
         if side.own:
             for role in ROLES:
                 rows = run.of_side("embeddings", side) / f"{role}.rows.npy"
                 embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
                 yield _stage(costs, "embed", f"{name}.{side.seen}.{role}", size[role], embedded)
-            yield _stage(costs, "utility", f"{name}.{side.seen}", size["holdout"], size["holdout"])
+            images, unusable = _benchmark_images(run.of_side("utility", side).with_suffix(".parquet"))
+            everyone = size["holdout"] + images
+            dropped = {"image cannot be used": unusable}
+            yield _stage(costs, "utility", f"{name}.{side.seen}", everyone, everyone - unusable, dropped)
             everyone = sum(size[population] for population in POPULATIONS)
             yield _stage(costs, "attacks", f"{name}.{side.seen}", everyone, everyone)
         for population in POPULATIONS:
@@ -259,6 +308,12 @@ def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[d
             dropped = {"no objects": size[population] - scored}
             yield _stage(costs, "score", f"{model}.{seen}.{population}", size[population], scored, dropped)
         yield _stage(costs, "population", f"{model}.{seen}", scored_in_all, scored_in_all)
+
+
+def _benchmark_images(utility: Path) -> tuple[int, int]:
+    """The number of images in a side's benchmarks, and of those that could not be used."""
+    rows = [row for row in read_table(utility).to_pylist() if row["metric"].endswith("_left_out")]
+    return sum(row["n"] for row in rows), sum(round(row["value"] * row["n"]) for row in rows)
 
 
 def _stage(

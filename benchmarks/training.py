@@ -1,8 +1,8 @@
 """A training step of ViT-B-32 with captions of ordinary length, against ``open_clip_train``'s, one process on one core.
 
 Both get the same batches, images and tokens ready, and begin with the same weights; their losses are printed step by
-step. ``open_clip_train`` runs its own ``train_one_epoch`` at fp32. Ours runs at fp32, and with bfloat16 towers over float32
-weights. Where the CPU has no units for bfloat16 that is slow: only its first losses are shown there.
+step. ``open_clip_train`` runs its own ``train_one_epoch`` at fp32. Ours runs at fp32, and with bfloat16 towers over
+float32 weights. Where the CPU has no units for bfloat16 that is slow: only its first losses are shown there.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Queries:
         for table_name, table in tables.items():
             self._connection.register(table_name, table)
         sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
-        found = self._connection.sql(sql).to_arrow_table().to_pylist()
+        found = self._connection.execute(sql).to_arrow_table().to_pylist()
         for table_name in tables:
             self._connection.unregister(table_name)
         return found
@@ -40,4 +40,4 @@ class Queries:
 
     def config_rows(self) -> list[dict]:
         """The whole configuration: key path and value as JSON."""
-        return self._connection.sql("SELECT key, value FROM config ORDER BY key").to_arrow_table().to_pylist()
+        return self._connection.execute("SELECT key, value FROM config ORDER BY key").to_arrow_table().to_pylist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -115,10 +116,18 @@ class Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished run; tests that change anything work on a copy."""
-    project = Project.make(tmp_path_factory.mktemp("finished") / "project")
-    (project.folder / "output.txt").write_text(project.run())
-    return project
+    """A finished run, one for all processes that test; tests that change anything work on a copy."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "finished" / "project"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "output.txt").exists():
+            return Project(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        project = Project.make(folder)
+        (folder / "output.txt").write_text(project.run())
+        return project
 
 
 # small things that tests of single modules need

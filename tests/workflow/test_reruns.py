@@ -176,6 +176,11 @@ def test_editing_a_library_module_reruns_the_steps_that_import_it_and_what_follo
     assert set(project.planned()) == neighbors() | scores() | per_model("population") | per_side("attacks") | END
 
 
+def test_how_training_reads_ahead_and_saves_its_state_changes_no_result(project: Project) -> None:
+    project.write_config(edited(lambda c: c.update(training={"workers": 2, "state_minutes": 7})))
+    assert set(project.planned()) == END  # the database holds the whole configuration
+
+
 def test_editing_a_module_that_is_imported_indirectly_reruns_too(project: Project) -> None:
     with (project.folder / "src/dejavu/memorization/gaps.py").open("a") as handle:
         handle.write("\n# an edit\n")

@@ -138,7 +138,8 @@ def draw_study(study: Study, along: Path, tradeoff: Path) -> None:
 
 
 def _along(study: Study) -> Figure:
-    figure, axes = figure_grid(1, len(METRIC_NAMES) + 1, width=3.1, height=2.9)
+    panels = _utility_panels(study)
+    figure, axes = figure_grid(1, len(METRIC_NAMES) + len(panels), width=2.9, height=2.9)
     xs, ticks = _places(study)
     for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=False):
         rows = study.of(metric)
@@ -165,7 +166,9 @@ def _along(study: Study) -> Figure:
             )
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set_title(name)
-    _utility_lines(axes[0][-1], study, xs)
+    for axis, (title, metrics) in zip(axes[0][len(METRIC_NAMES) :], panels.items(), strict=True):
+        _utility_lines(axis, study, metrics, xs)
+        axis.set_title(title)
     for axis in axes[0]:
         _x_axis(axis, study, xs, ticks)
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0))
@@ -194,7 +197,7 @@ def _x_axis(axis: Axes, study: Study, xs: Sequence[float], ticks: Sequence[str] 
 def _noise(axis: Axes, study: Study, xs: Sequence[float], rows: Sequence[dict], noise: Mapping) -> None:
     """The noise of training: two standard deviations over seeds, around every point, or around their mean."""
     width = 2 * noise["spread"]
-    label = "± 2 standard deviations over seeds"
+    label = "± 2 standard deviations over seeds, of the model without changes"
     if study.axis == "seed":
         axis.axhspan(noise["mean"] - width, noise["mean"] + width, color=GAP, alpha=0.12, linewidth=0, label=label)
         return
@@ -203,21 +206,29 @@ def _noise(axis: Axes, study: Study, xs: Sequence[float], rows: Sequence[dict], 
     axis.fill_between(at, gaps - width, gaps + width, color=GAP, alpha=0.12, linewidth=0, label=label)
 
 
-def _utility_lines(axis: Axes, study: Study, xs: Sequence[float]) -> None:
-    shown = [m for m in dict.fromkeys(r["metric"] for r in study.utility) if m.endswith(("recall@10", "accuracy@1"))]
-    for metric in shown:
+def _utility_panels(study: Study) -> dict[str, list[str]]:
+    """Title of a panel -> the metrics that it shows."""
+    metrics = list(dict.fromkeys(row["metric"] for row in study.utility))
+    panels = {
+        "holdout retrieval, recall@10, %": [m for m in metrics if m.endswith("_recall@10")],
+        "benchmarks, accuracy@1, %": [m for m in metrics if m.endswith("_accuracy@1") and "_mean_class_" not in m],
+    }
+    return {title: shown for title, shown in panels.items() if shown}
+
+
+def _utility_lines(axis: Axes, study: Study, metrics: Sequence[str], xs: Sequence[float]) -> None:
+    for metric in metrics:
         rows = [row for row in study.utility if row["metric"] == metric]
         at = [xs[row["place"]] for row in rows]
         values = [100 * row["utility"] for row in rows]
         ends = [interval_bars(100 * r["utility"], 100 * r["worse_side"], 100 * r["better_side"]) for r in rows]
         bars = np.array(ends).reshape(-1, 2).T
         line = "none" if study.axis == "seed" else "-"
-        axis.errorbar(
-            at, values, yerr=bars, fmt="o", linestyle=line, markersize=4, capsize=3, label=metric.replace("_", " ")
-        )
-    axis.set_title("utility, %: both sides and their mean")
+        name = metric.split("_recall@")[0].split("_accuracy@")[0].replace("_", " ")
+        axis.errorbar(at, values, yerr=bars, fmt="o", linestyle=line, markersize=4, capsize=3, label=name)
     axis.set_ylim(bottom=0)
-    axis.legend(fontsize=7)
+    axis.margins(y=0.25)
+    axis.legend(fontsize=8)
 
 
 def _tradeoff(study: Study) -> Figure:

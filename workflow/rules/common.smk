@@ -377,6 +377,16 @@ def study_folder(study):
     return Path("results") / dataset / "studies" / study
 
 
+def study_databases(wildcards):
+    """Split: database, for the points of a study, its own split first."""
+    study = CONFIG["studies"][wildcards.study]
+    splits = [study["split"], *(point["split"] for point in study["points"])]
+    return {
+        split: f"results/{wildcards.dataset}/{split}/memorization.duckdb"
+        for split in dict.fromkeys(splits)
+    }
+
+
 def studied(study):
     """What a finished study has."""
     return [str(study_folder(study) / what) for what in ("report", "summary.txt")]

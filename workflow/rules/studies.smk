@@ -2,16 +2,6 @@
 # Makes:  results/<dataset>/studies/<study>/{along,tradeoff}.svg, {points,utility}.tsv, summary.txt, report/index.html
 
 
-def study_databases(wildcards):
-    """Split: database, for the points of a study, its own split first."""
-    study = CONFIG["studies"][wildcards.study]
-    splits = [study["split"], *(point["split"] for point in study["points"])]
-    return {
-        split: f"results/{wildcards.dataset}/{split}/memorization.duckdb"
-        for split in dict.fromkeys(splits)
-    }
-
-
 rule study:
     """Shows gap, null and utility along one axis, and one against the other."""
     input:

@@ -226,8 +226,8 @@ def _utility_lines(axis: Axes, study: Study, metrics: Sequence[str], xs: Sequenc
         line = "none" if study.axis == "seed" else "-"
         name = metric.split("_recall@")[0].split("_accuracy@")[0].replace("_", " ")
         axis.errorbar(at, values, yerr=bars, fmt="o", linestyle=line, markersize=4, capsize=3, label=name)
+    axis.margins(y=0.15)
     axis.set_ylim(bottom=0)
-    axis.margins(y=0.25)
     axis.legend(fontsize=8)
 
 

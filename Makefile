@@ -16,8 +16,8 @@ demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
-test: lint ## linters and every test that this machine can run; a file's tests run in one of two processes
-	$(BIN)/pytest -n 2 --dist loadfile
+test: lint ## linters and every test that this machine can run, in two processes
+	$(BIN)/pytest -n 2 --dist worksteal
 
 unit: $(VENV)/installed ## the quick tests only
 	$(BIN)/pytest tests/unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -96,6 +97,25 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise damaged(path, error) from error
+
+
+def matching_files(where: str, patterns: Iterable[str]) -> list[str]:
+    """The files that glob patterns match, sorted.
+
+    Args:
+        where: the key of the configuration that has the patterns, for the message.
+        patterns: relative to the working directory, or absolute.
+
+    Raises:
+        InputError: when a pattern matches none.
+    """
+    files: set[str] = set()
+    for pattern in patterns:
+        found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        if not found:
+            raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
+        files |= set(found)
+    return sorted(files)
 
 
 def damaged(path: str | os.PathLike[str], error: Exception) -> InputError:

@@ -70,9 +70,14 @@ def _point(config: dict, study: Mapping, value: Any) -> dict:
     model, split, axis = study["model"], study["split"], study["axis"]
     seen = None
     if axis == CHECKPOINT:
-        seen = value
-        if value < config["models"][model]["samples_seen"]:
-            config["models"][model]["checkpoints"] = sorted({*config["models"][model]["checkpoints"], value})
+        seen, recipe = value, config["models"][model]
+        if value > recipe["samples_seen"]:
+            raise InputError(
+                f"a study asks for a checkpoint of {model} at {value:,} samples seen, but its samples_seen is "
+                f"{recipe['samples_seen']:,}: lower the value, or raise samples_seen."
+            )
+        if value < recipe["samples_seen"]:
+            recipe["checkpoints"] = sorted({*recipe["checkpoints"], value})
     elif axis in SPLIT_AXES:
         split = _split_with(config, study, value)
     else:

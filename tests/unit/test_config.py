@@ -77,6 +77,11 @@ WRONG = {
     ),
     "study_of_no_model": ({"studies.s": {**STUDY, "model": "bas"}}, "studies.s.model", "did you mean 'base'?"),
     "study_of_no_split": ({"studies.s": {**STUDY, "split": "d"}}, "studies.s.split", "default"),
+    "checkpoint_beyond_the_end": (
+        {"studies.s": {**STUDY, "axis": "checkpoint", "values": [2500, 6000]}},
+        "checkpoint of base at 6,000",
+        "raise samples_seen",
+    ),
     "study_name_taken": (
         {"models": {**GIVEN["models"], "base.text_mask-0.2": {"like": "longer"}}, "studies.s": STUDY},
         "models.base.text_mask-0.2",

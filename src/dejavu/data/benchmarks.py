@@ -5,7 +5,6 @@ A benchmark of an embedded dataset's world is read in the same way from the file
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from dejavu.data.images import BadImage, decode_rgb
 from dejavu.data.raw import is_bytes, is_list, is_text, python_values
 from dejavu.data.sources import ImageSource, Place, rows_per_batch
 from dejavu.errors import InputError, closest
-from dejavu.files import NUMBERS_PER_GROUP, first_line
+from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
 
 # task: its sets of files, each with the file that is drawn for it
 TASKS = {
@@ -98,7 +97,7 @@ def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Be
     columns = {use: entry[use] for use in USES[task]}
     drawn = entry["synthetic"]
     if drawn is None:
-        files = {part: _matching(f"{where}.{part}", entry[part]) for part in TASKS[task]}
+        files = {part: matching_files(f"{where}.{part}", entry[part]) for part in TASKS[task]}
         for found in files.values():
             # only the first, since every job that starts looks here; the others are checked when they are read
             _open(found[0], where, columns).close()
@@ -123,16 +122,6 @@ def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Be
         tuple(entry.get("regularization", ())),
         (*class_file, *template_file),
     )
-
-
-def _matching(where: str, patterns: Sequence[str]) -> list[str]:
-    files: set[str] = set()
-    for pattern in patterns:
-        found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
-        if not found:
-            raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
-        files |= set(found)
-    return sorted(files)
 
 
 def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]]:

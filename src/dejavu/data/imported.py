@@ -6,7 +6,6 @@ of samples takes its objects from it.
 
 from __future__ import annotations
 
-import glob
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -23,7 +22,7 @@ from dejavu.data.coco import as_utf8, corners, load_annotations
 from dejavu.data.raw import is_list, is_text
 from dejavu.data.samples import scan_file
 from dejavu.errors import InputError, closest
-from dejavu.files import NUMBERS_PER_GROUP, first_line, read_table, write_json, write_table
+from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files, read_table, write_json, write_table
 from dejavu.progress import Progress, say
 from dejavu.tables import BOX, IMPORTED, OBJECTS
 
@@ -37,19 +36,14 @@ def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
     Raises:
         InputError: when a pattern matches nothing, or a file is neither JSON nor parquet.
     """
-    files: set[str] = set()
-    for pattern in patterns:
-        found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
-        if not found:
-            raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
-        files |= set(found)
-    for file in sorted(files):
+    files = matching_files(where, patterns)
+    for file in files:
         if Path(file).suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{where}: {file} is neither .json (COCO instances) nor .parquet (columns uid, label, and if known "
                 "score, box): convert it, or narrow the pattern."
             )
-    return sorted(files)
+    return files
 
 
 def read_imports(files: Sequence[str], imported: Path, progress: Progress) -> None:

@@ -29,8 +29,12 @@ include: "workflow/rules/studies.smk"
 rule all:
     default_target: True
     input:
-        [reported(split) for split in CONFIG["splits"]],
-        [studied(study) for study in CONFIG["studies"]],
+        everything,
+
+
+onstart:
+    require_triggers()
+    cancel_leftovers()
 
 
 onsuccess:

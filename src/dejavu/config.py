@@ -380,6 +380,7 @@ def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
             f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it."
         )
     _check_batch(name, model)
+    _check_nodes(name, model, config["training"]["nodes"])
     _check_kept_checkpoints(name, model)
     if model["crop_scale"] is not None and model["crop_scale"][0] > model["crop_scale"][1]:
         raise InputError(
@@ -408,6 +409,15 @@ def _check_batch(name: str, model: dict) -> None:
             f"models.{name}.batch_size is {model['batch_size']:,}, the number of pairs in all processes together, but "
             f"processes {model['processes']} times accumulation {model['accumulation']} is {parts}, which does not "
             "divide it: change one of the three."
+        )
+
+
+def _check_nodes(name: str, model: dict, nodes: int) -> None:
+    """Refuses processes that the nodes of a cluster cannot share equally; a single one needs no other."""
+    if model["processes"] > 1 and model["processes"] % nodes:
+        raise InputError(
+            f"models.{name}.processes is {model['processes']}, which training.nodes {nodes} does not divide: "
+            "change either."
         )
 
 

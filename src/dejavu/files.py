@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import glob
 import json
 import os
 import re
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.lib.format import open_memmap
+from numpy.typing import DTypeLike
 
 from dejavu.errors import InputError
 
@@ -21,23 +27,109 @@ from dejavu.errors import InputError
 ROWS_PER_GROUP = 4096
 NUMBERS_PER_GROUP = 65_536
 
+# a name of temporary_beside(), and what DuckDB adds to it for files of its own
+TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{16}\.tmp(\.wal|\.tmp)?")
+# why a disk takes nothing, and what to do about it
+REFUSALS = {
+    errno.ENOSPC: ("the disk is full", "make room"),
+    errno.EDQUOT: ("the disk quota is used up", "make room"),
+    errno.EROFS: ("its file system is read-only", "make it writable"),
+}
+
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
 
-    On failure the temporary file is removed and ``path`` is left as it was.
+    On failure the temporary file is removed and ``path`` is left as it was. What a killed process left is removed by
+    the next one that writes ``path``.
+
+    Raises:
+        InputError: when the disk is full, or the file system read-only.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with temporary_beside(target) as temporary:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Yields an unused hidden name beside ``path``, for a file or a folder; what has it at the end is removed.
+
+    First, what killed processes left under such names for ``path`` is removed. Should one of them live on, as the job
+    of a Snakemake that was killed may on another machine, it fails, and does not put its file over that of this one.
+
+    Raises:
+        InputError: when the disk is full, or the file system read-only.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in _leftovers(path.parent.absolute()).pop(path.name, []):
+            _remove(left)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            yield temporary
+        finally:
+            for suffix in ("", ".wal", ".tmp"):
+                _remove(temporary.with_name(temporary.name + suffix))
+    except Exception as error:
+        if (refused := refused_writing(error, path)) is not None:
+            raise refused from error
+        raise
+
+
+@functools.cache
+def _leftovers(folder: Path) -> dict[str, list[Path]]:
+    """Target -> temporaries, as they are when this process first writes into a folder: none of them is its own."""
+    found: dict[str, list[Path]] = {}
+    for name in os.listdir(folder):
+        if (match := TEMPORARY.fullmatch(name)) is not None:
+            found.setdefault(match["target"], []).append(folder / name)
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def refused_writing(error: BaseException, path: Path | None = None) -> InputError | None:
+    """The sentence about a disk that takes nothing, or None where something else went wrong.
+
+    Libraries raise their own classes of errors, some only with the system's text in the message.
+
+    Args:
+        error: the exception, with those that led to it.
+        path: what was being written, where that is known.
+    """
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return InputError(f"{error.filename}: permission is denied: change its permissions and run again.")
+    cause: BaseException | None = error
+    while cause is not None:
+        if (number := _refusal(cause)) is not None:
+            reason, remedy = REFUSALS[number]
+            given = getattr(cause, "filename2", None) or getattr(cause, "filename", None)
+            what = f"{path or given}" if path or given else f"a file in {Path.cwd()}, or a temporary one,"
+            return InputError(
+                f"{what} cannot be written, since {reason}: {remedy} and run again, what is finished is kept."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _refusal(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        return error.errno
+    text = str(error)
+    # NumPy says only how much it wrote
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", text):
+        return errno.ENOSPC
+    return next((number for number in REFUSALS if os.strerror(number) in text), None)
 
 
 def write_table(
@@ -62,6 +154,17 @@ def write_array(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Writes one ``.npy`` file, without pickles."""
     with atomic(path) as temporary, open(temporary, "wb") as handle:
         np.save(handle, array, allow_pickle=False)
+
+
+def map_array(path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
+    """Maps a new ``.npy`` file into memory, to be filled.
+
+    Its space is taken at once, since a process that writes to a mapped file on a full disk is killed (SIGBUS).
+    """
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with open(path, "r+b") as handle:
+        os.posix_fallocate(handle.fileno(), 0, os.path.getsize(path))
+    return array
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -7,10 +7,11 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dejavu.errors import InputError
+from dejavu.files import refused_writing
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -22,7 +23,8 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     """Sends all that this process and its children print, at the level of file descriptors, to the log ``path``.
 
     Progress lines go to the terminal as well. A failure ends the process with status 1 after the log holds its
-    traceback, or for an :class:`InputError` its one sentence; Snakemake shows the log of a failed job.
+    traceback, or one sentence for an :class:`InputError` and for a disk that is full or read-only; Snakemake shows the
+    log of a failed job. What the log's own disk does not take goes to the terminal.
     """
     global _terminal
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -33,19 +35,26 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    failed = True
     try:
         yield
-        failed = False
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
-    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    if failed:
-        raise SystemExit(1)
+    except Exception as error:
+        _say_why(error)
+        raise SystemExit(1) from None
+
+
+def _say_why(error: Exception) -> None:
+    told = error if isinstance(error, InputError) else refused_writing(error)
+    text = traceback.format_exc() if told is None else f"error: {told}\n"
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    try:
+        os.write(2, text.encode())
+    except OSError:
+        if _terminal is not None:
+            os.write(_terminal, text.encode())
 
 
 def say(line: str) -> None:

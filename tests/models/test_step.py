@@ -51,6 +51,14 @@ def gradients(learner: Learner, *inputs: torch.Tensor) -> dict[str, torch.Tensor
     return {name: value.grad for name, value in learner.clip.model.named_parameters()}
 
 
+def without_key_bias(name: str, value: torch.Tensor) -> torch.Tensor:
+    """Leaves out what softmax makes no difference of: its gradient is rounding alone, which Adam makes large."""
+    if not name.endswith("in_proj_bias"):
+        return value
+    queries, _, values = value.chunk(3)
+    return torch.cat([queries, values])
+
+
 def test_steps_are_those_of_open_clip_train(learner):
     ours = learner()
     theirs = learner().clip.model
@@ -86,7 +94,8 @@ def test_steps_are_those_of_open_clip_train(learner):
     assert found[0] == pytest.approx(expected[0], abs=1e-5)
     assert found == pytest.approx(expected, abs=1e-4)
     for name, value in theirs.state_dict().items():
-        assert torch.allclose(ours.weights()[name], value, atol=1e-4), name
+        one, other = (without_key_bias(name, tensor) for tensor in (ours.weights()[name], value))
+        assert torch.allclose(one, other, atol=1e-4), name
 
 
 @pytest.mark.parametrize("vision", [{}, {"patch_dropout": 0.5}], ids=["plain", "dropout"])

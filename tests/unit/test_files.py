@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dejavu import progress
 from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError, closest, require_same_rows
-from dejavu.files import atomic, read_array, read_table, write_array, write_json, write_table, write_text
+from dejavu.files import (
+    atomic,
+    map_array,
+    read_array,
+    read_table,
+    refused_writing,
+    temporary_beside,
+    write_array,
+    write_json,
+    write_table,
+    write_text,
+)
 from dejavu.fingerprint import code_hash
 from dejavu.progress import Progress
 
@@ -42,6 +60,123 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+def killed_before_renaming(path: Path) -> None:
+    """Leaves what a killed process leaves: a file, one that DuckDB adds to it, and a folder."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+from dejavu.files import atomic, temporary_beside
+path = Path(sys.argv[1])
+with temporary_beside(path) as folder, atomic(path) as file:
+    folder.mkdir()
+    (folder / "part").touch()
+    file.touch()
+    file.with_name(f"{file.name}.wal").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program, path], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(path.parent.glob(".*"))) == 3
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_of_that_file_and_by_no_other(tmp_path):
+    path, other = tmp_path / "x.json", tmp_path / "x"
+    killed_before_renaming(path)
+    write_text(other, "of another job")
+    assert len(list(tmp_path.glob(".*"))) == 3
+    # a temporary folder of the same target, in use while it is written
+    with temporary_beside(path) as folder:
+        folder.mkdir()
+        write_text(path, "new")
+        assert list(tmp_path.glob(".*")) == [folder]
+    assert sorted(tmp_path.iterdir()) == [other, path]
+
+
+def test_a_process_whose_temporary_was_removed_fails_and_leaves_the_newer_file(tmp_path):
+    path = tmp_path / "x.txt"
+    with pytest.raises(FileNotFoundError), atomic(path) as temporary:
+        temporary.write_text("of a process that should be dead")
+        temporary.unlink()
+        path.write_text("new")
+    assert path.read_text() == "new"
+
+
+def write_full(with_what: str) -> None:
+    if with_what == "text":
+        Path("/dev/full").write_text("x")
+    elif with_what == "array":
+        with open("/dev/full", "wb") as handle:
+            np.save(handle, np.zeros(100_000))
+    elif with_what == "parquet":
+        with pq.ParquetWriter("/dev/full", SCHEMA) as writer:
+            writer.write_table(table(100_000))
+    elif with_what == "torch":
+        with open("/dev/full", "wb") as handle:
+            torch.save({"x": torch.zeros(100_000)}, handle)
+    elif with_what == "copy":
+        Path("x").write_text("x")
+        shutil.copyfile("x", "/dev/full")
+
+
+@pytest.mark.parametrize("with_what", ["text", "array", "parquet", "torch", "copy"])
+def test_a_full_disk_is_told_in_one_sentence_whoever_writes(tmp_path, monkeypatch, with_what):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as error, atomic(tmp_path / "x.out"):
+        write_full(with_what)
+    assert str(error.value).startswith(f"{tmp_path / 'x.out'} cannot be written, since the disk is full: make room")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "the disk quota is used up"),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS)), "its file system is read-only"),
+        (OSError("300000 requested and 131056 written"), "the disk is full"),
+        (RuntimeError('IO Error: Could not write file "x": No space left on device'), "the disk is full"),
+    ],
+)
+def test_other_reasons_and_other_libraries_errors_are_told_too(error, reason):
+    assert str(refused_writing(error, Path("x"))).startswith(f"x cannot be written, since {reason}: ")
+
+
+def test_permission_denied_is_told_with_the_file_and_other_errors_are_not_ours_to_tell():
+    denied = refused_writing(PermissionError(errno.EACCES, "Permission denied", "/raw/x"), Path("y"))
+    assert str(denied) == "/raw/x: permission is denied: change its permissions and run again."
+    assert refused_writing(FileNotFoundError(errno.ENOENT, "No such file", "x"), Path("y")) is None
+    assert refused_writing(ValueError("x"), Path("y")) is None
+
+
+def test_a_full_disk_outside_of_our_writers_is_one_sentence_in_the_log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = "from pathlib import Path; from dejavu.progress import logged\nwith logged({}): {}"
+
+    def run(log: str, body: str) -> tuple[int, str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", program.format(repr(log), body)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    sentence = f"error: a file in {tmp_path}, or a temporary one, cannot be written, since the disk is full: make room"
+    assert run("x.log", "Path('/dev/full').write_bytes(b'x')") == (1, "")
+    assert Path("x.log").read_text().startswith(sentence)
+    assert len(Path("x.log").read_text().splitlines()) == 1
+    # where the log's own disk is full, the terminal has it
+    status, terminal = run("/dev/full", "print('x' * 100_000)")
+    assert status == 1
+    assert terminal.startswith(sentence)
+
+
+def test_a_mapped_array_is_what_numpy_saves_and_has_its_space_from_the_start(tmp_path):
+    content = np.arange(12, dtype=np.float32).reshape(4, 3)
+    array = map_array(tmp_path / "x.npy", (4, 3), np.float32)
+    assert os.stat(tmp_path / "x.npy").st_blocks > 0
+    array[...] = content
+    array.flush()
+    write_array(tmp_path / "y.npy", content)
+    assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
 
 
 def test_a_table_whose_parts_fail_is_not_written(tmp_path):

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "files", "progress", "tables", "fingerprint"},
+    {"errors", "files", "progress", "tables", "fingerprint", "devices", "slurm"},
     {"data"},
     {"memorization"},
     {"training", "retrieval"},
@@ -72,7 +72,10 @@ def test_conda_environments_are_in_step_with_the_lock_file(environment: str, loc
     for name, version in names.items():
         assert versions[name] == {version}, name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {re.split(r"[><=]", line)[0].replace("_", "-") for line in project["dependencies"]} - {"snakemake"}
+    needed = {re.split(r"[><=]", line)[0].replace("_", "-") for line in project["dependencies"]} - {
+        "snakemake",
+        "snakemake-executor-plugin-slurm",
+    }
     assert needed | {f"faiss-{environment}"} == set(names)
 
 

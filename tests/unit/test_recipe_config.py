@@ -10,12 +10,13 @@ from dejavu.errors import InputError
 
 @pytest.fixture
 def load(repository):
-    def with_model(**changes):
+    def with_model(nodes=1, **changes):
         bounds = {"a": (0.0, 0.2), "b": (0.2, 0.4), "public": (0.4, 0.7), "holdout": (0.7, 1.0)}
         given = {
             "datasets": {"demo": {"synthetic": {"pairs": 1000, "files": 2}}},
             "splits": {"default": {"dataset": "demo", "roles": {r: {"interval": list(i)} for r, i in bounds.items()}}},
             "models": {"base": {"architecture": "ViT-B-32", "samples_seen": 5000, "batch_size": 64} | changes},
+            "training": {"nodes": nodes},
         }
         return load_config(given, repository / "workflow/schemas/config.schema.yaml", repository)["models"]["base"]
 
@@ -27,6 +28,10 @@ WRONG = {
         {"processes": 3, "accumulation": 2},
         "models.base.batch_size is 64, the number of pairs in all processes together, but processes 3 times "
         "accumulation 2 is 6, which does not divide it: change one of the three.",
+    ),
+    "processes that the nodes cannot share": (
+        {"processes": 4, "nodes": 3},
+        "models.base.processes is 4, which training.nodes 3 does not divide: change either.",
     ),
     "a checkpoint at the end": (
         {"checkpoints": [640, 5000]},

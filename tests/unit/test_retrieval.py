@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -79,7 +80,7 @@ def embeddings(tmp_path):
 def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatch, k, taken):
     monkeypatch.setattr(neighbors, "QUERIES_PER_BLOCK", 3)
     files, arrays = embeddings
-    write_neighbors(*files, tmp_path / "n.parquet", k=k, threads=1, title="neighbors")
+    write_neighbors(*files, tmp_path / "n.parquet", k=k, threads=1, device="cpu", title="neighbors")
     similarity, position = brute_force(arrays["captions"], arrays["images"], taken)
     wanted = [
         {"row": 100 + i, "rank": r + 1, "public_row": position[i][r] * 7, "similarity": similarity[i][r]}
@@ -93,9 +94,68 @@ def test_embeddings_that_do_not_match_their_rows_are_refused_naming_both(tmp_pat
     files, _ = embeddings
     write_array(files[3], np.arange(8))
     with pytest.raises(InputError) as error:
-        write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, title="neighbors")
+        write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, device="cpu", title="neighbors")
     assert str(files[2]) in str(error.value)
     assert str(files[3]) in str(error.value)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """FAISS with a GPU: its function for one checks what it is given, as the real one does, and asks the CPU's."""
+    widths, resources = [], object()
+
+    def knn_gpu(given, queries, public, k, metric=faiss.METRIC_L2):
+        assert given is resources
+        assert metric == faiss.METRIC_INNER_PRODUCT
+        assert all(x.dtype == np.float32 and x.flags.c_contiguous for x in (queries, public))
+        assert k <= 2048
+        widths.append(k)
+        return faiss.knn(queries, public, k, metric=metric)
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: resources, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "knn_gpu", knn_gpu)
+    return widths
+
+
+# all similarities are equal, so that ties are looked for until the whole of the public samples is selected
+@pytest.mark.parametrize(("public", "k", "widths"), [(30, 3, [11, 22, 30]), (3000, 1500, [1508]), (3000, 2100, [])])
+def test_the_gpu_finds_the_same_rows_and_the_cpu_takes_over_beyond_what_it_can_select(tmp_path, gpu, public, k, widths):
+    arrays = [np.ones((2, 1), np.float32), np.arange(2), np.ones((public, 1), np.float32), np.arange(public)]
+    files = [tmp_path / f"{i}.npy" for i in range(4)]
+    for file, array in zip(files, arrays, strict=True):
+        write_array(file, array)
+    for device in ("cpu", "cuda"):
+        write_neighbors(*files, tmp_path / device, k=k, threads=1, device=device, title="neighbors")
+    assert pq.read_table(tmp_path / "cuda").equals(pq.read_table(tmp_path / "cpu"))
+    assert gpu == widths
+
+
+def test_the_gpu_searches_block_by_block_and_gives_what_brute_force_gives(tmp_path, embeddings, gpu, monkeypatch):
+    monkeypatch.setattr(neighbors, "QUERIES_PER_BLOCK", 3)
+    monkeypatch.setattr(neighbors, "PUBLIC_PER_BLOCK", 4)
+    files, arrays = embeddings
+    write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, device="cuda", title="neighbors")
+    similarity, position = brute_force(arrays["captions"], arrays["images"], 3)
+    found = pq.read_table(tmp_path / "n.parquet")
+    assert found["public_row"].to_numpy().tolist() == (7 * np.array(position)).ravel().tolist()
+    assert found["similarity"].to_numpy().tolist() == np.array(similarity).ravel().tolist()
+    # two blocks of queries, each with three blocks of public samples
+    assert gpu == [4, 4, 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [("support", "without GPU support: install with requirements-gpu.lock, or set"), ("gpu", "finds no GPU here: set")],
+)
+def test_without_faiss_for_the_gpu_a_search_there_is_refused_with_a_remedy(
+    tmp_path, embeddings, gpu, monkeypatch, missing, told
+):
+    if missing == "support":
+        monkeypatch.delattr(faiss, "StandardGpuResources")
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
+    with pytest.raises(InputError, match=told):
+        write_neighbors(*embeddings[0], tmp_path / "n", k=3, threads=1, device="cuda", title="neighbors")
 
 
 # retrieval of the pair

@@ -20,8 +20,8 @@ rule annotate:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(20, per_gb=30),
     params:
         code=code("annotate.py"),
         names=batch_files,
@@ -46,8 +46,8 @@ rule read_imports:
         CONDA
     resources:
         # a JSON file is read whole
-        mem_mb=lambda w, input: 1000 + 3 * int(input.size_mb),
-        runtime=120,
+        mem_mb=growing(1000, per_gb=3000),
+        runtime=growing(30, per_gb=30),
     params:
         code=code("read_imports.py"),
     script:
@@ -70,8 +70,8 @@ rule match_import:
     conda:
         CONDA
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000, per_gb=4000, of=["imported"]),
+        runtime=growing(30, per_gb=10, of=["samples"]),
     params:
         code=code("match_import.py"),
         every_caption=lambda w: DATASETS[w.dataset].every_caption,
@@ -97,8 +97,8 @@ rule import_objects:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(20, per_gb=60),
     params:
         code=code("import_objects.py"),
         names=batch_files,
@@ -124,8 +124,8 @@ rule detect:
         CONDA
     threads: lambda w: annotate_of(w)["torch_threads"]
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=growing(8000),
+        runtime=growing(60, per_gb=60 if GPUS else 3000, of=["samples"]),
         gpu=GPUS,
     params:
         code=code("detect.py"),

@@ -2,10 +2,13 @@
 # Makes:  CONFIG, checked and complete, and the functions that say which files there are
 
 import json
+import math
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import RerunTrigger
 
 BASE = Path(workflow.basedir)
 SOURCES = BASE / "src"
@@ -21,9 +24,11 @@ from dejavu.plan import (
     Dataset,
     check_results_folder,
     check_supply,
+    check_unchanged,
     lost_metadata,
     share_sources,
 )
+from dejavu.slurm import end_leftovers
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
@@ -36,6 +41,12 @@ try:
         name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
     }
     check_results_folder(Path("results"))
+    # once, and not in every job
+    UNSEEN = (
+        check_unchanged(Path("results"), Path(".snakemake"))
+        if workflow.is_main_process
+        else None
+    )
     for split, section in CONFIG["splits"].items():
         check_supply(split, section, DATASETS)
 except InputError as error:
@@ -46,6 +57,8 @@ if lost_metadata(Path("results"), Path(".snakemake/metadata")):
         "results/ is here but .snakemake/metadata is not, so changes of configuration or code since those results "
         "were made cannot be seen: copy .snakemake/metadata along with results/, or add --forceall to make all anew."
     )
+if UNSEEN is not None:
+    logger.warning(UNSEEN)
 
 MODELS = CONFIG["models"]
 TRAINED = [name for name in MODELS if "sides" not in MODELS[name]]
@@ -58,6 +71,9 @@ KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
 
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
 GPUS = 1 if CONFIG["device"] == "cuda" else 0
+# what jobs ask for: samples a second that a process embeds, or trains on, at the least; rows of a manifest of 1 GB
+ROWS_PER_GB = 20_000_000
+SLOWEST = 300 if CONFIG["device"] == "cuda" else 20
 
 
 wildcard_constraints:
@@ -76,6 +92,46 @@ def code(name, *others):
     """The hash of a script with what it imports, and of other files that it reads as code."""
     script = BASE / "workflow" / "scripts" / name
     return code_hash(script, SOURCES, *(BASE / other for other in others))
+
+
+def growing(base, per_gb=0, of=None):
+    """A resource, mem_mb or runtime, that grows with the input and with every further attempt of a job.
+
+    base: what an empty input takes; per_gb: more for each GB of the input, all or the named entries of it.
+    """
+
+    def amount(wildcards, input, attempt):
+        given = (
+            input
+            if of is None
+            else [file for name in of for file in as_list(input.get(name))]
+        )
+        return attempt * math.ceil(base + per_gb * sum(map(size_of, given)) / 1e9)
+
+    return amount
+
+
+def search_minutes(wildcards, input, attempt):
+    """Time that a search asks for: it grows with queries times searched, whose row arrays have 8 bytes each."""
+    queries, searched = (
+        size_of(input[name]) / 8 for name in ("caption_rows", "public_rows")
+    )
+    return attempt * math.ceil(30 + queries * searched / 1e9)
+
+
+def size_of(path):
+    """Bytes of a file, or of the files in a folder."""
+    folder = os.path.isdir(path)
+    return (
+        sum(e.stat().st_size for e in os.scandir(path))
+        if folder
+        else os.stat(path).st_size
+    )
+
+
+def as_list(entry):
+    """The files of a named entry of an input."""
+    return [entry] if isinstance(entry, str) else entry or []
 
 
 def as_json(value):
@@ -175,6 +231,47 @@ def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
     path = architecture_path(built_from(wildcards)["architecture"], BASE)
     return [] if path is None else str(path)
+
+
+def training_nodes(wildcards):
+    """How many machines of a cluster train a side of a model together."""
+    return (
+        CONFIG["training"]["nodes"] if MODELS[wildcards.model]["processes"] > 1 else 1
+    )
+
+
+def training_resources():
+    """What a training asks for: the same on every node, and what makes Slurm give several where they are wanted."""
+
+    def shared(each):
+        return lambda w: each * MODELS[w.model]["processes"] // training_nodes(w)
+
+    def minutes(wildcards, attempt):
+        model = MODELS[wildcards.model]
+        rate = SLOWEST * model["processes"] * model["torch_threads"]
+        return attempt * math.ceil(30 + model["samples_seen"] / rate / 60)
+
+    resources = {
+        "mem_mb": lambda w, attempt: attempt * shared(4000)(w),
+        "runtime": minutes,
+        "gpu": shared(GPUS),
+    }
+    if CONFIG["training"]["nodes"] > 1:
+        resources |= {
+            "mpi": lambda w: "srun" if training_nodes(w) > 1 else "",
+            "nodes": training_nodes,
+            "tasks": lambda w: training_nodes(w) if training_nodes(w) > 1 else 0,
+            "cpus_per_task": lambda w: MODELS[w.model]["torch_threads"]
+            * MODELS[w.model]["processes"]
+            // training_nodes(w),
+            "gpu": lambda w: shared(GPUS)(w) if training_nodes(w) == 1 else 0,
+            "slurm_extra": lambda w: (
+                f"--gpus-per-node={shared(GPUS)(w)}"
+                if GPUS and training_nodes(w) > 1
+                else ""
+            ),
+        }
+    return resources
 
 
 def weights(wildcards):
@@ -390,6 +487,39 @@ def study_databases(wildcards):
 def studied(study):
     """What a finished study has."""
     return [str(study_folder(study) / what) for what in ("report", "summary.txt")]
+
+
+def require_triggers():
+    """Refuses a profile without the line on rerun triggers, and one that was not found, which Snakemake passes over."""
+    if RerunTrigger.CODE in workflow.rerun_triggers:
+        raise WorkflowError(
+            "The rerun trigger `code` is on, which here would run jobs again for a touched file: the profile that was "
+            "given was not found, or lacks rerun-triggers: correct its name, or copy that line of "
+            "profiles/default/profile.yaml to it."
+        )
+
+
+def everything(wildcards):
+    """What the whole configuration makes."""
+    require_triggers()
+    return [
+        *(file for split in CONFIG["splits"] for file in reported(split)),
+        *(file for study in CONFIG["studies"] for file in studied(study)),
+    ]
+
+
+def cancel_leftovers():
+    """Ends the cluster jobs of a Snakemake that was killed, so that no two write one file."""
+    if not any(file.is_file() for file in Path(".snakemake/incomplete").rglob("*")):
+        return
+    try:
+        if ended := end_leftovers(Path.cwd()):
+            logger.warning(
+                f"{len(ended)} jobs that an earlier run left on the cluster were cancelled; "
+                "training goes on from its last state."
+            )
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def print_summaries():

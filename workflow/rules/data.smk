@@ -18,8 +18,8 @@ rule synthesize:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         code=code("synthesize.py"),
         synthetic=lambda w: as_json(CONFIG["datasets"][w.dataset].get("synthetic", {})),
@@ -43,8 +43,8 @@ rule coco:
         CONDA
     resources:
         # the JSON is parsed whole, without its outlines
-        mem_mb=lambda wildcards, input: 1000 + 4 * int(input.size_mb),
-        runtime=30,
+        mem_mb=growing(1000, per_gb=4000),
+        runtime=growing(30, per_gb=30),
     params:
         code=code("coco.py"),
     script:
@@ -66,8 +66,8 @@ rule coco_file:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         code=code("coco_file.py"),
         files=lambda w: CONFIG["datasets"][w.dataset]["coco"]["files"],
@@ -92,8 +92,8 @@ rule inventory:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         code=code("inventory.py"),
         names=lambda w: as_json(list(DATASETS[w.dataset].paths)),
@@ -122,8 +122,8 @@ rule ingest:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=growing(2000),
+        runtime=growing(20, per_gb=60),
     params:
         code=code("ingest.py"),
         names=batch_files,
@@ -147,8 +147,8 @@ rule fingerprint:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(20, per_gb=60),
     params:
         code=code("fingerprint.py"),
     script:
@@ -171,8 +171,8 @@ rule duplicates:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, per_gb=2000, of=["fingerprints"]),
+        runtime=growing(30, per_gb=60, of=["fingerprints"]),
     params:
         code=code("duplicates.py"),
         max_quarantined=lambda w: CONFIG["datasets"][w.dataset]["max_quarantined"],

@@ -70,8 +70,8 @@ rule database:
     conda:
         CONDA
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000, per_gb=2000, of=["neighbors", "scores", "populations"]),
+        runtime=growing(30, per_gb=60, of=["neighbors", "scores", "populations"]),
     params:
         code=code("database.py", "workflow/sql/bands.sql"),
         batches=lambda w: as_json(
@@ -104,8 +104,8 @@ rule figures:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000, per_gb=500),
+        runtime=growing(30, per_gb=10),
     params:
         code=code("figures.py", "workflow/sql"),
     script:
@@ -140,8 +140,8 @@ rule report:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000, per_gb=500, of=["database"]),
+        runtime=growing(30, per_gb=10, of=["database"]),
     params:
         code=code("report.py", "workflow/sql", "workflow/report/site"),
     script:

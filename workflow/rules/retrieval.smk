@@ -27,8 +27,8 @@ rule embed:
         CONDA
     threads: lambda w: built_from(w)["torch_threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(20, per_gb=ROWS_PER_GB / SLOWEST / 60, of=["manifest"]),
         gpu=GPUS,
     params:
         code=code("embed.py"),
@@ -59,8 +59,8 @@ rule embed_captions:
     conda:
         CONDA
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(20, per_gb=ROWS_PER_GB / SLOWEST / 60, of=["manifest"]),
         gpu=GPUS,
     params:
         code=code("embed_captions.py"),
@@ -88,11 +88,13 @@ rule neighbors:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=search_minutes,
+        gpu=GPUS,
     params:
         code=code("neighbors.py"),
         k=KEPT_NEIGHBORS,
+        device=CONFIG["device"],
     script:
         "../scripts/neighbors.py"
 
@@ -116,8 +118,8 @@ rule tfidf_neighbors:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000, per_gb=20_000, of=["queries", "public"]),
+        runtime=growing(60, per_gb=600, of=["queries", "public"]),
     params:
         code=code("tfidf_neighbors.py"),
         k=KEPT_NEIGHBORS,

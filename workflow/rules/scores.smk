@@ -22,8 +22,8 @@ rule score:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=growing(1500, per_gb=30_000, of=["queries"]),
+        runtime=growing(30, per_gb=120, of=["queries", "public"]),
     params:
         code=code("score.py"),
         measure=measure_part("k", "labels", "score_threshold", "synonyms"),
@@ -54,8 +54,8 @@ rule population:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, per_gb=6000),
+        runtime=growing(30, per_gb=240),
     params:
         code=code("population.py"),
         one_model=lambda w: w.model in TEXT,
@@ -86,8 +86,8 @@ rule attacks:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000, per_gb=3000),
+        runtime=growing(30, per_gb=120),
     params:
         code=code("attacks.py"),
         measure=measure_part("bootstrap", "seed"),

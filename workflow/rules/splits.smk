@@ -19,8 +19,8 @@ rule manifest:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(1000, per_gb=1000, of=["groups", "lists"]),
+        runtime=growing(30, per_gb=30, of=["groups"]),
     params:
         code=code("manifest.py"),
         seed=lambda w: split_of(w)["seed"],
@@ -50,8 +50,8 @@ rule disjoint:
     conda:
         CONDA
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(1000, per_gb=500, of=["fingerprints"]),
+        runtime=growing(30, per_gb=60, of=["fingerprints"]),
     params:
         code=code("disjoint.py"),
         criteria=lambda w: as_json(shared_criteria(w)),

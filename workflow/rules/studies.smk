@@ -32,8 +32,8 @@ rule study:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000, per_gb=500),
+        runtime=growing(30, per_gb=10),
     params:
         code=code("study.py", "workflow/sql", "workflow/report/site"),
         splits=lambda w: list(study_databases(w)),

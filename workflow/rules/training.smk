@@ -21,6 +21,7 @@ rule recipe:
         "results/{dataset}/{split}/benchmarks/recipe/{model}.tsv"
     wildcard_constraints:
         model=any_of(TRAINED),
+    localrule: True
     conda:
         CONDA
     resources:
@@ -58,12 +59,10 @@ rule train:
         CONDA
     threads: lambda w: MODELS[w.model]["torch_threads"] * MODELS[w.model]["processes"]
     resources:
-        mem_mb=lambda w: 4000 * MODELS[w.model]["processes"],
-        runtime=720,
-        gpu=lambda w: GPUS * MODELS[w.model]["processes"],
+        **training_resources(),
         # not parameters, since they change no result
         data_workers=CONFIG["training"]["workers"],
-        state_minutes=CONFIG["training"]["state_minutes"],
+        state_seconds=math.ceil(60 * CONFIG["training"]["state_minutes"]),
     params:
         code=code("train.py"),
     script:

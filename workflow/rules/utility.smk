@@ -25,8 +25,8 @@ rule evaluation_data:
     conda:
         CONDA
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         code=code("evaluation_data.py"),
         seed=lambda w: CONFIG["datasets"][w.dataset]["synthetic"]["seed"],
@@ -53,8 +53,8 @@ rule utility:
         CONDA
     threads: lambda w: built_from(w)["torch_threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000, per_gb=1000, of=["images", "captions"]),
+        runtime=growing(60, per_gb=240, of=["images", "captions"]),
         gpu=GPUS if BENCHMARKS else 0,
     params:
         code=code("utility.py"),

@@ -6,10 +6,14 @@ import torch
 from dejavu.data.detector import detect_batch, detection_key, load_detector
 from dejavu.data.raw import table_name
 from dejavu.data.vocabulary import read_vocabulary
+from dejavu.devices import claim, require
 from dejavu.progress import logged
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
+    title = f"detect {w.dataset} {w.batch}"
+    claim(p.device, 1, title)
+    require(p.device, 1, title)
     # a value of the configuration, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
     tables = [table_name(name) for name in json.loads(p.names)]
@@ -23,5 +27,5 @@ with logged(snakemake.log[0]):
         Path(f"results/{w.dataset}/state/detector/{w.batch}"),
         key=detection_key(p.model, settings),
         batch_size=p.batch_size,
-        title=f"detect {w.dataset} {w.batch}",
+        title=title,
     )

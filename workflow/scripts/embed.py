@@ -2,12 +2,16 @@ from pathlib import Path
 
 import torch
 
+from dejavu.devices import claim, require
 from dejavu.progress import logged
 from dejavu.retrieval.embed import embed
 from dejavu.training.pretrained import load_side
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
+    title = f"embed {w.split} {w.model} {w.side} {w.role}"
+    claim(p.device, 1, title)
+    require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
     architecture = str(snakemake.input.architecture or p.architecture)
@@ -21,5 +25,5 @@ with logged(snakemake.log[0]):
         Path(snakemake.output.rows),
         batch_size=p.batch_size,
         device=p.device,
-        title=f"embed {w.split} {w.model} {w.side} {w.role}",
+        title=title,
     )

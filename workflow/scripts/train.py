@@ -1,6 +1,8 @@
 import json
+import os
 from pathlib import Path
 
+from dejavu.devices import claim
 from dejavu.progress import logged
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
@@ -8,6 +10,7 @@ from dejavu.training.recipe import Recipe
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
     noted = json.loads(Path(snakemake.input.recipe).read_text(encoding="utf-8"))
+    claim(noted["device"], noted["recipe"]["processes"], f"train {w.split} {w.model} {w.side}")
     train(
         Recipe(**noted["recipe"]),
         w.side,
@@ -19,6 +22,8 @@ with logged(snakemake.log[0]):
         code=noted["code"],
         device=noted["device"],
         title=f"train {w.split} {w.model} {w.side}",
-        state_seconds=60 * snakemake.resources.state_minutes,
+        state_seconds=snakemake.resources.state_seconds,
         workers=snakemake.resources.data_workers,
+        # a resource of the rule only where it is more than one; outside of a cluster all processes run here
+        nodes=snakemake.resources.get("nodes", 1) if "SLURM_JOB_ID" in os.environ else 1,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dejavu.data.benchmarks import find_benchmarks
+from dejavu.devices import claim, require
 from dejavu.files import read_array, write_table
 from dejavu.progress import logged
 from dejavu.studies.utility import retrieval
@@ -21,9 +22,11 @@ with logged(snakemake.log[0]):
         from dejavu.studies.evaluate import evaluate
         from dejavu.training.pretrained import load_side
 
+        title = f"utility {w.split} {w.model} {w.side}"
+        claim(p.device, 1, title)
+        require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
         architecture = str(snakemake.input.architecture or p.architecture)
         clip = load_side(str(snakemake.input.weights or ""), w.seen, p.source, architecture, p.device)
-        title = f"utility {w.split} {w.model} {w.side}"
         rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks)
     write_table(Path(snakemake.output[0]), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)

@@ -1,4 +1,7 @@
-"""The public samples nearest to each caption, by exact search."""
+"""The public samples nearest to each caption, by exact search, on the CPU or one GPU.
+
+The search on a GPU was tested with the CPU's in the place of FAISS's function for the GPU; it was never run on one.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,56 @@ from dejavu.tables import NEIGHBORS
 QUERIES_PER_BLOCK = 4096
 PUBLIC_PER_BLOCK = 200_000
 EXTRA_FOR_TIES = 8
+# more neighbours than this FAISS cannot select on a GPU
+MOST_ON_GPU = 2048
+
+# queries (n, dimension), public (m, dimension), k <= m -> similarity float32 (n, k), descending, position int64 (n, k)
+Knn = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def on_cpu(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """FAISS's exact search by inner product on the CPU; of those that tie for the last place it takes any."""
+    return faiss.knn(queries, public, k, metric=faiss.METRIC_INNER_PRODUCT)
+
+
+def on_gpu(title: str) -> Knn:
+    """The same as :func:`on_cpu`, in float32 as well, on the first GPU that this process sees.
+
+    Sums are made in another order than on the CPU, so that similarities differ in the last bits, and neighbours whose
+    similarities differ by no more can change places. What a GPU cannot do, to select more than 2,048 neighbours, is
+    done on the CPU.
+
+    Args:
+        title: for the errors.
+
+    Raises:
+        InputError: when this FAISS has no support for GPUs, or sees none.
+    """
+    if not hasattr(faiss, "StandardGpuResources"):
+        raise InputError(
+            f"{title}: device is cuda, but the installed FAISS is the one without GPU support: install with "
+            "requirements-gpu.lock, or set device to cpu."
+        )
+    if not faiss.get_num_gpus():
+        raise InputError(f"{title}: device is cuda, but FAISS finds no GPU here: set device to cpu.")
+    resources = faiss.StandardGpuResources()
+
+    def knn(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if k > MOST_ON_GPU:
+            return on_cpu(queries, public, k)
+        return faiss.knn_gpu(resources, queries, public, k, metric=faiss.METRIC_INNER_PRODUCT)
+
+    return knn
+
+
+def nearest(queries: np.ndarray, public: np.ndarray, k: int, knn: Knn = on_cpu) -> tuple[np.ndarray, np.ndarray]:
     """Exact nearest neighbours by inner product; of equal similarities the lower position comes first.
 
     Args:
         queries: float32 (n, dimension).
         public: float32 (m, dimension), m >= k; read in blocks.
         k: number of neighbours.
+        knn: searches one block; :func:`on_cpu` or what :func:`on_gpu` returns.
 
     Returns:
         ``similarity`` float32 (n, k), descending, and ``position`` int64 (n, k) in ``public``.
@@ -34,22 +78,22 @@ def nearest(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray
     where = np.empty((len(queries), 0), dtype=np.int64)
     for start in range(0, len(public), PUBLIC_PER_BLOCK):
         block = np.ascontiguousarray(public[start : start + PUBLIC_PER_BLOCK], dtype=np.float32)
-        similarity, position = _nearest_in(np.ascontiguousarray(queries), block, min(k, len(block)))
+        similarity, position = _nearest_in(np.ascontiguousarray(queries), block, min(k, len(block)), knn)
         best = np.concatenate([best, similarity], axis=1)
         where = np.concatenate([where, position + start], axis=1)
         best, where = _first(best, where, k)
     return best, where
 
 
-def _nearest_in(queries: np.ndarray, block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_in(queries: np.ndarray, block: np.ndarray, k: int, knn: Knn) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest of one block. Where several tie for the last place, FAISS takes any; here the lowest win."""
     width = min(len(block), k + EXTRA_FOR_TIES)
-    similarity, position = faiss.knn(queries, block, width, metric=faiss.METRIC_INNER_PRODUCT)
+    similarity, position = knn(queries, block, width)
     tied = np.flatnonzero(similarity[:, -1] == similarity[:, k - 1])
     similarity, position = _first(similarity, position, k)
     while width < len(block) and len(tied):
         width = min(len(block), 2 * width)
-        wider, where = faiss.knn(queries[tied], block, width, metric=faiss.METRIC_INNER_PRODUCT)
+        wider, where = knn(queries[tied], block, width)
         similarity[tied], position[tied] = _first(wider, where, k)
         tied = tied[wider[:, -1] == wider[:, k - 1]]
     return similarity, position
@@ -70,6 +114,7 @@ def write_neighbors(
     *,
     k: int,
     threads: int,
+    device: str,
     title: str,
 ) -> None:
     """Searches the public samples for every caption of a role and writes the neighbours table.
@@ -79,18 +124,20 @@ def write_neighbors(
         public, public_rows: embeddings and rows of the public images, or of their captions.
         neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
         k: number of neighbours; all public samples where there are fewer.
-        threads: threads of FAISS.
+        threads: threads of FAISS on the CPU.
+        device: ``cpu`` or ``cuda``, which here is one GPU; see :func:`on_gpu` for how results differ.
         title: for the progress lines.
 
     Raises:
-        InputError: when an array and its row array disagree.
+        InputError: when an array and its row array disagree, or ``device`` is not to be had.
     """
     faiss.omp_set_num_threads(threads)
+    knn = on_gpu(title) if device == "cuda" else on_cpu
     queries, rows = _with_rows(captions, caption_rows)
     searched, found_rows = _with_rows(public, public_rows)
     k = min(k, len(searched))
     write_found(
-        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k), QUERIES_PER_BLOCK, title
+        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k, knn), QUERIES_PER_BLOCK, title
     )
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 
 from dejavu.data.samples import SampleStore
+from dejavu.devices import require
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table, write_json, write_table, write_text
 from dejavu.progress import Progress, say
@@ -49,6 +50,7 @@ class Job:
         title: for the progress lines.
         state_seconds: time between two writings of the state.
         workers: threads that read and decode ahead, in each process.
+        nodes: of the Slurm job that share its processes; 1: all are on this machine.
     """
 
     recipe: Recipe
@@ -60,6 +62,7 @@ class Job:
     title: str
     state_seconds: float
     workers: int
+    nodes: int = 1
 
     def write(self, path: Path) -> None:
         """Writes the job as JSON."""
@@ -86,6 +89,7 @@ def train(
     title: str,
     state_seconds: float = 120.0,
     workers: int = 0,
+    nodes: int = 1,
 ) -> None:
     """Trains one side and writes its checkpoints ``<samples_seen>.pt`` and its metrics table.
 
@@ -104,6 +108,7 @@ def train(
         title: for the progress lines.
         state_seconds: time between two writings of the state.
         workers: threads that read and decode ahead, in each process; 0: none.
+        nodes: of the Slurm job that this process runs in, which share its processes; 1: all are on this machine.
 
     Raises:
         InputError: when the training set is smaller than a batch, another process trains the same side, the loss is
@@ -115,12 +120,12 @@ def train(
             f"{title}: the training set has {len(rows):,} samples, fewer than one batch of {recipe.batch_size:,}: "
             "lower batch_size, or enlarge the role."
         )
-    if device == "cuda":
-        _require_devices(title, recipe.processes)
+    if nodes == 1:
+        require(device, recipe.processes, title)
     with locked(state, title):
         key = run_key(recipe, side, rows, SampleStore(samples), code)
         run, saved = open_run(state, key, title)
-        job = Job(recipe, side, str(manifest), list(samples), str(run), device, title, state_seconds, workers)
+        job = Job(recipe, side, str(manifest), list(samples), str(run), device, title, state_seconds, workers, nodes)
         if recipe.processes == 1:
             training = _Run(job, Ranks(device=device), saved)
             # or it would be held, as large as all that is trained, to the end
@@ -130,14 +135,6 @@ def train(
             del saved
             _launch(job)
         _publish(job, checkpoints, metrics)
-
-
-def _require_devices(title: str, processes: int) -> None:
-    found = torch.cuda.device_count()
-    if not found:
-        raise InputError(f"{title}: device is cuda, but PyTorch finds no GPU here: set device to cpu.")
-    if found < processes:
-        raise InputError(f"{title}: processes is {processes}, but there are {found} GPUs here: lower processes.")
 
 
 def run_job(job: Job, ranks: Ranks) -> None:
@@ -151,7 +148,15 @@ def _launch(job: Job) -> None:
 
     path = Path(job.run) / "job.json"
     job.write(path)
-    launch(job.recipe.processes, worker.__name__, str(path), Path(job.run) / "ranks", job.title)
+    launch(
+        job.recipe.processes,
+        worker.__name__,
+        str(path),
+        Path(job.run) / "ranks",
+        job.title,
+        nodes=job.nodes,
+        gpus_per_node=job.recipe.processes // job.nodes if job.device == "cuda" else 0,
+    )
 
 
 def _publish(job: Job, checkpoints: Path, metrics: Path) -> None:

@@ -1,0 +1,14 @@
+"""A node's part of training on several nodes: ``srun python -m dejavu.training.node folder``, one task on each."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from dejavu.training.distributed import Share, run_share
+
+if __name__ == "__main__":
+    content = json.loads((Path(sys.argv[1]) / "share.json").read_text(encoding="utf-8"))
+    sys.exit(run_share(Share(**content), node=int(os.environ["SLURM_PROCID"])))

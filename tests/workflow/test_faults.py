@@ -1,0 +1,227 @@
+"""Nothing is lost and nothing half-written, whatever happens to a job, its disk or its files; the rerun completes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dejavu.tables import MEASURED
+from tests.conftest import Project
+from tests.workflow.test_whole_run import CONTRACT, rows
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+READ_ONLY_AT = "population"
+
+
+def require_same_rows(one: Project, other: Project) -> None:
+    for table in CONTRACT:
+        ours, theirs = (
+            rows(project.results / "memorization.duckdb", table, MEASURED.get(table, ())) for project in (one, other)
+        )
+        assert ours == theirs, table
+
+
+@dataclass
+class Disturbed:
+    """A project whose run met the faults of ``faults.py``, with what was seen on the way.
+
+    Attributes:
+        project: the folder.
+        on_disk: whether results/ is a file system of its own, which only root can mount.
+        notes: the faults met, as ``rule.fault``.
+        output: what the runs printed, one after the other; the last one completed.
+        second: a Snakemake that was started in the same folder during the run.
+        refused: a start while results/ was read-only.
+    """
+
+    project: Project
+    on_disk: bool
+    notes: set[str]
+    output: list[str]
+    second: subprocess.CompletedProcess[str]
+    refused: subprocess.CompletedProcess[str] | None
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
+    folder = tmp_path_factory.mktemp("faults")
+    project, notes, hook = Project.make(folder / "project"), folder / "notes", folder / "hook"
+    results = project.folder / "results"
+    for made in (results, notes, hook):
+        made.mkdir()
+    shutil.copyfile(Path(__file__).with_name("faults.py"), hook / "sitecustomize.py")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", results], capture_output=True, check=False
+    )
+    on_disk = mounted.returncode == 0
+    try:
+        yield disturb(project, notes, hook, on_disk)
+    finally:
+        if on_disk:
+            subprocess.run(["umount", "--lazy", results], check=True)
+
+
+def disturb(project: Project, notes: Path, hook: Path, on_disk: bool) -> Disturbed:
+    # a rule's first attempt finds no room, its second is killed, and its third finds what that one left
+    faults = f"read-only:{READ_ONLY_AT} full killed" if on_disk else "killed"
+    environment = os.environ | {"PYTHONPATH": str(hook), "FAULTS": faults, "FAULT_NOTES": str(notes)}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--retries", "2"]
+
+    def start() -> subprocess.Popen[str]:
+        # a file, and no pipe, which would fill while nobody reads
+        with open(log, "a") as file:
+            return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=file, stderr=file, text=True)
+
+    output, log, refused = [], notes.parent / "output.txt", None
+    run = start()
+    while not any(notes.iterdir()):
+        assert run.poll() is None, log.read_text()
+        time.sleep(0.2)
+    second = project.snakemake()
+    status = run.wait()
+    output.append(log.read_text())
+    if on_disk:
+        assert status != 0
+        refused = project.snakemake("--dry-run")
+        subprocess.run(["mount", "-o", "remount,rw", project.folder / "results"], check=True)
+        log.unlink()
+        status = start().wait()
+        output.append(log.read_text())
+    assert status == 0, output[-1]
+    return Disturbed(project, on_disk, {note.name for note in notes.iterdir()}, output, second, refused)
+
+
+def rules_run(output: list[str]) -> set[str]:
+    return set(re.findall(r"^rule (\w+):", "\n".join(output), re.MULTILINE)) - {"all"}
+
+
+def test_a_job_of_every_rule_killed_before_it_renames_its_output_is_made_again(
+    disturbed: Disturbed, finished: Project
+) -> None:
+    killed = {note.removesuffix(".killed") for note in disturbed.notes if note.endswith(".killed")}
+    assert killed == rules_run(disturbed.output)
+    require_same_rows(disturbed.project, finished)
+    for checkpoint in finished.results.rglob("*.pt"):
+        again = disturbed.project.folder / checkpoint.relative_to(finished.folder)
+        assert again.read_bytes() == checkpoint.read_bytes()
+
+
+def test_nothing_temporary_is_left_of_jobs_that_were_killed_or_found_no_room(disturbed: Disturbed) -> None:
+    left = [path for path in (disturbed.project.folder / "results").rglob(".*") if path.name != ".snakemake_timestamp"]
+    assert left == []
+
+
+def test_a_full_disk_ends_a_job_of_every_rule_with_one_sentence(disturbed: Disturbed) -> None:
+    if not disturbed.on_disk:
+        pytest.skip("a small file system can be mounted by root only")
+    full = {note.removesuffix(".full") for note in disturbed.notes if note.endswith(".full")}
+    assert full == rules_run(disturbed.output)
+    output = "\n".join(disturbed.output)
+    told = re.findall(r"^error: (\S+) cannot be written, since the disk is full: make room", output, re.MULTILINE)
+    assert len(told) == len(full)
+    assert all(path.startswith("results/") for path in told)
+    assert "Traceback" not in output
+
+
+def test_a_disk_that_turns_read_only_is_named_by_the_run_and_by_the_next_start(disturbed: Disturbed) -> None:
+    if disturbed.refused is None:
+        pytest.skip("a small file system can be mounted by root only")
+    told = re.findall(r"^error: (\S+) cannot be written, since its file system is read-only", disturbed.output[0], re.M)
+    assert told and all(f"/{READ_ONLY_AT}s/" in path for path in told)
+    assert disturbed.refused.returncode != 0
+    said = disturbed.refused.stdout + disturbed.refused.stderr
+    assert f"{disturbed.project.folder / 'results'} is on a read-only file system" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_run_in_the_same_folder_ends_at_once_and_harms_nothing(disturbed: Disturbed) -> None:
+    said = disturbed.second.stdout + disturbed.second.stderr
+    assert disturbed.second.returncode != 0
+    assert "Directory cannot be locked" in said and "Traceback" not in said
+    assert rules_run([said]) == set()
+
+
+# files that something else than their job has changed
+
+NEIGHBORS = "results/demo/default/neighbors/{}/a/320/a.parquet"
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    return finished.copy(tmp_path / "project")
+
+
+def refusal(project: Project) -> str:
+    """The one line that says what was changed."""
+    done = project.snakemake("--dry-run")
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    (line,) = [line for line in said.splitlines() if "changed or replaced" in line]
+    assert "Traceback" not in said
+    return line
+
+
+def do_as_told(project: Project, line: str) -> None:
+    subprocess.run(re.findall(r"`(.*)`", line)[0], shell=True, cwd=project.folder, check=True)
+
+
+def test_a_deleted_intermediate_is_not_missed_and_asked_for_is_made_again_byte_by_byte(project: Project) -> None:
+    path = project.folder / NEIGHBORS.format("baseline")
+    before = path.read_bytes()
+    path.unlink()
+    assert project.planned() == {}
+    project.run(NEIGHBORS.format("baseline"))
+    assert path.read_bytes() == before
+    assert project.planned() == {}
+
+
+def test_a_foreign_intermediate_is_refused_before_it_is_used_and_deleted_is_made_anew(
+    project: Project, finished: Project
+) -> None:
+    own, foreign = (project.folder / NEIGHBORS.format(model) for model in ("baseline", "masked"))
+    shutil.copyfile(foreign, own)
+    (project.results / "memorization.duckdb").unlink()
+    line = refusal(project)
+    assert NEIGHBORS.format("baseline") in line
+    do_as_told(project, line)
+    project.run()
+    require_same_rows(project, finished)
+
+
+def test_files_that_are_truncated_or_copied_with_their_times_are_refused(project: Project) -> None:
+    own, foreign = (project.folder / NEIGHBORS.format(model) for model in ("baseline", "masked"))
+    shutil.copyfile(foreign, own)
+    of_another_run = time.time() - 86_400
+    os.utime(own, (of_another_run, of_another_run))
+    manifest = project.results / "manifests" / "b.parquet"
+    os.truncate(manifest, 100)
+    samples = sorted((project.folder / "results" / "demo" / "samples").iterdir())
+    os.truncate(next(samples[0].glob("*.parquet")), 100)
+    os.utime(samples[1] / ".snakemake_timestamp", (of_another_run, of_another_run))
+    changed = [*samples, manifest, own]
+    line = refusal(project)
+    assert f"{', '.join(str(path.relative_to(project.folder)) for path in changed[:3])} and 1 more" in line
+    do_as_told(project, line)
+    assert not [path for path in changed if path.exists()]
+    assert project.planned() == {}
+
+
+def test_a_clone_copied_without_times_is_met_with_a_warning_and_can_be_taken_as_it_is(
+    finished: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.folder, tmp_path / "clone", copy_function=shutil.copyfile)
+    clone = Project(tmp_path / "clone")
+    assert "copy that did not keep them" in clone.run("--dry-run")
+    clone.run("--touch", "--forceall")
+    assert "copy that did not keep them" not in clone.run("--dry-run")
+    assert clone.planned() == {}

@@ -114,12 +114,19 @@ def refused_writing(error: BaseException, path: Path | None = None) -> InputErro
         if (number := _refusal(cause)) is not None:
             reason, remedy = REFUSALS[number]
             given = getattr(cause, "filename2", None) or getattr(cause, "filename", None)
-            what = f"{path or given}" if path or given else f"a file in {Path.cwd()}, or a temporary one,"
+            what = path or given or f"a file in {_full_folder()}"
             return InputError(
                 f"{what} cannot be written, since {reason}: {remedy} and run again, what is finished is kept."
             )
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _full_folder() -> Path:
+    """Where there is no room, of the folders that jobs write to."""
+    # not tempfile's, which looks for a place that can be written to
+    places = [place for place in (Path("results"), Path(os.environ.get("TMPDIR", "/tmp"))) if place.is_dir()]
+    return next((place for place in places if shutil.disk_usage(place).free < 1 << 20), Path.cwd())
 
 
 def _refusal(error: BaseException) -> int | None:

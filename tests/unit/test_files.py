@@ -159,7 +159,7 @@ def test_a_full_disk_outside_of_our_writers_is_one_sentence_in_the_log(tmp_path,
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
-    sentence = f"error: a file in {tmp_path}, or a temporary one, cannot be written, since the disk is full: make room"
+    sentence = f"error: a file in {tmp_path} cannot be written, since the disk is full: make room"
     assert run("x.log", "Path('/dev/full').write_bytes(b'x')") == (1, "")
     assert Path("x.log").read_text().startswith(sentence)
     assert len(Path("x.log").read_text().splitlines()) == 1

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -89,9 +90,17 @@ wildcard_constraints:
 
 
 def code(name, *others):
-    """The hash of a script with what it imports, and of other files that it reads as code."""
-    script = BASE / "workflow" / "scripts" / name
-    return code_hash(script, SOURCES, *(BASE / other for other in others))
+    """A parameter: the hash of a script with what it imports, and of other files that it reads as code.
+
+    Only when a job of the rule is there, since every job of a cluster reads all rules.
+    """
+
+    @cache
+    def hashed():
+        script = BASE / "workflow" / "scripts" / name
+        return code_hash(script, SOURCES, *(BASE / other for other in others))
+
+    return lambda wildcards: hashed()
 
 
 def growing(base, per_gb=0, of=None):

@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint unit bench bench-large lock clean
+.PHONY: install demo test lint unit bench bench-large soak lock clean
+
+install: $(VENV)/installed ## the environment alone, as for a cluster
 
 demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	@touch $(VENV)/started
@@ -17,7 +19,7 @@ demo: $(VENV)/installed ## run the whole workflow on the embedded data
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
 test: lint ## linters and every test that this machine can run, in two processes
-	$(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 unit: $(VENV)/installed ## the quick tests only
 	$(BIN)/pytest tests/unit
@@ -27,6 +29,9 @@ bench: $(VENV)/installed ## speed and memory against plain implementations and b
 
 bench-large: $(VENV)/installed ## time and memory of the data stages at a million rows; about 10 minutes
 	PYTHONPATH=src $(BIN)/python -m benchmarks.large
+
+soak: $(VENV)/installed ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
+	PYTHONPATH=src $(BIN)/python -m benchmarks.soak $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

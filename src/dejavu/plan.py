@@ -1,4 +1,4 @@
-"""Which files a dataset consists of, and which of them one job works on."""
+"""What is known before any job runs: a dataset's files, which of them one job works on, and the state of results."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dejavu.errors import InputError
 from dejavu.files import refused_writing
+from dejavu.processes import die_with_parent
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -24,9 +25,11 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Progress lines go to the terminal as well. A failure ends the process with status 1 after the log holds its
     traceback, or one sentence for an :class:`InputError` and for a disk that is full or read-only; Snakemake shows the
-    log of a failed job. What the log's own disk does not take goes to the terminal.
+    log of a failed job. What the log's own disk does not take goes to the terminal. The process dies with the Snakemake
+    that started it, so that the next one need not fear what it writes.
     """
     global _terminal
+    die_with_parent()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from dejavu.errors import InputError
-from dejavu.training.distributed import die_with_parent, launch
+from dejavu.processes import die_with_parent
+from dejavu.training.distributed import launch
 from tests.models.trainees import Place, recipe, train_on_two, trainees
 
 __all__ = ["trainees"]

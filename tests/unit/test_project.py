@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "files", "progress", "tables", "fingerprint", "devices", "slurm"},
+    {"errors", "files", "progress", "tables", "fingerprint", "devices", "processes", "slurm"},
     {"data"},
     {"memorization"},
     {"training", "retrieval"},

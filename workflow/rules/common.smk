@@ -129,7 +129,13 @@ def search_minutes(wildcards, input, attempt):
 
 
 def size_of(path):
-    """Bytes of a file, or of the files in a folder."""
+    """Bytes of a file, or of the files in a folder; none for what is not there yet.
+
+    That is what another member of the same group of cluster jobs makes: Snakemake would leave a member whose resources
+    cannot be said out of what it asks for the group.
+    """
+    if not os.path.exists(path):
+        return 0
     folder = os.path.isdir(path)
     return (
         sum(e.stat().st_size for e in os.scandir(path))

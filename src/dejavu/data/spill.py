@@ -6,7 +6,6 @@ held at once does not grow with the data: about 32,768 rows, or a 256th of more 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +13,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dejavu.files import temporary_beside
+
 ROWS_PER_PART = 32_768
 MOST_PARTS = 256
 
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """Yields a hidden temporary folder on the disk of ``path``, since that of the system may be memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent) as folder:
-        yield Path(folder)
+    """Yields a hidden temporary folder on the disk of ``path``, since that of the system may be memory.
+
+    Raises:
+        InputError: when the disk is full, or the file system read-only.
+    """
+    with temporary_beside(path) as folder:
+        folder.mkdir()
+        yield folder
 
 
 def parts_for(rows: int) -> int:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
-from dejavu.files import atomic, read_table, write_array
+from dejavu.files import atomic, map_array, read_table, write_array
 from dejavu.progress import Progress
 from dejavu.training.model import Clip
 
@@ -56,8 +55,8 @@ def embed(
             caption_part = clip.encode_text(tokens).float().cpu().numpy()
             if not done:
                 shape = (len(wanted), image_part.shape[1])
-                image_array = open_memmap(image_file, mode="w+", dtype=np.float32, shape=shape)
-                caption_array = open_memmap(caption_file, mode="w+", dtype=np.float32, shape=shape)
+                image_array = map_array(image_file, shape, np.float32)
+                caption_array = map_array(caption_file, shape, np.float32)
             image_array[here], caption_array[here] = image_part, caption_part
             done = here.stop
             progress.advance(part.num_rows)

@@ -6,7 +6,6 @@ torchrun's environment only, so that it does not matter who started it.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -31,10 +30,13 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dejavu.errors import InputError
 from dejavu.files import first_line, write_json
+from dejavu.processes import die_with_parent
 
 LOOPBACK = "127.0.0.1"
 # how errors of a process begin whose partner is gone; they follow from another's
 FOLLOWING = ("DistBackendError", "DistNetworkError", "RuntimeError: [")
+# what torchrun handles
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # how long a node whose processes failed for want of a partner waits for the node that knows why
 SECONDS_FOR_CAUSE = 10.0
 
@@ -196,6 +198,7 @@ def _config(processes: int, logs: Path, **more: Any) -> LaunchConfig:
 
 def _run_processes(config: LaunchConfig, module: str, argument: str) -> list[Failure]:
     """Runs processes of this machine; empty when all ended well."""
+    handlers = {each: signal.getsignal(each) for each in HANDLED}
     try:
         elastic_launch(config, sys.executable)("-m", module, argument)
     except ChildFailedError as error:
@@ -203,6 +206,10 @@ def _run_processes(config: LaunchConfig, module: str, argument: str) -> list[Fai
     except SignalException as error:
         # all processes have been ended; end as a single one would
         raise SystemExit(128 + error.sigval) from None
+    finally:
+        # torchrun's stay, and what comes after it would end with their traceback
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
     return []
 
 
@@ -215,9 +222,15 @@ def _run_on_nodes(share: Share, gpus_per_node: int, title: str) -> list[Failure]
     shutil.rmtree(logs, ignore_errors=True)
     write_json(logs / "share.json", asdict(share))
     command = ["srun", f"--nodes={share.nodes}", f"--ntasks={share.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit"]
+    # one task has all of the job's CPUs on its node, where some sites would bind it to one
+    command += ["--cpu-bind=none"]
     command += [f"--gpus-per-node={gpus_per_node}"] if gpus_per_node else []
+    command += [sys.executable, "-m", node.__name__, str(logs)]
     with _environment(loopback=False):
-        status = subprocess.run([*command, sys.executable, "-m", node.__name__, str(logs)], check=False).returncode
+        # who starts this in a session of their own has no batch job that takes srun along when this process is killed
+        status = subprocess.run(
+            command, stdin=subprocess.DEVNULL, check=False, preexec_fn=lambda: die_with_parent(signal.SIGTERM)
+        ).returncode
     if status == 0:
         return []
     if not (told := _told(share)):
@@ -243,13 +256,6 @@ def _endpoint() -> str:
 
 def _run_id() -> str:
     return f"{os.environ['SLURM_JOB_ID']}-{uuid.uuid4().hex}"
-
-
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when the one that started it dies; elsewhere torchrun alone ends it."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 @contextmanager

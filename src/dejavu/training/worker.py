@@ -9,7 +9,8 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from dejavu.errors import InputError
-from dejavu.training.distributed import die_with_parent, joined
+from dejavu.processes import die_with_parent
+from dejavu.training.distributed import joined
 from dejavu.training.loop import Job, run_job
 
 

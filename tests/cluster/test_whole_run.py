@@ -1,0 +1,101 @@
+"""The tiny configuration goes through the scheduler whole, and gives what one machine gives."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import duckdb
+import pytest
+
+from dejavu.tables import MEASURED
+from tests.cluster import runs
+from tests.cluster.slurm import Slurm
+from tests.conftest import Project
+from tests.workflow.test_whole_run import CONTRACT
+
+MODEL = "baseline"
+# what depends on which models a configuration has
+OTHERWISE = {
+    "bands": "hold for all models of a run at once",
+    "config": "names all models",
+    "stages": "counts what went into tables of all models, so a table's rows there differ",
+}
+# Slurm jobs of a run, as their comments name them: how many, MiB and minutes that one asks for at this size.
+# Members of a group that run side by side add up their memory, those that follow each other their time.
+JOBS = {
+    "rule_synthesize": (2, 1000, 30),
+    "rule_inventory": (1, 1000, 31),
+    "rule_batch_annotate_fingerprint_ingest": (2, 2000, 21 + 20),
+    "rule_duplicates": (1, 2001, 31),
+    "rule_split_disjoint_manifest": (1, 4 * 1001, 31 + 31),
+    "rule_train": (2, 4000, 31),
+    "rule_embed": (8, 4000, 21),
+    "rule_neighbors": (6, 2000, 31),
+    "rule_utility": (2, 4001, 61),
+    "rule_scores_attacks_population_score": (1, 3 * 2001, 31 + 31),
+    "rule_report_database_figures_report": (1, 4002, 31 + 30 + 30),
+}
+
+
+@dataclass
+class Run:
+    """A run on the cluster that has ended well, what it printed, and all that Slurm knows of its jobs."""
+
+    project: Project
+    output: str
+    jobs: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    project = runs.make_project(tmp_path_factory.mktemp("whole") / "project")
+    output = runs.run(slurm, project)
+    ids = re.findall(r"submitted with SLURM jobid (\d+)", output)
+    return Run(project, output, [slurm.job(number) for number in ids])
+
+
+def rows(project: Project, table: str) -> list[tuple]:
+    """What a database says of the model, or of all where a table has no models; measured columns aside."""
+    columns = [column for column in CONTRACT[table].split() if column not in MEASURED.get(table, ())]
+    where = f"WHERE model = '{MODEL}'" if "model" in columns else ""
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
+        return connection.execute(f"SELECT {quoted} FROM {table} {where} ORDER BY ALL").fetchall()
+
+
+@pytest.mark.parametrize("table", sorted(set(CONTRACT) - set(OTHERWISE)))
+def test_a_cluster_gives_the_same_rows_as_one_machine(run: Run, finished: Project, table: str) -> None:
+    assert rows(run.project, table) == rows(finished, table)
+
+
+def test_a_cluster_gives_the_same_weights_as_one_machine(run: Run, finished: Project) -> None:
+    checkpoints = sorted((run.project.results / "models" / MODEL).rglob("*.pt"))
+    assert len(checkpoints) == 2
+    for checkpoint in checkpoints:
+        other = finished.folder / checkpoint.relative_to(run.project.folder)
+        assert checkpoint.read_bytes() == other.read_bytes()
+
+
+def test_the_report_is_there_and_the_terminal_says_where(run: Run) -> None:
+    report = run.project.results / "report" / "index.html"
+    assert report.is_file()
+    assert str(report) in run.output
+
+
+def test_rules_are_grouped_and_each_job_asks_for_its_memory_and_time(run: Run) -> None:
+    found: dict[str, list[tuple]] = {}
+    for job in run.jobs:
+        name = job["Comment"].partition("_wildcards_")[0]
+        found.setdefault(name, []).append((job["JobState"], job["MinMemoryNode"], job["TimeLimit"]))
+    expected = {
+        name: [("COMPLETED", f"{memory}M", f"{minutes // 60:02}:{minutes % 60:02}:00")] * count
+        for name, (count, memory, minutes) in JOBS.items()
+    }
+    assert found == expected
+
+
+def test_afterwards_neither_the_cluster_nor_one_machine_has_anything_to_do(run: Run, slurm: Slurm) -> None:
+    output = runs.run(slurm, run.project, "--dry-run").removeprefix(run.output)
+    assert "Nothing to be done" in output
+    assert run.project.planned() == {}

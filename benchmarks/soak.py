@@ -44,7 +44,7 @@ STEPS = 100
 # the configuration's least is one minute, longer than these trainings last; 0: after every step
 OPTIONS = ("--set-resources", "train:state_seconds=0")
 MAX_RESTARTS = 30
-STUCK_SECONDS = 15 * 60
+STUCK_SECONDS = 60 * 60
 # how long jobs whose Snakemake was killed may go on after the run is complete
 ORPHAN_SECONDS = 60
 TEXTS_KEPT = 10

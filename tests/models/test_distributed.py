@@ -93,7 +93,7 @@ time.sleep(60)
 def test_when_one_process_ends_all_end_and_one_sentence_says_why(tmp_path, monkeypatch, ending, told):
     (tmp_path / "ending_for_tests.py").write_text(MODULE.format(ending=ending))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    before = dict(os.environ)
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     with pytest.raises(InputError) as error:
         launch(2, "ending_for_tests", str(tmp_path / "pid"), tmp_path / "ranks", "train")
     assert str(error.value).startswith(told)
@@ -102,6 +102,7 @@ def test_when_one_process_ends_all_end_and_one_sentence_says_why(tmp_path, monke
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / f"pid{rank}").read_text()), 0)
     assert dict(os.environ) == before
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def start_mortal(pid: Path) -> None:

@@ -227,7 +227,7 @@ def _run_on_nodes(share: Share, gpus_per_node: int, title: str) -> list[Failure]
     command += [f"--gpus-per-node={gpus_per_node}"] if gpus_per_node else []
     command += [sys.executable, "-m", node.__name__, str(logs)]
     with _environment(loopback=False):
-        # who starts this in a session of their own has no batch job that takes srun along when this process is killed
+        # or srun would outlive this process, which holds the lock of what is trained, as long as the Slurm job lasts
         status = subprocess.run(
             command, stdin=subprocess.DEVNULL, check=False, preexec_fn=lambda: die_with_parent(signal.SIGTERM)
         ).returncode

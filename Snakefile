@@ -39,3 +39,7 @@ onstart:
 
 onsuccess:
     print_summaries()
+
+
+onerror:
+    FAILURES.print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 import traceback
@@ -38,6 +39,9 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    # the first line, for a job that is killed before it says anything: Snakemake shows no log that is empty
+    with suppress(OSError):
+        os.write(2, f"on {socket.gethostname()}, process {os.getpid()}\n".encode())
     try:
         yield
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 # Makes:  CONFIG, checked and complete, and the functions that say which files there are
 
 import json
+import logging
 import math
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import RerunTrigger
+from snakemake_interface_logger_plugins.common import LogEvent
 
 BASE = Path(workflow.basedir)
 SOURCES = BASE / "src"
@@ -535,6 +537,32 @@ def cancel_leftovers():
             )
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+class Failures(logging.Handler):
+    """Keeps the logs of jobs that have failed, or whose group has, as long as no later attempt ends well."""
+
+    def __init__(self):
+        super().__init__()
+        self.logs = {}
+
+    def emit(self, record):
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_ERROR:
+            self.logs[record.jobid] = record.log
+        elif event == LogEvent.JOB_FINISHED:
+            self.logs.pop(record.job_id, None)
+
+    def print(self, most=10):
+        """Ends the screen with how they end, since what a cluster says has pushed that out of sight."""
+        logs = [Path(log) for several in self.logs.values() for log in several]
+        for log in [log for log in logs if log.is_file()][:most]:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            print(f"{log} ends with: {lines[-1] if lines else ''}", file=sys.stderr)
+
+
+FAILURES = Failures()
+logger.addHandler(FAILURES)
 
 
 def print_summaries():

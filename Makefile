@@ -5,14 +5,16 @@ VENV := .venv
 # GPU machines: make demo LOCK=requirements-gpu.lock
 LOCK ?= requirements.lock
 BIN := $(VENV)/bin
+# of one lock file at a time
+INSTALLED := $(VENV)/installed-$(basename $(LOCK))
 DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: install demo test lint unit bench bench-large soak lock clean
 
-install: $(VENV)/installed ## the environment alone, as for a cluster
+install: $(INSTALLED) ## the environment alone, as for a cluster
 
-demo: $(VENV)/installed ## run the whole workflow on the embedded data
+demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	@touch $(VENV)/started
 	$(BIN)/snakemake --cores $(CORES)
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
@@ -21,30 +23,31 @@ demo: $(VENV)/installed ## run the whole workflow on the embedded data
 test: lint ## linters and every test that this machine can run, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-unit: $(VENV)/installed ## the quick tests only
+unit: $(INSTALLED) ## the quick tests only
 	$(BIN)/pytest tests/unit
 
-bench: $(VENV)/installed ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
+bench: $(INSTALLED) ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
 	PYTHONPATH=src $(BIN)/python -m benchmarks.run $(ONLY)
 
-bench-large: $(VENV)/installed ## time and memory of the data stages at a million rows; about 10 minutes
+bench-large: $(INSTALLED) ## time and memory of the data stages at a million rows; about 10 minutes
 	PYTHONPATH=src $(BIN)/python -m benchmarks.large
 
-soak: $(VENV)/installed ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
+soak: $(INSTALLED) ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
 	PYTHONPATH=src $(BIN)/python -m benchmarks.soak $(ARGS)
 
-lint: $(VENV)/installed
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-$(VENV)/installed: $(LOCK)
+$(INSTALLED): $(LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python $(LOCK)
+	rm -f $(VENV)/installed-*
 	touch $@
 
 lock: ## after a change of pyproject.toml

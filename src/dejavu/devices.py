@@ -25,6 +25,8 @@ from dejavu.errors import InputError
 from dejavu.progress import say
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+# set in the jobs of a cluster, whose scheduler has assigned their GPUs
+CLUSTER_JOB = "DEJAVU_CLUSTER_JOB"
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -45,7 +47,7 @@ def claim(device: str, count: int, title: str) -> None:
     Raises:
         InputError: when there are not as many GPUs here.
     """
-    if device == "cpu" or "SLURM_JOB_ID" in os.environ:
+    if device == "cpu" or CLUSTER_JOB in os.environ:
         return
     devices = _visible()
     if not devices:

@@ -13,6 +13,7 @@ from pathlib import Path
 from dejavu.data.coco import COLUMNS as COCO_COLUMNS
 from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_inventory
 from dejavu.data.sources import tar_beside
+from dejavu.devices import CLUSTER_JOB
 from dejavu.errors import InputError
 
 
@@ -213,8 +214,15 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
     return paths
 
 
-def share_sources(folder: Path) -> None:
-    """Lets the jobs, which are processes of their own, import this package from its folder."""
+def tell_jobs(folder: Path, on_cluster: bool) -> None:
+    """Lets the jobs, which are processes of their own, import this package from its folder.
+
+    And lets them know whether a cluster's scheduler has started them, or a Snakemake of their machine, which may itself
+    be in a cluster's job.
+    """
+    os.environ.pop(CLUSTER_JOB, None)
+    if on_cluster:
+        os.environ[CLUSTER_JOB] = "1"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
 

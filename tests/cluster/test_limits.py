@@ -117,6 +117,10 @@ def test_what_can_use_a_gpu_asks_for_one(asked: Callable[[str, str], set[str]], 
     assert asked(rule, "gpu") == {"1"}
 
 
+def test_the_gpus_of_a_training_are_asked_for_on_one_node(asked: Callable[[str, str], set[str]]) -> None:
+    assert asked("train", "nodes") == {"1"}
+
+
 @pytest.mark.parametrize("rule", ["ingest", "score", "population", "report"])
 def test_what_cannot_use_a_gpu_asks_for_none(asked: Callable[[str, str], set[str]], rule: str) -> None:
     assert asked(rule, "gpu") == {"0"}

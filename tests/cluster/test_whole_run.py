@@ -29,7 +29,7 @@ JOBS = {
     "rule_batch_annotate_fingerprint_ingest": (2, 2000, 21 + 21 + 20),
     "rule_duplicates": (1, 2001, 31),
     "rule_split_disjoint_manifest": (1, 1001, 4 * 31 + 31),
-    "rule_train": (2, 4000, 31),
+    "rule_train": (2, 4000 + 20_000 // 20 + 32, 31),
     "rule_embed": (8, 4000, 21),
     "rule_neighbors": (6, 2000, 31),
     "rule_utility": (2, 4001, 61),

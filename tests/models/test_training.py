@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import pickle
@@ -282,6 +283,15 @@ def test_a_state_whose_kept_checkpoint_is_missing_is_not_continued(run):
     run("x", changes=changes)
     assert len(run.steps) == 10
     assert (run.place.folder / "x" / "checkpoints" / "8.pt").exists()
+
+
+def test_a_file_system_without_locks_is_named(run, monkeypatch):
+    def without(handle, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    with pytest.raises(InputError, match=r"has no locks \(.*No locks available\).*mount it with locks"):
+        run("x")
 
 
 def test_a_second_trainer_of_the_same_side_is_refused_until_the_first_has_ended(run, trainees):

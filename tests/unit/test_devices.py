@@ -33,7 +33,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(SOURCES))
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.delenv("DEJAVU_CLUSTER_JOB", raising=False)
 
     def set_up(visible: str | None, installed: list[str] = INSTALLED) -> None:
         # set first, so that what a claim sets is taken back
@@ -131,7 +131,7 @@ def test_without_a_gpu_a_job_is_refused_with_a_remedy(machine, visible, installe
 def test_on_the_cpu_and_in_a_slurm_job_nothing_is_claimed(machine, monkeypatch, tmp_path, device, job):
     machine("0", installed=[])
     if job:
-        monkeypatch.setenv("SLURM_JOB_ID", job)
+        monkeypatch.setenv("DEJAVU_CLUSTER_JOB", job)
     claim(device, 2, "job")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert not list((tmp_path / "temporary").iterdir())

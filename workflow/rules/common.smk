@@ -29,13 +29,13 @@ from dejavu.plan import (
     check_supply,
     check_unchanged,
     lost_metadata,
-    share_sources,
+    tell_jobs,
 )
 from dejavu.slurm import end_leftovers
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables import POPULATIONS, ROLES, SIDES
 
-share_sources(SOURCES)
+tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 try:
     CONFIG = load_config(
         config, BASE / "workflow" / "schemas" / "config.schema.yaml", BASE
@@ -74,9 +74,10 @@ KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
 
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
 GPUS = 1 if CONFIG["device"] == "cuda" else 0
-# what jobs ask for: samples a second that a process embeds, or trains on, at the least; rows of a manifest of 1 GB
+# what the time that jobs ask for comes from: samples a second that a process embeds or trains on, pairs a minute that a
+# search compares, all at the least; and rows of a manifest of 1 GB
+EMBEDDED, TRAINED_ON, COMPARED = (100, 300, 1e11) if GPUS else (20, 20, 5e9)
 ROWS_PER_GB = 20_000_000
-SLOWEST = 300 if CONFIG["device"] == "cuda" else 20
 
 
 wildcard_constraints:
@@ -127,7 +128,7 @@ def search_minutes(wildcards, input, attempt):
     queries, searched = (
         size_of(input[name]) / 8 for name in ("caption_rows", "public_rows")
     )
-    return attempt * math.ceil(30 + queries * searched / 1e9)
+    return attempt * math.ceil(30 + queries * searched / COMPARED)
 
 
 def size_of(path):
@@ -260,32 +261,36 @@ def training_nodes(wildcards):
 def training_resources():
     """What a training asks for: the same on every node, and what makes Slurm give several where they are wanted."""
 
-    def shared(each):
-        return lambda w: each * MODELS[w.model]["processes"] // training_nodes(w)
+    def share(w):
+        return MODELS[w.model]["processes"] // training_nodes(w)
 
-    def minutes(wildcards, attempt):
+    def memory(wildcards, attempt):
         model = MODELS[wildcards.model]
-        rate = SLOWEST * model["processes"] * model["torch_threads"]
-        return attempt * math.ceil(30 + model["samples_seen"] / rate / 60)
+        # samples as they are stored, and decoded images of some batches
+        held = model["shuffle_buffer"] // 20 + model["batch_size"] // model["processes"]
+        return attempt * share(wildcards) * (4000 + held)
+
+    def minutes(wildcards):
+        # not more for a further attempt, which goes on from the last state; so for a long training a day will do
+        model = MODELS[wildcards.model]
+        rate = TRAINED_ON * model["processes"] * (1 if GPUS else model["torch_threads"])
+        return min(1440, math.ceil(30 + model["samples_seen"] / rate / 60))
 
     resources = {
-        "mem_mb": lambda w, attempt: attempt * shared(4000)(w),
+        "mem_mb": memory,
         "runtime": minutes,
-        "gpu": shared(GPUS),
+        "nodes": training_nodes,
+        "gpu": lambda w: GPUS * share(w),
     }
     if CONFIG["training"]["nodes"] > 1:
         resources |= {
             "mpi": lambda w: "srun" if training_nodes(w) > 1 else "",
-            "nodes": training_nodes,
             "tasks": lambda w: training_nodes(w) if training_nodes(w) > 1 else 0,
-            "cpus_per_task": lambda w: MODELS[w.model]["torch_threads"]
-            * MODELS[w.model]["processes"]
-            // training_nodes(w),
-            "gpu": lambda w: shared(GPUS)(w) if training_nodes(w) == 1 else 0,
+            "cpus_per_task": lambda w: MODELS[w.model]["torch_threads"] * share(w),
+            # Slurm is told per node
+            "gpu": lambda w: GPUS * share(w) if training_nodes(w) == 1 else 0,
             "slurm_extra": lambda w: (
-                f"--gpus-per-node={shared(GPUS)(w)}"
-                if GPUS and training_nodes(w) > 1
-                else ""
+                f"--gpus-per-node={share(w)}" if GPUS and training_nodes(w) > 1 else ""
             ),
         }
     return resources

@@ -28,7 +28,7 @@ rule embed:
     threads: lambda w: built_from(w)["torch_threads"]
     resources:
         mem_mb=growing(4000),
-        runtime=growing(20, per_gb=ROWS_PER_GB / SLOWEST / 60, of=["manifest"]),
+        runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
         code=code("embed.py"),
@@ -60,7 +60,7 @@ rule embed_captions:
         CONDA
     resources:
         mem_mb=growing(4000),
-        runtime=growing(20, per_gb=ROWS_PER_GB / SLOWEST / 60, of=["manifest"]),
+        runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
         code=code("embed_captions.py"),

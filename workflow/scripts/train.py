@@ -2,7 +2,7 @@ import json
 import os
 from pathlib import Path
 
-from dejavu.devices import claim
+from dejavu.devices import CLUSTER_JOB, claim
 from dejavu.progress import logged
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
@@ -24,6 +24,6 @@ with logged(snakemake.log[0]):
         title=f"train {w.split} {w.model} {w.side}",
         state_seconds=snakemake.resources.state_seconds,
         workers=snakemake.resources.data_workers,
-        # a resource of the rule only where it is more than one; outside of a cluster all processes run here
-        nodes=snakemake.resources.get("nodes", 1) if "SLURM_JOB_ID" in os.environ else 1,
+        # outside of a cluster all processes run here
+        nodes=snakemake.resources.nodes if CLUSTER_JOB in os.environ else 1,
     )

@@ -42,7 +42,7 @@ def locked(folder: Path, title: str) -> Iterator[None]:
     does); Snakemake's own lock of the working directory comes before it.
 
     Raises:
-        InputError: when another process holds it.
+        InputError: when another process holds it, or the file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
@@ -51,6 +51,11 @@ def locked(folder: Path, title: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{title}: another process is training this side: wait for it, or end it.") from None
+        except OSError as error:
+            raise InputError(
+                f"{title}: the file system of {folder} has no locks ({first_line(error)}), without which two trainings "
+                "could write one state: mount it with locks (Lustre: -o flock), or run with --directory elsewhere."
+            ) from None
         yield
         shutil.rmtree(folder)
     finally:

@@ -15,6 +15,7 @@ from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_invento
 from dejavu.data.sources import tar_beside
 from dejavu.devices import CLUSTER_JOB
 from dejavu.errors import InputError
+from dejavu.processes import STARTER
 
 
 @dataclass(frozen=True)
@@ -217,9 +218,10 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
 def tell_jobs(folder: Path, on_cluster: bool) -> None:
     """Lets the jobs, which are processes of their own, import this package from its folder.
 
-    And lets them know whether a cluster's scheduler has started them, or a Snakemake of their machine, which may itself
-    be in a cluster's job.
+    They die with this process, and know whether a cluster's scheduler has started them or a Snakemake of their machine,
+    which may itself be in a cluster's job.
     """
+    os.environ[STARTER] = str(os.getpid())
     os.environ.pop(CLUSTER_JOB, None)
     if on_cluster:
         os.environ[CLUSTER_JOB] = "1"

@@ -105,7 +105,7 @@ def rules_run(output: list[str]) -> set[str]:
     return set(re.findall(r"^(?:local)?rule (\w+):", "\n".join(output), re.MULTILINE)) - {"all"}
 
 
-def test_a_job_of_every_rule_killed_before_it_renames_its_output_is_made_again(
+def test_killed_jobs_of_every_rule_are_made_again_and_two_runs_from_scratch_give_the_same_rows(
     disturbed: Disturbed, finished: Project
 ) -> None:
     killed = {note.removesuffix(".killed") for note in disturbed.notes if note.endswith(".killed")}

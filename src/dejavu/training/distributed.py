@@ -30,7 +30,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dejavu.errors import InputError
 from dejavu.files import first_line, write_json
-from dejavu.processes import die_with_parent
+from dejavu.processes import STARTER, die_with_parent
 
 LOOPBACK = "127.0.0.1"
 # how errors of a process begin whose partner is gone; they follow from another's
@@ -264,6 +264,7 @@ def _environment(loopback: bool) -> Iterator[None]:
     before = dict(os.environ)
     sources = str(Path(__file__).parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sources, before.get("PYTHONPATH")]))
+    os.environ[STARTER] = str(os.getpid())
     # or every process warns that no parameter was out of the loss's reach
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if loopback and "lo" in [name for _, name in socket.if_nameindex()]:

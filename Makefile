@@ -20,8 +20,8 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
-test: lint ## linters and every test that this machine can run, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+test: lint ## linters and every test that this machine can run, in three processes, since some only wait
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 unit: $(INSTALLED) ## the quick tests only
 	$(BIN)/pytest tests/unit

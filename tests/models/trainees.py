@@ -170,7 +170,11 @@ def train_on_two(place: Place, name: str, how: Recipe, last: int | None, counts:
 
     If it is not, the counts are noted as by :func:`train_counted`.
     """
-    loop.launch = lambda processes, module, argument, logs, title: _fork_ranks(processes, Path(argument), last, counts)
+
+    def launch(processes: int, module: str, argument: str, *others: object, **more: object) -> None:
+        _fork_ranks(processes, Path(argument), last, counts)
+
+    loop.launch = launch
     place.train(name, how)
 
 

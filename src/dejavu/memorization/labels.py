@@ -8,8 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import inflect
 import numpy as np
+import typeguard
+
+# inflect has the types of its arguments checked, which takes seconds to prepare at every start
+_checked, typeguard.typechecked = typeguard.typechecked, lambda target: target  # type: ignore[assignment]
+try:
+    import inflect
+finally:
+    typeguard.typechecked = _checked
 
 _ENGINE = inflect.engine()
 # time to read a label from rows of unequal length, in units of a place in a table

@@ -1,4 +1,4 @@
-"""Somebody's own data: from a folder of images and a CSV, and from COCO's JSON, to a report."""
+"""Somebody's own data: from a folder of images and a CSV to a report, and from COCO's JSON to roles with objects."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from dejavu.tables import ROLES
 from tests.conftest import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -78,7 +80,7 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_a_report(tmp_path
     assert measured == {uid: truth[uid] for uid in measured}
 
 
-def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_a_report(tmp_path: Path) -> None:
+def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with_objects(tmp_path: Path) -> None:
     project = Project.make(tmp_path / "project")
     found = pictures(project.folder / "coco" / "images")
     images = [{"id": i, "file_name": name, "width": 36, "height": 40} for i, (name, _) in enumerate(found)]
@@ -104,8 +106,13 @@ def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_a_report(t
         "files": 2,
     }
     project.write_config(config_of({"coco": section}))
-    project.run()
-    assert (project.folder / "results" / "mine" / "default" / "report" / "index.html").is_file()
-    measured = objects_by_uid(project)
-    assert len(measured) > 150
-    assert measured == {uid: found[int(uid)][1] for uid in measured}
+    # what follows is the same for all data
+    project.run("--until", "annotate", "disjoint")
+    results = project.folder / "results" / "mine"
+    samples, objects = (pq.read_table(results / table, partitioning=None) for table in ("samples", "objects"))
+    uids = dict(zip(samples["row"].to_pylist(), samples["uid"].to_pylist(), strict=True))
+    manifests = [pq.read_table(results / "default" / "manifests" / f"{role}.parquet") for role in ROLES]
+    roles = [row for manifest in manifests for row in manifest["row"].to_pylist()]
+    assert len(set(roles)) == len(roles) > 150
+    measured = {row["row"]: [one["label"] for one in row["objects"]] for row in objects.to_pylist()}
+    assert {row: sorted(measured[row]) for row in roles} == {row: sorted(found[int(uids[row])][1]) for row in roles}

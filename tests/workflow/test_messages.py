@@ -151,4 +151,4 @@ def test_a_crash_of_ours_shows_its_traceback_on_screen_and_in_the_log(tmp_path: 
     assert done.returncode != 0
     assert "TypeError: make_world() missing" in log.read_text()
     told = f"{log.relative_to(project.folder)} ends with: TypeError: make_world() missing"
-    assert any(line.startswith(told) for line in (done.stdout + done.stderr).splitlines()[-5:])
+    assert any(line.startswith(told) for line in (done.stdout + done.stderr).splitlines()[-10:])

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import filecmp
 import json
 import os
 import random
@@ -30,13 +29,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 import psutil
+from tests.comparison import differing_checkpoints, differing_tables
 from tests.conftest import CONFIG, Project
 
 from dejavu.files import write_json
 from dejavu.progress import say
-from dejavu.tables import MEASURED
 
 RESULTS = Path("results") / "soak.json"
 KINDS = ("group", "snakemake", "job")
@@ -225,47 +223,6 @@ def summary(rounds: list[Round]) -> dict:
 def tracebacks(text: str) -> list[str]:
     """Every traceback in a text, each once."""
     return list(dict.fromkeys(found.strip() for found in TRACEBACK.findall(text)))
-
-
-def differing_tables(truth: Path, other: Path) -> list[str]:
-    """The tables of two databases whose rows are not the same, as multisets, measured columns aside."""
-    with duckdb.connect() as connection:
-        schemas = {}
-        for name, path in (("truth", truth), ("other", other)):
-            quoted = str(path).replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
-            schemas[name] = _columns(connection, name)
-        found = [table for table in schemas["truth"] | schemas["other"] if _differs(connection, schemas, table)]
-    return sorted(found)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, list[str]]:
-    query = (
-        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
-        "WHERE database_name = ? AND NOT internal GROUP BY table_name"
-    )
-    return dict(connection.execute(query, [database]).fetchall())
-
-
-def _differs(connection: duckdb.DuckDBPyConnection, schemas: dict[str, dict[str, list[str]]], table: str) -> bool:
-    columns = schemas["truth"].get(table)
-    if columns != schemas["other"].get(table):
-        return True
-    names = ", ".join(f'"{name}"' for name in columns if name not in MEASURED.get(table, ()))
-    ours, theirs = (f'SELECT {names} FROM {database}."{table}"' for database in ("truth", "other"))
-    either = f"(({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours}))"
-    return connection.execute(f"SELECT count(*) FROM {either}").fetchone() != (0,)
-
-
-def differing_checkpoints(truth: Path, other: Path) -> list[str]:
-    """The checkpoints that only one of two results folders has, or that have other bytes there."""
-    names = {path.relative_to(folder) for folder in (truth, other) for path in folder.rglob("checkpoints/*.pt")}
-    return sorted(
-        str(name)
-        for name in names
-        if not ((truth / name).exists() and (other / name).exists())
-        or not filecmp.cmp(truth / name, other / name, shallow=False)
-    )
 
 
 # the soak

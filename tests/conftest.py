@@ -138,17 +138,17 @@ def repository() -> Path:
     return ROOT
 
 
+def encoded_image(number: int = 0, width: int = 32, height: int = 32, kind: str = "PNG") -> bytes:
+    """An image of random pixels, the same for the same number."""
+    pixels = np.random.default_rng(number).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def picture() -> Callable[..., bytes]:
-    """An encoded image of random pixels, the same for the same number."""
-
-    def make(number: int = 0, width: int = 32, height: int = 32, kind: str = "PNG") -> bytes:
-        pixels = np.random.default_rng(number).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, format=kind)
-        return buffer.getvalue()
-
-    return make
+    return encoded_image
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""How processes end: with the one that started them, and at once when their work is done."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from typing import NoReturn
 
 # who starts processes that die with it leaves its process id here, for those that it does not live to see
 STARTER = "DEJAVU_STARTER"
@@ -22,6 +23,16 @@ def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
     starter = os.environ.get(STARTER)
     if starter is not None and not _lives(int(starter)):
         os.kill(os.getpid(), by)
+
+
+def end_well() -> NoReturn:
+    """Ends this process with status 0 and without Python's teardown, which takes two seconds where torch is loaded.
+
+    Files have to be closed; what functions registered with :mod:`atexit` would do is not done.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _lives(process: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dejavu.errors import InputError
 from dejavu.files import refused_writing
-from dejavu.processes import die_with_parent
+from dejavu.processes import die_with_parent, end_well
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -24,7 +24,8 @@ _terminal: int | None = None
 def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     """Sends all that this process and its children print, at the level of file descriptors, to the log ``path``.
 
-    Progress lines go to the terminal as well. A failure ends the process with status 1 after the log holds its
+    Progress lines go to the terminal as well. Its good end is that of the process, at once
+    (:func:`~dejavu.processes.end_well`). A failure ends the process with status 1 after the log holds its
     traceback, or one sentence for an :class:`InputError` and for a disk that is full or read-only; Snakemake shows the
     log of a failed job. What the log's own disk does not take goes to the terminal. The process dies with the Snakemake
     that started it, so that the next one need not fear what it writes.
@@ -44,8 +45,7 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
         os.write(2, f"on {socket.gethostname()}, process {os.getpid()}\n".encode())
     try:
         yield
-        sys.stdout.flush()
-        sys.stderr.flush()
+        end_well()
     except Exception as error:
         _say_why(error)
         raise SystemExit(1) from None

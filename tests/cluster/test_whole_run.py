@@ -5,22 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import duckdb
 import pytest
 
-from dejavu.tables import MEASURED
 from tests.cluster import runs
 from tests.cluster.slurm import Slurm
+from tests.comparison import differing_checkpoints, differing_tables
 from tests.conftest import Project
-from tests.workflow.test_whole_run import CONTRACT
 
 MODEL = "baseline"
-# what depends on which models a configuration has
-OTHERWISE = {
-    "bands": "hold for all models of a run at once",
-    "config": "names all models",
-    "stages": "counts what went into tables of all models, so a table's rows there differ",
-}
 # Slurm jobs of a run, as their comments name them: how many, MiB and minutes that one asks for at this size.
 # A group's members run in turn: it asks for the most memory of any, and for the time of all.
 JOBS = {
@@ -55,26 +47,14 @@ def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(project, output, [slurm.job(number) for number in ids])
 
 
-def rows(project: Project, table: str) -> list[tuple]:
-    """What a database says of the model, or of all where a table has no models; measured columns aside."""
-    columns = [column for column in CONTRACT[table].split() if column not in MEASURED.get(table, ())]
-    where = f"WHERE model = '{MODEL}'" if "model" in columns else ""
-    quoted = ", ".join(f'"{column}"' for column in columns)
-    with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
-        return connection.execute(f"SELECT {quoted} FROM {table} {where} ORDER BY ALL").fetchall()
-
-
-@pytest.mark.parametrize("table", sorted(set(CONTRACT) - set(OTHERWISE)))
-def test_a_cluster_gives_the_same_rows_as_one_machine(run: Run, finished: Project, table: str) -> None:
-    assert rows(run.project, table) == rows(finished, table)
+def test_a_cluster_gives_the_same_rows_as_one_machine(run: Run, finished: Project) -> None:
+    ours, theirs = (project.results / "memorization.duckdb" for project in (run.project, finished))
+    assert differing_tables(theirs, ours, [MODEL]) == []
 
 
 def test_a_cluster_gives_the_same_weights_as_one_machine(run: Run, finished: Project) -> None:
-    checkpoints = sorted((run.project.results / "models" / MODEL).rglob("*.pt"))
-    assert len(checkpoints) == 2
-    for checkpoint in checkpoints:
-        other = finished.folder / checkpoint.relative_to(run.project.folder)
-        assert checkpoint.read_bytes() == other.read_bytes()
+    ours, theirs = (project.results / "models" / MODEL for project in (run.project, finished))
+    assert differing_checkpoints(theirs, ours) == []
 
 
 def test_the_report_is_there_and_the_terminal_says_where(run: Run) -> None:

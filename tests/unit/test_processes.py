@@ -1,4 +1,4 @@
-"""A job that is still starting when who started it dies does not live on."""
+"""A job ends with who started it, and at once when its work is done."""
 
 from __future__ import annotations
 
@@ -23,3 +23,20 @@ def test_a_process_whose_starter_is_dead_when_it_looks_ends_at_once(lives: bool)
         check=False,
     )
     assert done.returncode == (0 if lives else -signal.SIGKILL)
+
+
+def test_a_job_that_is_done_ends_at_once_with_all_that_it_printed_in_its_log(tmp_path: Path) -> None:
+    program = """
+import atexit, sys, time
+from dejavu.progress import logged
+
+atexit.register(time.sleep, 1000)
+with logged(sys.argv[1]):
+    print("first")
+    print("last", end="")
+"""
+    log = tmp_path / "job.log"
+    subprocess.run(
+        [sys.executable, "-c", program, log], env=os.environ | {"PYTHONPATH": str(SOURCES)}, check=True, timeout=60
+    )
+    assert log.read_text().splitlines()[1:] == ["first", "last"]

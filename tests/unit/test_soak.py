@@ -11,14 +11,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import duckdb
 import pytest
 from benchmarks.soak import (
     KINDS,
     Kill,
     Round,
-    differing_checkpoints,
-    differing_tables,
     end,
     job_name,
     jobs_of,
@@ -91,47 +88,6 @@ def test_processes_are_found_and_ended_by_their_folder_and_no_others(tree):
     assert [process.pid for process in processes_in(other)] == [beside.pid]
     assert end(folder) == 2
     assert processes_in(folder) == [] and beside.poll() is None
-
-
-ROWS = [("ingest", 1.0, None), ("ingest", 1.0, None), ("embed", float("nan"), 2)]
-
-
-@pytest.fixture
-def database(tmp_path: Path):
-    def write(name: str, rows: list[tuple], seconds: float, table: str = "stages") -> Path:
-        path = tmp_path / name / "memorization.duckdb"
-        path.parent.mkdir()
-        with duckdb.connect(str(path)) as connection:
-            connection.execute(f"CREATE TABLE {table} (stage TEXT, value DOUBLE, n INTEGER, seconds DOUBLE)")
-            connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", [(*row, seconds) for row in rows])
-        return path
-
-    return write
-
-
-def test_a_difference_of_rows_is_found_and_none_of_their_order_or_of_measured_columns(database):
-    truth = database("it's", ROWS, 1.0)
-    assert differing_tables(truth, database("order", ROWS[::-1], 2.0)) == []
-    assert differing_tables(truth, database("value", [*ROWS[:2], ("embed", float("nan"), 3)], 1.0)) == ["stages"]
-    assert differing_tables(truth, database("one of two equal rows", ROWS[1:], 1.0)) == ["stages"]
-    assert differing_tables(truth, database("a third", [*ROWS, ROWS[0]], 1.0)) == ["stages"]
-    assert differing_tables(truth, database("table", ROWS, 1.0, "training")) == ["stages", "training"]
-
-
-def test_checkpoints_with_other_bytes_or_missing_are_found(tmp_path: Path):
-    for name, content in {
-        "truth/a/1": b"x",
-        "other/a/1": b"x",
-        "truth/a/2": b"x",
-        "other/a/2": b"y",
-        "truth/b/3": b"x",
-    }.items():
-        top, side, number = name.split("/")
-        path = tmp_path / top / side / "checkpoints" / f"{number}.pt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    found = differing_checkpoints(tmp_path / "truth", tmp_path / "other")
-    assert found == ["a/checkpoints/2.pt", "b/checkpoints/3.pt"]
 
 
 def test_tracebacks_are_found_and_sentences_are_not():

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from tests.conftest import CONFIG, Project
+from tests.conftest import CONFIG, Project, encoded_image
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -32,11 +30,9 @@ def raw_config(**more) -> dict:
 
 
 def write_raw(project: Project, name: str = "one.parquet", pairs: int = 12, **columns) -> Path:
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "red").save(buffer, format="PNG")
     table = pa.table(
         {
-            "image": [buffer.getvalue()] * pairs,
+            "image": [encoded_image(number) for number in range(pairs)],
             "caption": [f"a red square {i}" for i in range(pairs)],
             "objects": [["red square"]] * pairs,
             **columns,

@@ -45,20 +45,15 @@ EMPTY = ("duplicates", "studies")
 EMPTY_QUERIES = ("duplicate_groups", "seed_spread", "study", "study_draws", "study_utility")
 
 
-def rows(database: Path, table: str, without: tuple[str, ...] = ()) -> list[tuple]:
-    columns = [f'"{column}"' for column in CONTRACT[table].split() if column not in without]
-    with duckdb.connect(str(database), read_only=True) as connection:
-        return connection.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY ALL").fetchall()
-
-
 def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Project) -> None:
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         found = connection.execute(
             "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
         ).fetchall()
+        empty = {table for table in CONTRACT if not connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()}
     for table, columns in CONTRACT.items():
         assert {column for name, column, _ in found if name == table} == set(columns.split()), table
-        assert rows(finished.results / "memorization.duckdb", table) or table in EMPTY, f"{table} is empty"
+    assert empty == set(EMPTY)
     assert all(comment for _, _, comment in found), "every column is commented"
     assert set(CONTRACT) == set(DATABASE)
 

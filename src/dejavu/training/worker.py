@@ -9,7 +9,7 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from dejavu.errors import InputError
-from dejavu.processes import die_with_parent
+from dejavu.processes import die_with_parent, end_well
 from dejavu.training.distributed import joined
 from dejavu.training.loop import Job, run_job
 
@@ -25,6 +25,7 @@ def main(path: Path) -> None:
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
+        end_well()
     except Exception as error:
         get_error_handler().record_exception(error)
         if not isinstance(error, InputError):

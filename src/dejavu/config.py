@@ -33,7 +33,8 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     Raises:
         InputError: naming the key, what is wrong and what to do.
     """
-    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    # libyaml's where there is one: every job of a cluster reads the schema
+    schema = yaml.load(schema_file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     config = json.loads(json.dumps(given))
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         _read_exponents(model)

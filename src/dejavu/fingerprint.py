@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "dejavu"
+# an import of one line, or of one pair of brackets
+IMPORT = re.compile(r"^[ \t]*((?:from|import)[ \t][^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 
 
 def code_hash(script: Path, source_root: Path, *others: Path) -> str:
@@ -25,7 +28,7 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    files = {script, *_closure(script, source_root)}
+    files = {script, *imported_modules(script, source_root)}
     for other in others:
         files |= {f for f in other.rglob("*") if f.is_file()} if other.is_dir() else {other}
     base = source_root.parent
@@ -41,7 +44,12 @@ def _digest(file: Path) -> bytes:
     return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
 
 
-def _closure(script: Path, source_root: Path) -> set[Path]:
+def imported_modules(script: Path, source_root: Path) -> set[Path]:
+    """The files of all modules of this package that a script imports, directly or not.
+
+    Raises:
+        ValueError: when a file has a relative import, which is not followed.
+    """
     found: set[Path] = set()
     waiting = [script]
     while waiting:
@@ -56,13 +64,10 @@ def _closure(script: Path, source_root: Path) -> set[Path]:
 def _imports(file: Path, source_root: Path) -> frozenset[Path]:
     """The files of the package that one file imports anywhere in its text, with their packages' ``__init__``."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            raise ValueError(f"{file} uses a relative import, which the code hash does not follow: write it in full.")
+    # a tree of the whole text would take most of the time that planning takes
+    for statement in IMPORT.findall(file.read_text(encoding="utf-8")):
+        if PACKAGE in statement or statement.startswith("from ."):
+            names |= _names(statement, file)
     files: set[Path] = set()
     for name in names:
         parts = name.split(".")
@@ -71,3 +76,15 @@ def _imports(file: Path, source_root: Path) -> frozenset[Path]:
                 stem = source_root.joinpath(*parts[:length])
                 files |= {f for f in (stem.with_suffix(".py"), stem / "__init__.py") if f.is_file()}
     return frozenset(files)
+
+
+def _names(statement: str, file: Path) -> set[str]:
+    try:
+        (node,) = ast.parse(statement).body
+    except SyntaxError:
+        raise ValueError(f"{file} has a line that begins as an import and goes on otherwise: {statement}") from None
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if node.level:
+        raise ValueError(f"{file} uses a relative import, which the code hash does not follow: write it in full.")
+    return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}

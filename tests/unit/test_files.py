@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import shutil
@@ -32,7 +33,7 @@ from dejavu.files import (
     write_table,
     write_text,
 )
-from dejavu.fingerprint import code_hash
+from dejavu.fingerprint import code_hash, imported_modules
 from dejavu.progress import Progress
 
 SCHEMA = pa.schema([("row", pa.int64()), ("name", pa.string())])
@@ -353,6 +354,29 @@ def test_the_code_hash_covers_the_other_files_that_a_step_reads_as_code(hash_of)
 def test_a_relative_import_is_refused_since_the_hash_would_miss_it(hash_of):
     with pytest.raises(ValueError, match="relative import"):
         hash_of(**{"src/dejavu/floor/one.py": "from . import two\n"})
+
+
+def test_a_line_that_only_begins_as_an_import_of_ours_is_refused_since_it_may_hide_one(hash_of):
+    assert hash_of(**{"src/dejavu/three.py": '"""\nfrom now on\n"""\n'})
+    with pytest.raises(ValueError, match="goes on otherwise: from dejavu on"):
+        hash_of(**{"src/dejavu/floor/one.py": '"""\nfrom dejavu on\n"""\n'})
+
+
+def test_no_module_is_missed_that_the_trees_of_our_scripts_name(repository):
+    sources = repository / "src"
+    for script in sorted(Path(repository, "workflow/scripts").glob("*.py")):
+        found, waiting = set(), [script]
+        while waiting:
+            for node in ast.walk(ast.parse(waiting.pop().read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [f"{name}.{alias.name}" for name in names for alias in node.names]
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                for name in names:
+                    path = sources / (name.replace(".", "/") + ".py")
+                    if path.is_file() and path not in found:
+                        found.add(path)
+                        waiting.append(path)
+        assert found == {path for path in imported_modules(script, sources) if path.name != "__init__.py"}
 
 
 def test_every_script_of_the_workflow_can_be_hashed(repository):

@@ -83,8 +83,9 @@ def _names(statement: str, file: Path) -> set[str]:
         (node,) = ast.parse(statement).body
     except SyntaxError:
         raise ValueError(f"{file} has a line that begins as an import and goes on otherwise: {statement}") from None
-    if isinstance(node, ast.Import):
-        return {alias.name for alias in node.names}
-    if node.level:
-        raise ValueError(f"{file} uses a relative import, which the code hash does not follow: write it in full.")
-    return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    if isinstance(node, ast.ImportFrom):
+        if node.level or node.module is None:
+            raise ValueError(f"{file} uses a relative import, which the code hash does not follow: write it in full.")
+        return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    assert isinstance(node, ast.Import)
+    return {alias.name for alias in node.names}

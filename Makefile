@@ -20,8 +20,9 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
-test: lint ## linters and every test that this machine can run, in three processes, since some only wait
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
+# three processes, since some tests only wait; a group shares a run that takes minutes, and would make it in each process
+test: lint ## linters and every test that this machine can run
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup
 
 unit: $(INSTALLED) ## the quick tests only
 	$(BIN)/pytest tests/unit

@@ -11,11 +11,13 @@ import pytest
 from tests.cluster.slurm import Slurm, missing
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             for marker in ("slurm", "slow", "workflow"):
                 item.add_marker(marker)
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from dejavu.plan import Dataset
 from tests.conftest import CONFIG, ROOT, Project
 from tests.models.test_detector import owl
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("annotate")]
 
 DRAWN = {"synthetic": {"pairs": 10, "files": 2}, "files_per_job": 2}
 CONFIGURED = copy.deepcopy(CONFIG)

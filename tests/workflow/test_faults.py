@@ -18,7 +18,7 @@ import pytest
 from tests.comparison import differing_checkpoints, differing_tables
 from tests.conftest import CONFIG, Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 READ_ONLY_AT = "population"
 

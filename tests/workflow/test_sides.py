@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import CONFIG, Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("sides")]
 
 SMALL = "config/architectures/small.json"
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "dejavu"
-# an import of one line, or of one pair of brackets
+# an import at the beginning of a line, on that line or in one pair of brackets, as the formatter writes it
 IMPORT = re.compile(r"^[ \t]*((?:from|import)[ \t][^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ def imported_modules(script: Path, source_root: Path) -> set[Path]:
     """The files of all modules of this package that a script imports, directly or not.
 
     Raises:
-        ValueError: when a file has a relative import, which is not followed.
+        ValueError: when a file has a relative import, or one of this package in another form, which is not followed.
     """
     found: set[Path] = set()
     waiting = [script]

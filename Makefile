@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed-$(basename $(LOCK))
 DEMO := results/demo/default
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install demo test lint unit bench bench-large soak lock clean
+.PHONY: install demo test lint unit bench bench-large soak upgrade lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -35,6 +35,9 @@ bench-large: $(INSTALLED) ## time and memory of the data stages at a million row
 
 soak: $(INSTALLED) ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
 	PYTHONPATH=src $(BIN)/python -m benchmarks.soak $(ARGS)
+
+upgrade: $(INSTALLED) ## take finished results as those of the code as it is now; ARGS=--list only lists what differs
+	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 
 from dejavu.errors import InputError, closest
 from dejavu.sweeps import expand_studies, settle_measured
-from dejavu.tables import ROLES, SIDES
+from dejavu.tables.fields import ROLES, SIDES
 
 
 def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict:
@@ -33,8 +34,7 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     Raises:
         InputError: naming the key, what is wrong and what to do.
     """
-    # libyaml's where there is one: every job of a cluster reads the schema
-    schema = yaml.load(schema_file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    schema = _read_schema(schema_file)
     config = json.loads(json.dumps(given))
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         _read_exponents(model)
@@ -62,6 +62,23 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     _check_utility(config)
     settle_measured(config)
     return config
+
+
+def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
+    """The keys of a complete recipe that do not stand at their default.
+
+    What is made from these alone stays as it is when a new key comes, whose default is what was done before.
+    """
+    known = _read_schema(schema_file)["properties"]["models"]["additionalProperties"]["properties"]
+    return {
+        key: value for key, value in recipe.items() if "default" not in known[key] or value != known[key]["default"]
+    }
+
+
+@cache
+def _read_schema(file: Path) -> dict:
+    # libyaml's where there is one: every job of a cluster reads the schema
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,20 +1,49 @@
-"""A hash of the code that a step runs, so that editing a library module reruns the steps that import it.
+"""A hash of what a step computes, so that editing a library module reruns the steps whose results it can change.
 
 Snakemake compares a rule's script but does not look at what the script imports. Every rule therefore carries the hash
-made here as a parameter. Only contents count: touching a file, or checking it out anew, changes nothing.
+made here as a parameter. It is taken over the syntax of the script and of all that it imports, without what changes no
+result: comments, docstrings, formatting, the words of errors and progress, and modules that decide how a job runs and
+never what it makes (:data:`HOW`). Touching a file, or checking it out anew, changes nothing either.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "dejavu"
-# an import at the beginning of a line, on that line or in one pair of brackets, as the formatter writes it
-IMPORT = re.compile(r"^[ \t]*((?:from|import)[ \t][^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
+# how a job runs; a test refuses an import of theirs for a value that could reach an output
+HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "processes", "progress", "slurm"))
+# calls whose arguments are words: they are left out, the call itself stays
+WORDED = frozenset(("InputError", "Progress", "words"))
+# raised with words: no step catches them and writes what they say
+RAISED = frozenset(("AssertionError", "KeyError", "RuntimeError", "SystemExit", "TypeError", "ValueError"))
+# statements that only say something are left out whole
+SAYING = frozenset(("say", "print"))
+PROGRESS = "progress"
+
+# what the steps' scripts read as code besides modules, relative to the project: SQL, templates, styles
+READ_AS_CODE = {
+    "database.py": ("workflow/sql/bands.sql",),
+    "figures.py": ("workflow/sql",),
+    "report.py": ("workflow/sql", "workflow/report/site"),
+    "study.py": ("workflow/sql", "workflow/report/site"),
+}
+
+
+def step_code(script: str, base: Path) -> str:
+    """What a rule carries as its parameter ``code``: the name of its script, and the hash of all that it runs.
+
+    Args:
+        script: a file in ``workflow/scripts``.
+        base: the project's folder.
+    """
+    others = [base / other for other in READ_AS_CODE.get(script, ())]
+    return f"{script} {code_hash(base / 'workflow' / 'scripts' / script, base / 'src', *others)}"
 
 
 def code_hash(script: Path, source_root: Path, *others: Path) -> str:
@@ -23,69 +52,140 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
     Args:
         script: the Python file that the rule runs.
         source_root: the folder that holds the package ``dejavu``.
-        others: files that the step reads as code (SQL, templates, styles); of a folder, every file in it.
+        others: files that the step reads as code (SQL, templates, styles), which count byte by byte; of a folder,
+            every file in it.
 
     Returns:
         16 hexadecimal digits.
+
+    Raises:
+        ValueError: when a file has a relative import, which is not followed.
     """
-    files = {script, *imported_modules(script, source_root)}
+    modules = {script, *imported_modules(script, source_root)}
+    digests = {file: _module(file, source_root).digest for file in modules}
     for other in others:
-        files |= {f for f in other.rglob("*") if f.is_file()} if other.is_dir() else {other}
+        found = [file for file in other.rglob("*") if file.is_file()] if other.is_dir() else [other]
+        digests |= {file: hashlib.blake2b(file.read_bytes(), digest_size=16).digest() for file in found}
     base = source_root.parent
-    named = sorted((file.relative_to(base).as_posix(), file) for file in files if "__pycache__" not in file.parts)
-    digest = hashlib.blake2b(digest_size=8)
-    for name, file in named:
-        digest.update(name.encode() + b"\0" + _digest(file) + b"\0")
-    return digest.hexdigest()
-
-
-@cache
-def _digest(file: Path) -> bytes:
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
+    named = sorted((file.relative_to(base).as_posix(), digest) for file, digest in digests.items())
+    whole = hashlib.blake2b(digest_size=8)
+    for name, digest in named:
+        whole.update(name.encode() + b"\0" + digest + b"\0")
+    return whole.hexdigest()
 
 
 def imported_modules(script: Path, source_root: Path) -> set[Path]:
-    """The files of all modules of this package that a script imports, directly or not.
+    """The files of all modules of this package that a script imports, directly or not, without those of ``HOW``.
 
     Raises:
-        ValueError: when a file has a relative import, or one of this package in another form, which is not followed.
+        ValueError: when a file has a relative import, which is not followed.
     """
     found: set[Path] = set()
     waiting = [script]
     while waiting:
-        for module in _imports(waiting.pop(), source_root):
-            if module not in found:
-                found.add(module)
-                waiting.append(module)
+        new = _module(waiting.pop(), source_root).imports - found
+        found |= new
+        waiting += new
     return found
 
 
+@dataclass(frozen=True)
+class _Module:
+    """What a Python file computes, as a digest, and the files of the package that it imports."""
+
+    digest: bytes
+    imports: frozenset[Path]
+
+
 @cache
-def _imports(file: Path, source_root: Path) -> frozenset[Path]:
-    """The files of the package that one file imports anywhere in its text, with their packages' ``__init__``."""
-    names: set[str] = set()
-    # a tree of the whole text would take most of the time that planning takes
-    for statement in IMPORT.findall(file.read_text(encoding="utf-8")):
-        if PACKAGE in statement or statement.startswith("from ."):
-            names |= _names(statement, file)
-    files: set[Path] = set()
-    for name in names:
-        parts = name.split(".")
-        if parts[0] == PACKAGE:
-            for length in range(1, len(parts) + 1):
-                stem = source_root.joinpath(*parts[:length])
-                files |= {f for f in (stem.with_suffix(".py"), stem / "__init__.py") if f.is_file()}
-    return frozenset(files)
+def _module(file: Path, source_root: Path) -> _Module:
+    tree = ast.parse(file.read_bytes(), filename=str(file))
+    digest = hashlib.blake2b(_essence(tree).encode(errors="surrogatepass"), digest_size=16).digest()
+    return _Module(digest, frozenset(path for name in _imports(tree, file) for path in _files(name, source_root)))
 
 
-def _names(statement: str, file: Path) -> set[str]:
-    try:
-        (node,) = ast.parse(statement).body
-    except SyntaxError:
-        raise ValueError(f"{file} has a line that begins as an import and goes on otherwise: {statement}") from None
+def _essence(tree: ast.AST) -> str:
+    """The tree in words, the same for every version of Python, without what changes no result."""
+    words: list[str] = []
+    _spell(tree, words.append)
+    return " ".join(words)
+
+
+def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
+    kind = type(node)
+    add(kind.__name__)
+    # by far the most nodes are of these two kinds
+    if isinstance(node, ast.Name):
+        add(node.id)
+        return
+    if isinstance(node, ast.Constant):
+        add(repr(node.value))
+        return
+    worded = kind in _WORDY and _wording(node)
+    for field in node._fields:
+        value = getattr(node, field, None)
+        # None and empty lists are left out, since new versions add fields
+        if value is None or value == [] or field == "ctx" or (worded and field in worded):
+            continue
+        add(field)
+        for part in value if type(value) is list else (value,):
+            if not isinstance(part, ast.AST):
+                add(repr(part))
+            elif type(part) not in _MUTE or not _is_mute(part):
+                _spell(part, add)
+    add(")")
+
+
+_WORDY = frozenset((ast.Assert, ast.Raise, ast.Call))
+_MUTE = frozenset((ast.Expr, ast.ImportFrom))
+
+
+def _wording(node: ast.AST) -> tuple[str, ...]:
+    """The fields of a node that hold nothing but words for people."""
+    if isinstance(node, ast.Assert):
+        return ("msg",)
+    if isinstance(node, ast.Raise):
+        return ("exc",) if isinstance(node.exc, ast.Call) and _name(node.exc.func) in RAISED else ()
+    assert isinstance(node, ast.Call)
+    return ("args", "keywords") if _name(node.func) in WORDED else ()
+
+
+def _is_mute(node: ast.AST) -> bool:
+    """Whether a statement changes no result: a docstring, a line of progress, an import of how a job runs."""
     if isinstance(node, ast.ImportFrom):
-        if node.level or node.module is None:
-            raise ValueError(f"{file} uses a relative import, which the code hash does not follow: write it in full.")
-        return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    assert isinstance(node, ast.Import)
-    return {alias.name for alias in node.names}
+        return node.module in HOW
+    assert isinstance(node, ast.Expr)
+    if isinstance(node.value, ast.Constant):
+        return True
+    if not isinstance(node.value, ast.Call):
+        return False
+    called = node.value.func
+    return _name(called) in SAYING or (isinstance(called, ast.Attribute) and _name(called.value) == PROGRESS)
+
+
+def _name(node: ast.AST) -> str:
+    """The last part of a name with or without dots."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _imports(tree: ast.Module, file: Path) -> Iterator[str]:
+    """The names of modules of the package, or of what may be one, that are imported anywhere in a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or node.module is None:
+                raise ValueError(
+                    f"{file} has a relative import, which the code hash does not follow: write it in full."
+                )
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _files(name: str, source_root: Path) -> Iterator[Path]:
+    """The file of a module of the package that counts, with those of the packages that it lies in."""
+    parts = name.split(".")
+    if parts[0] != PACKAGE or ".".join(parts[:2]) in HOW:
+        return
+    for length in range(1, len(parts) + 1):
+        stem = source_root.joinpath(*parts[:length])
+        yield from (file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file())

@@ -275,11 +275,10 @@ def check_unchanged(results: Path, records: Path) -> str | None:
     Raises:
         InputError: naming the first of them, and how to delete them all.
     """
-    unfinished = dict(_recorded(records / "incomplete"))
     kept = {
         output: record
-        for output, record in _recorded(records / "metadata")
-        if Path(output).is_relative_to(results) and output not in unfinished and os.path.exists(output)
+        for output, record in recorded_outputs(records)
+        if Path(output).is_relative_to(results) and os.path.exists(output)
     }
     changed = sorted(output for output, record in kept.items() if _is_changed(Path(output), record))
     if not changed:
@@ -295,6 +294,16 @@ def check_unchanged(results: Path, records: Path) -> str | None:
         f"{Path.cwd()}: changed or replaced since the workflow wrote {'it' if len(changed) == 1 else 'them'}: delete "
         f"with `{_deletion(changed, records)}` and run again, what is needed is made anew."
     )
+
+
+def recorded_outputs(records: Path) -> Iterator[tuple[str, Path]]:
+    """Output and record of every job that ended well.
+
+    Args:
+        records: Snakemake's folder, ``.snakemake``.
+    """
+    unfinished = dict(_recorded(records / "incomplete"))
+    yield from ((output, record) for output, record in _recorded(records / "metadata") if output not in unfinished)
 
 
 def _recorded(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dejavu.errors import InputError
-from dejavu.files import refused_writing
+from dejavu.errors import InputError, refused_writing
 from dejavu.processes import die_with_parent, end_well
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dejavu.tables import SIDES
+from dejavu.tables.fields import SIDES
 
 
 @dataclass(frozen=True)

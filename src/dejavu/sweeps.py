@@ -13,7 +13,7 @@ import jsonschema
 
 from dejavu.errors import InputError, closest
 from dejavu.sides import samples_seen
-from dejavu.tables import SIDES
+from dejavu.tables.fields import SIDES
 
 # axes that are no key of a recipe
 CHECKPOINT = "checkpoint"

@@ -17,12 +17,12 @@ BASE = Path(workflow.basedir)
 SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 
-from dejavu.config import architecture_path, load_config
+from dejavu.config import architecture_path, load_config, own_keys
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.imported import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
-from dejavu.fingerprint import code_hash
+from dejavu.fingerprint import step_code
 from dejavu.plan import (
     Dataset,
     check_results_folder,
@@ -33,13 +33,12 @@ from dejavu.plan import (
 )
 from dejavu.slurm import end_leftovers
 from dejavu.sides import side_of, sides_measured, trained_sides
-from dejavu.tables import POPULATIONS, ROLES, SIDES
+from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
+SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
 try:
-    CONFIG = load_config(
-        config, BASE / "workflow" / "schemas" / "config.schema.yaml", BASE
-    )
+    CONFIG = load_config(config, SCHEMA, BASE)
     DATASETS = {
         name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
     }
@@ -63,8 +62,16 @@ if lost_metadata(Path("results"), Path(".snakemake/metadata")):
 if UNSEEN is not None:
     logger.warning(UNSEEN)
 
+# what scripts see as snakemake.config
+config |= CONFIG
 MODELS = CONFIG["models"]
-TRAINED = [name for name in MODELS if "sides" not in MODELS[name]]
+# the recipes as parameters: a new key that stands at its default changes none
+RECIPES = {
+    name: own_keys(model, SCHEMA)
+    for name, model in MODELS.items()
+    if "sides" not in model
+}
+TRAINED = list(RECIPES)
 # their side b is a text encoder: a one-model test
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == "tfidf"]
 TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
@@ -92,16 +99,15 @@ wildcard_constraints:
     seen="[0-9]+",
 
 
-def code(name, *others):
-    """A parameter: the hash of a script with what it imports, and of other files that it reads as code.
+def code(script):
+    """A parameter: what a script computes, see dejavu.fingerprint.
 
     Only when a job of the rule is there, since every job of a cluster reads all rules.
     """
 
     @cache
     def hashed():
-        script = BASE / "workflow" / "scripts" / name
-        return code_hash(script, SOURCES, *(BASE / other for other in others))
+        return step_code(script, BASE)
 
     return lambda wildcards: hashed()
 

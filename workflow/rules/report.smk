@@ -73,12 +73,12 @@ rule database:
         mem_mb=growing(4000, per_gb=2000, of=["neighbors", "scores", "populations"]),
         runtime=growing(30, per_gb=60, of=["neighbors", "scores", "populations"]),
     params:
-        code=code("database.py", "workflow/sql/bands.sql"),
+        code=code("database.py"),
         batches=lambda w: as_json(
             {one.name: list(one.batches) for one in split_datasets(w)}
         ),
-        # the whole configuration: it becomes a table of the database
-        config=as_json(CONFIG),
+        # the whole configuration becomes a table of the database, which the script takes from snakemake.config
+        config=as_json(CONFIG | {"models": MODELS | RECIPES}),
     script:
         "../scripts/database.py"
 
@@ -107,7 +107,7 @@ rule figures:
         mem_mb=growing(1000, per_gb=500),
         runtime=growing(30, per_gb=10),
     params:
-        code=code("figures.py", "workflow/sql"),
+        code=code("figures.py"),
     script:
         "../scripts/figures.py"
 
@@ -143,6 +143,6 @@ rule report:
         mem_mb=growing(1000, per_gb=500, of=["database"]),
         runtime=growing(30, per_gb=10, of=["database"]),
     params:
-        code=code("report.py", "workflow/sql", "workflow/report/site"),
+        code=code("report.py"),
     script:
         "../scripts/report.py"

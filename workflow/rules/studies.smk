@@ -35,7 +35,7 @@ rule study:
         mem_mb=growing(1000, per_gb=500),
         runtime=growing(30, per_gb=10),
     params:
-        code=code("study.py", "workflow/sql", "workflow/report/site"),
+        code=code("study.py"),
         splits=lambda w: list(study_databases(w)),
         studies=as_json(CONFIG["studies"]),
     script:

@@ -30,7 +30,7 @@ rule recipe:
     params:
         code=code("recipe.py"),
         training=code("train.py"),
-        recipe=lambda w: as_json(CONFIG["models"][w.model]),
+        recipe=lambda w: as_json(RECIPES[w.model]),
         device=CONFIG["device"],
     script:
         "../scripts/recipe.py"

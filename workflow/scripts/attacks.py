@@ -3,7 +3,7 @@ from pathlib import Path
 
 from dejavu.progress import logged
 from dejavu.studies.attacks import Embeddings, write_attacks
-from dejavu.tables import POPULATIONS
+from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
     measure, cell = json.loads(snakemake.params.measure), json.loads(snakemake.params.cell)

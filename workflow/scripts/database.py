@@ -11,7 +11,7 @@ with logged(snakemake.log[0]):
         batches=json.loads(p.batches),
         inventory={Path(file).parent.name: json.loads(Path(file).read_text()) for file in snakemake.input.inventory},
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
-        config=json.loads(p.config),
+        config=snakemake.config,
     )
     bands = Path(snakemake.scriptdir).parent / "sql" / "bands.sql"
     write_database(run, bands, Path(snakemake.output[0]))

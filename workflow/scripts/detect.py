@@ -7,11 +7,12 @@ from dejavu.data.detector import detect_batch, detection_key, load_detector
 from dejavu.data.raw import table_name
 from dejavu.data.vocabulary import read_vocabulary
 from dejavu.devices import claim, require
+from dejavu.errors import words
 from dejavu.progress import logged
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
-    title = f"detect {w.dataset} {w.batch}"
+    title = words(f"detect {w.dataset} {w.batch}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
     # a value of the configuration, because the low bits of a result depend on it

@@ -6,7 +6,7 @@ from dejavu.data.duplicates import Criteria
 from dejavu.data.split import manifest_counts
 from dejavu.files import write_json
 from dejavu.progress import logged, say
-from dejavu.tables import ROLES
+from dejavu.tables.fields import ROLES
 
 with logged(snakemake.log[0]):
     manifests = {role: Path(snakemake.input[role]) for role in ROLES}

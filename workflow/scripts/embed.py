@@ -3,13 +3,14 @@ from pathlib import Path
 import torch
 
 from dejavu.devices import claim, require
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.embed import embed
 from dejavu.training.pretrained import load_side
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
-    title = f"embed {w.split} {w.model} {w.side} {w.role}"
+    title = words(f"embed {w.split} {w.model} {w.side} {w.role}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it

@@ -1,12 +1,13 @@
 from pathlib import Path
 
 from dejavu.devices import claim, require
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.text import embed_captions
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
-    title = f"embed {w.split} {w.model} {w.side} {w.role}"
+    title = words(f"embed {w.split} {w.model} {w.side} {w.role}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
     embed_captions(

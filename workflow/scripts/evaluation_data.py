@@ -8,7 +8,7 @@ from dejavu.data.evaluation import draw_compositional, draw_labelled
 from dejavu.data.synthetic import make_world
 from dejavu.files import write_table
 from dejavu.progress import logged
-from dejavu.tables import COMPOSITIONAL, LABELLED
+from dejavu.tables.evaluation import COMPOSITIONAL, LABELLED
 
 with logged(snakemake.log[0]):
     p, output = snakemake.params, snakemake.output

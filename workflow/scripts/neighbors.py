@@ -1,12 +1,13 @@
 from pathlib import Path
 
 from dejavu.devices import claim
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.neighbors import write_neighbors
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
-    title = f"neighbors {w.split} {w.model} {w.side} {w.population}"
+    title = words(f"neighbors {w.split} {w.model} {w.side} {w.population}")
     claim(p.device, 1, title)
     write_neighbors(
         Path(snakemake.input.captions),

@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.studies.population import Statistics, summarize
-from dejavu.tables import POPULATIONS
+from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
@@ -21,5 +22,5 @@ with logged(snakemake.log[0]):
             seed=measure["seed"],
         ),
         one_model=snakemake.params.one_model,
-        title=f"population {w.split} {w.model}",
+        title=words(f"population {w.split} {w.model}"),
     )

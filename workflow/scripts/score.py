@@ -1,12 +1,13 @@
 import json
 from pathlib import Path
 
+from dejavu.errors import words
 from dejavu.progress import logged, say
 from dejavu.studies.scoring import Measure, score_population
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
-    title = f"score {w.split} {w.model} {w.population}"
+    title = words(f"score {w.split} {w.model} {w.population}")
     count = score_population(
         Path(snakemake.input.neighbors_a),
         Path(snakemake.input.neighbors_b),

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.text import tfidf_neighbors
 
@@ -11,5 +12,5 @@ with logged(snakemake.log[0]):
         snakemake.input.samples,
         Path(snakemake.output[0]),
         k=snakemake.params.k,
-        title=f"neighbors {w.split} {w.model} {w.side} {w.population}",
+        title=words(f"neighbors {w.split} {w.model} {w.side} {w.population}"),
     )

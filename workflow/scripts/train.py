@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 from dejavu.devices import CLUSTER_JOB, claim
+from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
@@ -10,9 +11,10 @@ from dejavu.training.recipe import Recipe
 with logged(snakemake.log[0]):
     w = snakemake.wildcards
     noted = json.loads(Path(snakemake.input.recipe).read_text(encoding="utf-8"))
-    claim(noted["device"], noted["recipe"]["processes"], f"train {w.split} {w.model} {w.side}")
+    recipe, title = Recipe(**noted["recipe"]), words(f"train {w.split} {w.model} {w.side}")
+    claim(noted["device"], recipe.processes, title)
     train(
-        Recipe(**noted["recipe"]),
+        recipe,
         w.side,
         Path(snakemake.input.manifest),
         snakemake.input.samples,
@@ -21,7 +23,7 @@ with logged(snakemake.log[0]):
         state=Path("results") / w.dataset / w.split / "state" / w.model / w.side,
         code=noted["code"],
         device=noted["device"],
-        title=f"train {w.split} {w.model} {w.side}",
+        title=title,
         state_seconds=snakemake.resources.state_seconds,
         workers=snakemake.resources.data_workers,
         # outside of a cluster all processes run here

@@ -5,10 +5,11 @@ import pyarrow as pa
 
 from dejavu.data.benchmarks import find_benchmarks
 from dejavu.devices import claim, require
+from dejavu.errors import words
 from dejavu.files import read_array, write_table
 from dejavu.progress import logged
 from dejavu.studies.utility import retrieval
-from dejavu.tables import UTILITY
+from dejavu.tables.evaluation import UTILITY
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -22,7 +23,7 @@ with logged(snakemake.log[0]):
         from dejavu.studies.evaluate import evaluate
         from dejavu.training.pretrained import load_side
 
-        title = f"utility {w.split} {w.model} {w.side}"
+        title = words(f"utility {w.split} {w.model} {w.side}")
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)

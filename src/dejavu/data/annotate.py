@@ -12,7 +12,7 @@ from dejavu.data.raw import Columns, is_list, is_text, open_raw, python_values, 
 from dejavu.errors import InputError
 from dejavu.files import read_table, write_table
 from dejavu.progress import Progress
-from dejavu.tables import OBJECTS
+from dejavu.tables.data import OBJECTS
 
 
 def annotate_file(raw: Path, columns: Columns, samples: Path, objects: Path, progress: Progress) -> None:

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.data.synthetic import file_bounds
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_table
 from dejavu.progress import say
-from dejavu.tables import OBJECT
+from dejavu.tables.data import OBJECT
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ IMAGES_PER_PART = 10_000
 _KEYS = {"images", "annotations", "categories", "id", "name", "file_name", "coco_url"} | {
     "image_id", "category_id", "caption", "bbox", "score",
 }  # fmt: skip
-REMEDY = "correct datasets.*.coco, or replace the file"
+REMEDY = words("correct datasets.*.coco, or replace the file")
 
 
 def write_coco(captions: Path, instances: Path | None, table: Path) -> int:

@@ -32,7 +32,7 @@ from dejavu.data.samples import scan_file
 from dejavu.errors import InputError
 from dejavu.files import first_line, write_table
 from dejavu.progress import Progress
-from dejavu.tables import OBJECTS
+from dejavu.tables.data import OBJECTS
 
 MAX_OVERLAP = 0.5
 MAX_OBJECTS = 300

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from dejavu.data.duplicates import Criteria
 from dejavu.data.samples import SampleStore, count_rows, gathered, scan_file
 from dejavu.data.spill import ROWS_PER_PART, Spill, folder_beside, parts_for, spill_by_value
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 
 
 def check_disjoint(
@@ -129,7 +129,7 @@ def _smallest_shared(what: str, part: pa.Table, compared: Sequence[int]) -> _Sha
 def _shared_by(what: str, found: _Shared, manifests: Mapping[str, Path]) -> str:
     roles = list(manifests)
     (role, row), (other_role, other_row) = ((roles[number], row) for number, row in found[1:])
-    return (
+    return words(
         f"roles {role} and {other_role} share {_SHARED[what]}: row {row} of {manifests[role]} and row {other_row} of "
         f"{manifests[other_role]}, so a model would be tested on what it has seen. Delete the folder "
         f"{manifests[role].parent} and run again; if the roles come from two datasets, make one dataset "

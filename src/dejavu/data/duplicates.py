@@ -24,7 +24,7 @@ from dejavu.data.samples import SampleStore, gathered, scan_file
 from dejavu.data.spill import ROWS_PER_PART, folder_beside, parts_for, spill_by_value
 from dejavu.files import NUMBERS_PER_GROUP, ROWS_PER_GROUP, write_table
 from dejavu.progress import Progress
-from dejavu.tables import DUPLICATES, FINGERPRINTS, GROUPS
+from dejavu.tables.data import DUPLICATES, FINGERPRINTS, GROUPS
 
 MEMBERS_KEPT = 6
 

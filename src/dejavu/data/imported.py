@@ -21,13 +21,15 @@ from dejavu.data.annotate import is_number
 from dejavu.data.coco import as_utf8, corners, load_annotations
 from dejavu.data.raw import is_list, is_text
 from dejavu.data.samples import scan_file
-from dejavu.errors import InputError, closest
+from dejavu.errors import InputError, closest, words
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files, read_table, write_json, write_table
 from dejavu.progress import Progress, say
-from dejavu.tables import BOX, IMPORTED, OBJECTS
+from dejavu.tables.data import BOX, IMPORTED, OBJECTS
 
 SUFFIXES = (".json", ".parquet")
-REMEDY = "bring COCO instances (images, annotations, categories), or parquet with the columns uid, label, score, box"
+REMEDY = words(
+    "bring COCO instances (images, annotations, categories), or parquet with the columns uid, label, score, box"
+)
 
 
 def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
@@ -138,7 +140,7 @@ def _read_coco(path: str) -> Iterator[pa.Table]:
     for start in range(0, len(found), NUMBERS_PER_GROUP):
         records = []
         for number, annotation in enumerate(found[start : start + NUMBERS_PER_GROUP], start=start):
-            records.append(_coco_object(f"{path}: annotations[{number}]", annotation, labels, stems))
+            records.append(_coco_object(words(f"{path}: annotations[{number}]"), annotation, labels, stems))
         yield pa.Table.from_pylist(records, schema=IMPORTED)
 
 

@@ -18,10 +18,10 @@ from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrin
 from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
 from dejavu.data.reuse import Kept
 from dejavu.data.sources import BYTES_PER_BATCH, ImageSource, stamp, tar_beside
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 from dejavu.files import read_table, write_table
 from dejavu.progress import Progress
-from dejavu.tables import QUARANTINE, SAMPLES
+from dejavu.tables.data import QUARANTINE, SAMPLES
 
 USES = ("image", "caption", "key", "status", "error")
 CAPTIONS_PER_ROW = 64
@@ -307,10 +307,12 @@ def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str)
         return
     reasons = Counter(table["reason"].to_pylist())
     first = {record["reason"]: record for record in reversed(table.to_pylist())}
-    told = "; ".join(
-        f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
-        f"{first[reason]['detail']})"
-        for reason, count in reasons.most_common(3)
+    told = words(
+        "; ".join(
+            f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
+            f"{first[reason]['detail']})"
+            for reason, count in reasons.most_common(3)
+        )
     )
     raise InputError(
         f"dataset {dataset!r}: {table.num_rows:,} of {rows:,} raw rows cannot be used ({table.num_rows / rows:.1%}, "

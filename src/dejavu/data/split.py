@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from dejavu.data.samples import SampleStore, count_rows, gathered, scan_file
 from dejavu.data.spill import folder_beside, in_order, parts_for, spill_by_range
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 from dejavu.files import NUMBERS_PER_GROUP, read_table, write_table
 from dejavu.progress import say
-from dejavu.tables import MANIFEST
+from dejavu.tables.data import MANIFEST
 
 
 def position(seed: int, group_id: str) -> float:
@@ -153,12 +153,14 @@ def _by_source(ordered: Iterator[pa.Table], counts: Mapping[int, int]) -> Iterat
 
 
 def _too_few(role: Role, number: int) -> str:
-    asked = "but it needs at least one" if role.limit is None else f"but its limit asks for {role.limit:,}"
+    asked = words("but it needs at least one" if role.limit is None else f"but its limit asks for {role.limit:,}")
     key = f"splits.{role.split}.roles.{role.name}"
     if role.interval is None:
-        return f"{key}.uids: {number:,} samples of {role.lists[role.name]} are in the dataset, {asked}: mend the list."
+        return words(
+            f"{key}.uids: {number:,} samples of {role.lists[role.name]} are in the dataset, {asked}: mend the list."
+        )
     low, high = role.interval
-    return (
+    return words(
         f"splits.{role.split}: the interval of role {role.name}, [{low}, {high}), holds {number:,} samples, {asked}: "
         f"widen {key}.interval, lower its limit, or bring more data."
     )

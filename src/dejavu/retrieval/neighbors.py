@@ -15,7 +15,7 @@ import pyarrow as pa
 from dejavu.errors import InputError
 from dejavu.files import NUMBERS_PER_GROUP, read_array, write_table
 from dejavu.progress import Progress
-from dejavu.tables import NEIGHBORS
+from dejavu.tables.retrieval import NEIGHBORS
 
 QUERIES_PER_BLOCK = 4096
 PUBLIC_PER_BLOCK = 200_000

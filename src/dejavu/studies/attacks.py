@@ -15,7 +15,8 @@ from dejavu.errors import InputError
 from dejavu.files import read_array, read_table, write_table
 from dejavu.memorization.gaps import interval
 from dejavu.memorization.membership import levels, roc_auc, spearman, true_positive_rate
-from dejavu.tables import ATTACKS, POPULATIONS, SAMPLE_ATTACKS
+from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
+from dejavu.tables.fields import POPULATIONS
 
 FALSE_POSITIVE_RATE = 0.01
 

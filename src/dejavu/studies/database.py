@@ -23,7 +23,8 @@ from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
 from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables import CONFIG, DATABASE, POPULATIONS, ROLES, SIDES_TABLE, STAGES, STUDIES
+from dejavu.tables.database import CONFIG, DATABASE, SIDES_TABLE, STAGES, STUDIES
+from dejavu.tables.fields import POPULATIONS, ROLES
 
 Costs = Mapping[tuple[str, str], tuple[float, float | None]]
 

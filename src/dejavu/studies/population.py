@@ -17,7 +17,7 @@ from dejavu.errors import InputError
 from dejavu.files import damaged, read_table, write_table
 from dejavu.memorization import gaps
 from dejavu.progress import Progress
-from dejavu.tables import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 
 SORTS = ("nearest", "correct", "gap")
 # half the difference between the gaps on two populations; the second is the null of a one-model test, where side a was

@@ -28,7 +28,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_json
 from dejavu.processes import STARTER, die_with_parent
 
@@ -287,7 +287,7 @@ def _sentence(title: str, processes: int, failures: Sequence[Failure]) -> str:
     first = min(failures, key=lambda failure: (failure.follows, failure.timestamp, failure.rank))
     if first.told.startswith("InputError: "):
         return first.told.removeprefix("InputError: ")
-    return (
+    return words(
         f"{title}: process {first.rank + 1} of {processes} ended ({first.told}), and the others were ended with it: "
         "see the log, and run again; training goes on from its last state."
     )

@@ -19,10 +19,10 @@ import torch
 
 from dejavu.data.samples import SampleStore
 from dejavu.devices import require
-from dejavu.errors import InputError
+from dejavu.errors import InputError, words
 from dejavu.files import atomic, read_table, write_json, write_table, write_text
 from dejavu.progress import Progress, say
-from dejavu.tables import TRAINING
+from dejavu.tables.training import TRAINING
 from dejavu.training.augment import Augmentation
 from dejavu.training.distributed import Ranks, launch
 from dejavu.training.model import build, save_checkpoint
@@ -240,7 +240,7 @@ class _Run:
     def _require_finite(self, loss: float, norm: float) -> None:
         for name, value in (("loss", loss), ("gradient's norm", norm)):
             if not math.isfinite(value):
-                left = (
+                left = words(
                     f"the last good state, of step {self.saved_step:,}, stays in {self.folder / STATE}"
                     if self.saved_step
                     else "no state had been saved before it"

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.transform import PreprocessCfg
-from open_clip.transformer import TextTransformer
 from PIL import Image
 from torch.func import functional_call
 
 from dejavu.data.images import to_square
 from dejavu.errors import InputError, closest
 from dejavu.files import atomic, first_line
+from dejavu.training.openclip import open_clip, require_towers
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _causal_tower(model: Any) -> _CausalTower | None:
     """The text tower whose features depend on the tokens up to the end alone; None for any other."""
     if type(model) is open_clip.CLIP:
         prefix, tower, pool, eos = "model.", model, model.text_pool_type, model.text_eos_id
-    elif type(model) is open_clip.CustomTextCLIP and type(model.text) is TextTransformer:
+    elif type(model) is open_clip.CustomTextCLIP and type(model.text) is open_clip.transformer.TextTransformer:
         prefix, tower, pool, eos = "model.text.", model.text, model.text.pool_type, model.text.eos_id
         if tower.cls_emb is not None or tower.use_pad_mask:
             return None
@@ -140,6 +138,7 @@ def build(architecture: str, device: str = "cpu") -> Clip:
             f"OpenCLIP does not know the architecture {architecture!r}{closest(name, known)}: name one of its "
             "architectures, or the path of a JSON file with embed_dim, vision_cfg and text_cfg."
         )
+    require_towers(config)
     logging.getLogger().setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -148,7 +147,7 @@ def build(architecture: str, device: str = "cpu") -> Clip:
             tokenizer = open_clip.get_tokenizer(name)
     except (TypeError, RuntimeError, AssertionError, ValueError, KeyError, OSError) as error:
         raise InputError(f"OpenCLIP cannot build the architecture {architecture!r}: {first_line(error)}.") from error
-    defaults = PreprocessCfg()
+    defaults = open_clip.transform.PreprocessCfg()
     size = model.visual.image_size
     return Clip(
         model=model,

@@ -7,14 +7,13 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
-import open_clip
 import torch
 from huggingface_hub import try_to_load_from_cache
-from open_clip.factory import load_state_dict
 
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
 from dejavu.training.model import Clip, build, load_checkpoint
+from dejavu.training.openclip import open_clip
 
 
 def load_side(weights: str, seen: int, source: str, architecture: str, device: str = "cpu") -> Clip:
@@ -80,7 +79,7 @@ def _load_weights(path: Path, clip: Clip, architecture: str) -> Clip:
         if "architecture" in saved and "model" in saved:
             clip.model.load_state_dict(saved["model"])
         else:
-            _require_shapes(load_state_dict(str(path)), clip.model.state_dict())
+            _require_shapes(open_clip.factory.load_state_dict(str(path)), clip.model.state_dict())
             open_clip.load_checkpoint(clip.model, str(path), weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(

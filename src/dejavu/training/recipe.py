@@ -9,22 +9,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained; the keys of ``models`` in the configuration, where they are described."""
+    """How one model is trained; the keys of ``models`` in the configuration, where they are described.
+
+    A recipe on disk lacks what stands at its default, so the defaults here are those of the configuration.
+    """
 
     architecture: str
     samples_seen: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    warmup: float
-    text_mask: float
-    precision: str
-    torch_threads: int
-    shuffle_buffer: int
-    seed: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-6
+    warmup: float = 0.1
+    text_mask: float = 0.0
+    precision: str = "fp32"
+    torch_threads: int = 2
+    shuffle_buffer: int = 20_000
+    seed: int = 0
     text_mask_unit: str = "words"
     text_mask_with: str = "nothing"
     caption_dropout: float = 0.0

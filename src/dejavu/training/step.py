@@ -8,13 +8,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from open_clip.loss import ClipLoss
 from torch.nn.functional import normalize
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from dejavu.training.distributed import Ranks
 from dejavu.training.model import Clip
+from dejavu.training.openclip import open_clip
 from dejavu.training.recipe import Recipe
 
 
@@ -50,7 +50,7 @@ class Learner:
             self._towers = DistributedDataParallel(
                 self._towers, forward_sync_buffers=False, find_unused_parameters=True
             )
-        self._loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world)
+        self._loss = open_clip.ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world)
 
     def step(self, images: torch.Tensor, tokens: torch.Tensor, rate: float) -> torch.Tensor:
         """Changes the weights once; on ``cuda`` returns before that is done.

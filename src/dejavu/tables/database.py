@@ -1,0 +1,109 @@
+"""The tables of the database, with what only it has."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dejavu.tables.data import DUPLICATES, SAMPLES
+from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY
+from dejavu.tables.fields import GROUP, LABELS, POPULATION, ROW, SCOPE, SIDE, UID, K, field
+from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables.retrieval import NEIGHBORS
+from dejavu.tables.scores import SAMPLE_SCORES
+from dejavu.tables.training import TRAINING
+
+MODEL_NAME = field("model", pa.string(), "name of the training recipe in the configuration")
+EPOCH = field("epoch", pa.int32(), "samples seen in units of role a's size, rounded up, on both sides")
+BANDS = pa.schema(
+    [
+        POPULATION,
+        K,
+        LABELS,
+        SCOPE,
+        field("metric", pa.string(), "as in population_gaps"),
+        field("band_low", pa.float64(), "lower end of the simultaneous 95 % band: value - critical * std_error"),
+        field("band_high", pa.float64(), "upper end of it"),
+        field("std_error", pa.float64(), "standard deviation of the gap over the bootstrap"),
+        field("critical", pa.float64(), "95 % quantile of the largest |t| among the cells of the band (max-t)"),
+        field("cells", pa.int64(), "number of cells that the band covers together"),
+        field("detectable", pa.float64(), "smallest true gap that the band shows in 80 % of runs"),
+    ]
+)
+STUDIES = pa.schema(
+    [
+        field("study", pa.string(), "name of the study"),
+        field("axis", pa.string(), "a key of the recipe, training_set_size, deduplicate or checkpoint"),
+        field("place", pa.int32(), "place of the value among those of the study, from 0"),
+        field("value", pa.string(), "the value, as JSON"),
+        MODEL_NAME,
+        EPOCH,
+    ]
+)
+STAGES = pa.schema(
+    [
+        field("stage", pa.string(), "stage of the workflow"),
+        field("subject", pa.string(), "what it worked on"),
+        field("rows_in", pa.int64(), "rows it read"),
+        field("rows_out", pa.int64(), "rows it passed on"),
+        field("dropped", pa.map_(pa.string(), pa.int64()), "reason and number of the others"),
+        field("seconds", pa.float64(), "wall time of its jobs together"),
+        field("peak_memory_mb", pa.float64(), "largest resident memory of one job, in MB"),
+    ]
+)
+CONFIG = pa.schema(
+    [field("key", pa.string(), "path of the key, with dots"), field("value", pa.string(), "value as JSON")]
+)
+SIDES_TABLE = pa.schema(
+    [
+        MODEL_NAME,
+        SIDE,
+        field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
+        field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
+        field("search", pa.string(), "what its queries search: public images or public captions"),
+    ]
+)
+MODEL_SIDE = pa.schema([MODEL_NAME, SIDE, EPOCH])
+MODEL = pa.schema([MODEL_NAME, EPOCH])
+
+
+def _columns(*parts: pa.Schema | list[pa.Field]) -> pa.Schema:
+    return pa.schema([field for part in parts for field in part])
+
+
+_DATABASE_SAMPLES = _columns(
+    [ROW, UID, field("role", pa.string(), "use of the sample: a, b, public or holdout")],
+    [SAMPLES.field("caption")],
+    [field("objects", pa.list_(pa.string()), "distinct normalised labels above the score threshold"), GROUP],
+)
+DATABASE: dict[str, tuple[str, pa.Schema]] = {
+    "sides": ("what the two sides of every model are", SIDES_TABLE),
+    "samples": ("the samples of all roles", _DATABASE_SAMPLES),
+    "duplicates": (
+        "the groups of more than one sample in the datasets that the roles come from, whatever role they have",
+        _columns([field("dataset", pa.string(), "dataset of the group")], DUPLICATES),
+    ),
+    "neighbors": (
+        "the nearest public images of every query's caption",
+        _columns(MODEL_SIDE, [POPULATION], NEIGHBORS),
+    ),
+    "sample_scores": (
+        "how well each side predicts each query's objects",
+        _columns(MODEL, [POPULATION], SAMPLE_SCORES),
+    ),
+    "population_gaps": ("what a population's gap is, and how certain", _columns(MODEL, POPULATION_GAPS)),
+    "bootstrap_draws": ("the resampled gaps that intervals and bands are made of", _columns(MODEL, BOOTSTRAP_DRAWS)),
+    "bands": ("simultaneous bands of the gaps that the report shows together", _columns(MODEL, BANDS)),
+    "top_l": ("gaps of the first l queries in an order", _columns(MODEL, TOP_L)),
+    "recall_curves": ("share of the queries with at least a recall", _columns(MODEL, RECALL_CURVES)),
+    "utility": ("what the models are good for", _columns(MODEL_SIDE, UTILITY)),
+    "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
+    "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
+    "studies": ("the points of studies that were measured in this split", STUDIES),
+    "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
+    "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
+    "config": ("the whole configuration, defaults filled in", CONFIG),
+}
+MEASURED: dict[str, tuple[str, ...]] = {
+    "stages": ("seconds", "peak_memory_mb"),
+    "training": ("samples_per_second", "data_wait"),
+}

@@ -1,0 +1,51 @@
+"""What models are good for, and what attacks on them find."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dejavu.tables.fields import POPULATION, ROW, field
+
+UTILITY = pa.schema(
+    [
+        field("task", pa.string(), "what the model is used for"),
+        field("metric", pa.string(), "how that is measured"),
+        field("value", pa.float64(), "the result"),
+        field("n", pa.int64(), "number of queries"),
+    ]
+)
+LABELLED = pa.schema(
+    [
+        field("image", pa.binary(), "encoded image"),
+        field("label", pa.string(), "scene that it shows"),
+        field("color", pa.string(), "colour of its lowest object"),
+    ]
+)
+COMPOSITIONAL = pa.schema(
+    [
+        field("image", pa.binary(), "encoded image"),
+        field("caption", pa.string(), "a true caption"),
+        field("negatives", pa.list_(pa.string()), "false captions"),
+        field("kind", pa.string(), "what makes them false"),
+    ]
+)
+ATTACKS = pa.schema(
+    [
+        field(
+            "attack", pa.string(), "csa: cosine of a pair; clipmem: a pair's alignment under this side minus the other"
+        ),
+        field("metric", pa.string(), "how the attack is measured; ..._null: the same where nothing was seen"),
+        field("value", pa.float64(), "the result"),
+        field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
+        field("ci_high", pa.float64(), "upper end of it"),
+        field("n", pa.int64(), "number of pairs"),
+    ]
+)
+SAMPLE_ATTACKS = pa.schema(
+    [
+        POPULATION,
+        ROW,
+        field("csa", pa.float64(), "cosine of the pair's image and caption under the side"),
+        field("clipmem", pa.float64(), "alignment under the side minus under the other side; null without one"),
+    ]
+)

@@ -1,0 +1,62 @@
+"""What populations of queries show."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dejavu.tables.fields import LABELS, POPULATION, SCOPE, SIDE, K, field
+
+METRICS = ("ppg", "prg", "aucg", "aucg_binned")
+POPULATION_GAPS = pa.schema(
+    [
+        POPULATION,
+        K,
+        LABELS,
+        SCOPE,
+        field("metric", pa.string(), "ppg, prg, aucg, or aucg_binned as the released code computes it"),
+        field("value", pa.float64(), "the gap over every query with objects in scope"),
+        field("mean", pa.float64(), "mean over random samplings of the queries"),
+        field("std", pa.float64(), "standard deviation over those samplings"),
+        field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
+        field("ci_high", pa.float64(), "upper end of it"),
+        field("p_value", pa.float64(), "symmetric, unseen: role labels permuted; others: signs flipped; two-sided"),
+        field("n", pa.int64(), "number of queries"),
+    ]
+)
+TOP_L = pa.schema(
+    [
+        POPULATION,
+        K,
+        LABELS,
+        SCOPE,
+        field("sort", pa.string(), "order of the queries: nearest, correct or gap"),
+        field("unit", pa.string(), "whether l is a count or a fraction of the queries"),
+        field("l", pa.float64(), "how many of the first queries are taken"),
+        field("precision_gap", pa.float64(), "mean precision under a minus under b"),
+        field("recall_gap", pa.float64(), "mean recall under a minus under b"),
+        field("f1_gap", pa.float64(), "F1 of the mean precision and mean recall, under a minus under b"),
+        field("mean_f1_gap", pa.float64(), "mean of the queries' own F1, under a minus under b"),
+    ]
+)
+BOOTSTRAP_DRAWS = pa.schema(
+    [
+        POPULATION,
+        K,
+        LABELS,
+        SCOPE,
+        field("metric", pa.string(), "as in population_gaps"),
+        field("draw", pa.int32(), "number of the resample: the same one in every cell and model of a population"),
+        field("value", pa.float32(), "the gap on that resample of the duplicate groups"),
+    ]
+)
+RECALL_CURVES = pa.schema(
+    [
+        POPULATION,
+        K,
+        LABELS,
+        SCOPE,
+        SIDE,
+        field("recall", pa.float64(), "a recall"),
+        field("share_at_least", pa.float64(), "share of the queries with at least this recall"),
+    ]
+)

@@ -1,0 +1,16 @@
+"""What a search finds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dejavu.tables.fields import ROW, field
+
+NEIGHBORS = pa.schema(
+    [
+        ROW,
+        field("rank", pa.int32(), "1 is the nearest"),
+        field("public_row", pa.int64(), "row of the public sample"),
+        field("similarity", pa.float32(), "cosine of caption and image embedding"),
+    ]
+)

@@ -1,0 +1,115 @@
+"""``make upgrade``: takes finished results as those of the code as it is now, after it has listed what differs.
+
+Snakemake's record of an output has the code hash of the step that made it (:mod:`dejavu.fingerprint`). Where that is
+another than the step's hash today, the output would be made again. Whoever knows that a change computes the same, from
+the changelog or because it is theirs, writes today's hash into the records here. Nothing else of a record changes, so
+what was edited in the configuration or in the data still runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from dejavu.errors import InputError
+from dejavu.files import write_text
+from dejavu.fingerprint import step_code
+from dejavu.plan import recorded_outputs
+
+BASE = Path(__file__).resolve().parents[2]
+# a code hash as Snakemake notes it, among the parameters of a job
+NOTED = re.compile(r"'(?P<script>\w+\.py) [0-9a-f]{16}'")
+
+
+@dataclass
+class Step:
+    """The outputs of a rule that other code has made.
+
+    Attributes:
+        scripts: whose code differs.
+        records: record file -> the record with today's hashes.
+    """
+
+    scripts: set[str] = field(default_factory=set)
+    records: dict[Path, dict] = field(default_factory=dict)
+
+
+def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
+    """The rules whose outputs were made by other code than today's.
+
+    Args:
+        records: Snakemake's folder, ``.snakemake``.
+        base: the project's folder.
+
+    Raises:
+        InputError: when there are no records, or a run is under way.
+    """
+    if not (records / "metadata").is_dir():
+        raise InputError(f"{records.resolve()} has no records of results: run this in the folder that has results/.")
+    if any((records / "locks").glob("*")):
+        raise InputError(
+            f"{records.resolve().parent} is locked by a run: wait for its end, or, if it was killed, run "
+            "`snakemake --unlock` first."
+        )
+    scripts = {path.name for path in (base / "workflow" / "scripts").glob("*.py")}
+    today = cache(lambda script: repr(step_code(script, base)) if script in scripts else None)
+    steps: dict[str, Step] = {}
+    for output, path in recorded_outputs(records):
+        try:
+            record = json.loads(path.read_bytes())
+            noted = {match["script"]: match[0] for match in map(NOTED.fullmatch, record["params"]) if match}
+        except (ValueError, KeyError, TypeError):
+            continue  # Snakemake ignores half a record, too
+        changed = {old: new for script, old in noted.items() if (new := today(script)) not in (None, old)}
+        if changed and Path(records.parent, output).exists():
+            step = steps.setdefault(record["rule"], Step())
+            step.scripts |= {old.split()[0].strip("'") for old in changed}
+            step.records[path] = record | {"params": sorted(changed.get(entry, entry) for entry in record["params"])}
+    return steps
+
+
+def describe(steps: Mapping[str, Step]) -> str:
+    """The steps in words, a line each."""
+    if not steps:
+        return "The code of every step is that which made these results."
+    width = max(map(len, steps))
+    lines = [f"The code of {len(steps)} steps differs from that which made these results:"]
+    for rule, step in sorted(steps.items()):
+        files = f"{len(step.records):,} output{'' if len(step.records) == 1 else 's'}"
+        lines.append(f"  {rule:{width}}  {files:>14}  ({', '.join(sorted(step.scripts))})")
+    return "\n".join(lines)
+
+
+def take(steps: Mapping[str, Step]) -> None:
+    """Writes today's hashes into the records of these steps' outputs."""
+    for step in steps.values():
+        for path, record in step.records.items():
+            write_text(path, json.dumps(record))
+
+
+def main(arguments: list[str]) -> None:
+    """Lists the steps whose code differs and takes their results, or only lists them."""
+    parser = argparse.ArgumentParser(prog="make upgrade", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("--list", action="store_true", help="list what differs, and take nothing")
+    parser.add_argument("--directory", type=Path, default=Path(), help="folder that has results/ (default: this one)")
+    given = parser.parse_args(arguments)
+    try:
+        steps = differing_steps(given.directory / ".snakemake")
+        print(describe(steps))
+        if steps and not given.list:
+            take(steps)
+            print("Their results are taken as those of the code as it is now: the next run does not make them again.")
+        elif steps:
+            print("The next run makes them again. `make upgrade` without --list takes them as they are.")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

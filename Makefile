@@ -20,12 +20,14 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
-# three processes, since some tests only wait; a group shares a run that takes minutes, and would make it in each process
-test: lint ## linters and every test that this machine can run
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup
+# three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes
+TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
-unit: $(INSTALLED) ## the quick tests only
-	$(BIN)/pytest tests/unit
+test: lint ## linters and every test that this machine can run
+	$(TESTED) -n 3
+
+unit: $(INSTALLED) ## the quick tests only, within a minute
+	$(TESTED) -n 2 tests/unit
 
 bench: $(INSTALLED) ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
 	PYTHONPATH=src $(BIN)/python -m benchmarks.run $(ONLY)

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
+
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("Snakefile", "workflow", "src", "config", "profiles", "envs")
@@ -50,7 +51,8 @@ CONFIG = {
             "batch_size": 32,
             "torch_threads": 1,
         },
-        "masked": {"like": "baseline", "text_mask": 0.5},
+        "masked": {"like": "baseline", "text_mask": 0.5, "checkpoints": [160]},
+        "early": {"sides": {side: {"model": "masked", "samples_seen": 160} for side in "ab"}},
         "one-model": {"sides": {"a": {"model": "baseline"}, "b": {"text_encoder": "tfidf"}}},
     },
     "measure": {"k": [1, 10], "labels": [1, "all"], "samplings": {"repeats": 20}, "bootstrap": 200},
@@ -88,9 +90,7 @@ class Project:
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        return subprocess.run(command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False)
+        return warm.snakemake(self.folder, "--cores", "2", *arguments)
 
     def run(self, *arguments: str) -> str:
         done = self.snakemake(*arguments)
@@ -114,17 +114,47 @@ class Project:
         return self.folder / "results" / "demo" / "default"
 
 
+FOLDERS = ("cluster", "workflow", "browser", "models", "unit")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(ROOT / "tests").parts[0]))
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests, the same in all processes that test."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """Says that something that takes minutes is made now; fails where it has been made before.
+
+    All tests of a file run in one process (pytest-xdist's ``--dist loadfile``), so what belongs to a file is made once.
+    """
+
+    def made(what: str) -> None:
+        try:
+            (shared_folder(tmp_path_factory) / f"{what}.made").touch(exist_ok=False)
+        except FileExistsError:
+            pytest.fail(f"{what} is made a second time: tests that share it ran in several processes")
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Project:
     """A finished run, one for all processes that test; tests that change anything work on a copy."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    shared = shared_folder(tmp_path_factory)
     folder = shared / "finished" / "project"
     with open(shared / "finished.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "output.txt").exists():
             return Project(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        once("finished")
         project = Project.make(folder)
         (folder / "output.txt").write_text(project.run())
         return project

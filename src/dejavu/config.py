@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ import yaml
 
 from dejavu.errors import InputError, closest
 from dejavu.sweeps import expand_studies, settle_measured
+from dejavu.tables.database import flatten
 from dejavu.tables.fields import ROLES, SIDES
 
 
@@ -79,15 +80,6 @@ def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
 def _read_schema(file: Path) -> dict:
     # libyaml's where there is one: every job of a cluster reads the schema
     return yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
-    if isinstance(value, Mapping) and value:
-        for key in sorted(value):
-            yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, json.dumps(value, sort_keys=True)
 
 
 def architecture_path(architecture: str, base: Path) -> Path | None:

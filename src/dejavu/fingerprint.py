@@ -18,10 +18,9 @@ from pathlib import Path
 PACKAGE = "dejavu"
 # how a job runs; a test refuses an import of theirs for a value that could reach an output
 HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "processes", "progress", "slurm"))
-# calls whose arguments are words: they are left out, the call itself stays
-WORDED = frozenset(("InputError", "Progress", "words"))
-# raised with words: no step catches them and writes what they say
-RAISED = frozenset(("AssertionError", "KeyError", "RuntimeError", "SystemExit", "TypeError", "ValueError"))
+# calls whose arguments are words: they are left out, the call itself stays. No step writes what an error of these says
+ERRORS = ("InputError", "AssertionError", "KeyError", "RuntimeError", "SystemExit", "TypeError", "ValueError")
+WORDED = frozenset(("Progress", "words", *ERRORS))
 # statements that only say something are left out whole
 SAYING = frozenset(("say", "print"))
 PROGRESS = "progress"
@@ -136,7 +135,7 @@ def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
     add(")")
 
 
-_WORDY = frozenset((ast.Assert, ast.Raise, ast.Call))
+_WORDY = frozenset((ast.Assert, ast.Call))
 _MUTE = frozenset((ast.Expr, ast.ImportFrom))
 
 
@@ -144,8 +143,6 @@ def _wording(node: ast.AST) -> tuple[str, ...]:
     """The fields of a node that hold nothing but words for people."""
     if isinstance(node, ast.Assert):
         return ("msg",)
-    if isinstance(node, ast.Raise):
-        return ("exc",) if isinstance(node.exc, ast.Call) and _name(node.exc.func) in RAISED else ()
     assert isinstance(node, ast.Call)
     return ("args", "keywords") if _name(node.func) in WORDED else ()
 

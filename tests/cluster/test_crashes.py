@@ -26,8 +26,9 @@ SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def undisturbed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def undisturbed(finished: Project, tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Project:
     """All that the tests train, trained on this machine without a cluster: a pair on two processes of it."""
+    once("undisturbed")
     project = finished.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     shutil.rmtree(project.results / "models")
     models = {"single": RECIPE, "pair": RECIPE | {"processes": 2}}

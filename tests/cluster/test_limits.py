@@ -49,8 +49,9 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Run:
     """Three raw files are drawn at once: one takes too much memory, one too much time, one fails always."""
+    once("limits")
     config = copy.deepcopy(CONFIG)
     config["datasets"]["demo"]["synthetic"]["files"] = 3
     project = Project.make(tmp_path_factory.mktemp("limits") / "project", config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -40,7 +41,8 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Run:
+    once("whole")
     project = runs.make_project(tmp_path_factory.mktemp("whole") / "project")
     output = runs.run(slurm, project)
     ids = re.findall(r"submitted with SLURM jobid (\d+)", output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import os
 import shutil
@@ -33,7 +32,6 @@ from dejavu.files import (
     write_table,
     write_text,
 )
-from dejavu.fingerprint import code_hash, imported_modules
 from dejavu.progress import Progress
 
 SCHEMA = pa.schema([("row", pa.int64()), ("name", pa.string())])
@@ -277,112 +275,6 @@ def test_rows_that_differ_are_refused_with_how_many(tmp_path):
 def test_only_a_near_word_is_suggested():
     assert closest("bacth", ["batch", "seed"]) == " (did you mean 'batch'?)"
     assert closest("unlike", ["batch", "seed"]) == ""
-
-
-# code hashes: every call has a tree of its own, since hashes of files are kept in memory
-
-TREE = {
-    "scripts/step.py": "from dejavu.floor.one import thing\n",
-    "src/dejavu/__init__.py": "",
-    "src/dejavu/floor/__init__.py": "",
-    "src/dejavu/floor/one.py": "def f():\n    from dejavu.floor import two\n",
-    "src/dejavu/floor/two.py": "import dejavu.three\n",
-    "src/dejavu/three.py": "X = 1\n",
-    "src/dejavu/unrelated.py": "Y = 1\n",
-    "sql/a.sql": "select 1",
-}
-
-
-@pytest.fixture
-def hash_of(tmp_path):
-    made = iter(range(100))
-
-    def make(*others: str, **changes: str) -> str:
-        root = tmp_path / str(next(made))
-        for name, text in (TREE | changes).items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return code_hash(root / "scripts/step.py", root / "src", *(root / other for other in others))
-
-    return make
-
-
-def edited(name: str) -> dict[str, str]:
-    return {name: TREE[name] + "# edited\n"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "scripts/step.py",
-        "src/dejavu/floor/one.py",
-        "src/dejavu/floor/two.py",
-        "src/dejavu/three.py",
-        "src/dejavu/floor/__init__.py",
-    ],
-)
-def test_the_code_hash_changes_with_the_script_and_all_that_it_imports_directly_or_not(hash_of, name):
-    assert hash_of(**edited(name)) != hash_of()
-
-
-def test_the_code_hash_stays_when_an_unrelated_module_changes_or_appears(hash_of):
-    assert hash_of(**edited("src/dejavu/unrelated.py")) == hash_of()
-    assert hash_of(**{"src/dejavu/floor/new.py": "Z = 1"}) == hash_of()
-
-
-def test_the_code_hash_is_the_same_in_another_clone_with_other_times(hash_of, tmp_path):
-    before = hash_of()
-    root = tmp_path / "clone"
-    for name, text in TREE.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        os.utime(path, (1_000_000, 1_000_000))
-    assert code_hash(root / "scripts/step.py", root / "src") == before
-
-
-def test_the_code_hash_covers_the_other_files_that_a_step_reads_as_code(hash_of):
-    with_sql = hash_of("sql")
-    assert with_sql != hash_of()
-    assert with_sql == hash_of("sql/a.sql")
-    assert hash_of("sql", **edited("sql/a.sql")) != with_sql
-    assert hash_of("sql", **{"sql/b.sql": "select 1"}) != with_sql
-    assert hash_of("sql", **{"sql/__pycache__/a.pyc": "x"}) == with_sql
-
-
-def test_a_relative_import_is_refused_since_the_hash_would_miss_it(hash_of):
-    with pytest.raises(ValueError, match="relative import"):
-        hash_of(**{"src/dejavu/floor/one.py": "from . import two\n"})
-
-
-def test_a_line_that_only_begins_as_an_import_of_ours_is_refused_since_it_may_hide_one(hash_of):
-    assert hash_of(**{"src/dejavu/three.py": '"""\nfrom now on\n"""\n'})
-    with pytest.raises(ValueError, match="goes on otherwise: from dejavu on"):
-        hash_of(**{"src/dejavu/floor/one.py": '"""\nfrom dejavu on\n"""\n'})
-
-
-def test_no_module_is_missed_that_the_trees_of_our_scripts_name(repository):
-    sources = repository / "src"
-    for script in sorted(Path(repository, "workflow/scripts").glob("*.py")):
-        found, waiting = set(), [script]
-        while waiting:
-            for node in ast.walk(ast.parse(waiting.pop().read_text())):
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                names += [f"{name}.{alias.name}" for name in names for alias in node.names]
-                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                for name in names:
-                    path = sources / (name.replace(".", "/") + ".py")
-                    if path.is_file() and path not in found:
-                        found.add(path)
-                        waiting.append(path)
-        assert found == {path for path in imported_modules(script, sources) if path.name != "__init__.py"}
-
-
-def test_every_script_of_the_workflow_can_be_hashed(repository):
-    scripts = sorted(Path(repository, "workflow/scripts").glob("*.py"))
-    hashes = {script.name: code_hash(script, repository / "src") for script in scripts}
-    assert len(set(hashes.values())) == len(scripts) > 5
 
 
 # progress

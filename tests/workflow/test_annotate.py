@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from dejavu.plan import Dataset
 from tests.conftest import CONFIG, ROOT, Project
 from tests.models.test_detector import owl
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("annotate")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 DRAWN = {"synthetic": {"pairs": 10, "files": 2}, "files_per_job": 2}
 CONFIGURED = copy.deepcopy(CONFIG)
@@ -51,8 +52,9 @@ def planned(project: Project) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def annotated(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def annotated(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Project:
     """A project whose objects are made, from both sources."""
+    once("annotated")
     project = Project.make(tmp_path_factory.mktemp("annotated") / "project", CONFIGURED)
     write_import(project, "red star")
     (project.folder / "labels.txt").write_text("star\nring\n")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from tests.comparison import differing_checkpoints, differing_tables
 from tests.conftest import CONFIG, Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 READ_ONLY_AT = "population"
 
@@ -27,7 +27,7 @@ def configuration() -> dict:
     """The finished run's with a smaller role, and without a model whose training would meet no fault of its own."""
     config = copy.deepcopy(CONFIG)
     config["splits"]["default"]["roles"]["b"]["limit"] = 45
-    del config["models"]["masked"]
+    del config["models"]["masked"], config["models"]["early"]
     return config
 
 
@@ -53,7 +53,8 @@ class Disturbed:
 
 
 @pytest.fixture(scope="module")
-def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
+def disturbed(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Iterator[Disturbed]:
+    once("disturbed")
     folder = tmp_path_factory.mktemp("faults")
     project, notes, hook = Project.make(folder / "project", configuration()), folder / "notes", folder / "hook"
     results = project.folder / "results"

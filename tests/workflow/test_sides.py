@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ import pytest
 
 from tests.conftest import CONFIG, Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("sides")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 SMALL = "config/architectures/small.json"
 
@@ -39,8 +40,9 @@ def sentence_model(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def declared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def declared(finished: Project, tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], None]) -> Project:
     """The finished run's checkpoints measured as somebody else's, with their training samples listed."""
+    once("declared")
     folder = tmp_path_factory.mktemp("declared")
     project = finished.copy(folder / "project")
     checkpoints, roles = {}, copy.deepcopy(CONFIG["splits"]["default"]["roles"])

@@ -30,7 +30,7 @@ def test_a_public_set_from_another_dataset_is_searched_and_nothing_else_is_made_
     project.write_config(config)
     planned = project.planned()
     assert not any(job.startswith("train") or "role=a" in job or "role=holdout" in job for job in planned)
-    del config["models"]["masked"]
+    del config["models"]["masked"], config["models"]["early"], config["models"]["one-model"]
     project.write_config(config)
     project.run()
     with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:

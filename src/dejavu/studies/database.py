@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dejavu.config import flatten
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
@@ -23,7 +22,7 @@ from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
 from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables.database import CONFIG, DATABASE, SIDES_TABLE, STAGES, STUDIES
+from dejavu.tables.database import CONFIG, DATABASE, SIDES_TABLE, STAGES, STUDIES, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
 
 Costs = Mapping[tuple[str, str], tuple[float, float | None]]

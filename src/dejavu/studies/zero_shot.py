@@ -9,7 +9,7 @@ import numpy as np
 import open_clip
 
 from dejavu.data.benchmarks import Benchmark, read_values
-from dejavu.errors import InputError, closest
+from dejavu.errors import InputError, closest, words
 from dejavu.studies.encode import Encoder, left_out, result
 
 ACCURACY_AT = (1, 5)
@@ -100,7 +100,9 @@ def _class_numbers(benchmark: Benchmark, labels: Sequence[Any], classes: Sequenc
     for label in set(labels):
         known = label in places if isinstance(label, str) else 0 <= label < len(classes)
         if not known:
-            hint = closest(label, places) if isinstance(label, str) else f", numbered from 0 to {len(classes) - 1:,}"
+            hint = words(
+                closest(label, places) if isinstance(label, str) else f", numbered from 0 to {len(classes) - 1:,}"
+            )
             raise InputError(
                 f"{where}: the label {label!r} is none of the {len(classes):,} classes{hint}: correct {where}.classes, "
                 "or the labels."

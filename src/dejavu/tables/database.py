@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import pyarrow as pa
 
 from dejavu.tables.data import DUPLICATES, SAMPLES
@@ -107,3 +111,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "stages": ("seconds", "peak_memory_mb"),
     "training": ("samples_per_second", "data_wait"),
 }
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
+    if isinstance(value, Mapping) and value:
+        for key in sorted(value):
+            yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, json.dumps(value, sort_keys=True)

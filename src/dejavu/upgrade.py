@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from dejavu.errors import InputError
+from dejavu.errors import InputError, closest
 from dejavu.files import write_text
 from dejavu.fingerprint import step_code
 from dejavu.plan import recorded_outputs
@@ -96,15 +96,20 @@ def take(steps: Mapping[str, Step]) -> None:
 def main(arguments: list[str]) -> None:
     """Lists the steps whose code differs and takes their results, or only lists them."""
     parser = argparse.ArgumentParser(prog="make upgrade", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("steps", nargs="*", help="take the results of these steps only (default: of all)")
     parser.add_argument("--list", action="store_true", help="list what differs, and take nothing")
     parser.add_argument("--directory", type=Path, default=Path(), help="folder that has results/ (default: this one)")
     given = parser.parse_args(arguments)
     try:
         steps = differing_steps(given.directory / ".snakemake")
         print(describe(steps))
+        for name in given.steps:
+            if name not in steps:
+                raise InputError(f"{name} is none of these steps{closest(name, steps)}: name steps of the list.")
         if steps and not given.list:
-            take(steps)
-            print("Their results are taken as those of the code as it is now: the next run does not make them again.")
+            taken = {name: step for name, step in steps.items() if name in given.steps or not given.steps}
+            take(taken)
+            print(f"Taken as results of the code as it is now, and not made again: {', '.join(sorted(taken))}.")
         elif steps:
             print("The next run makes them again. `make upgrade` without --list takes them as they are.")
     except InputError as error:

@@ -58,7 +58,7 @@ def test_every_figure_and_every_gallery_image_is_visible(browser: webdriver.Chro
     for image in browser.find_elements(By.CSS_SELECTOR, "img"):
         assert browser.execute_script("return arguments[0].naturalWidth", image) > 0, image.get_attribute("src")
     figures = browser.find_elements(By.CSS_SELECTOR, "#figures img")
-    names = ["gaps", "top l", "recall curves", "attacks", "tradeoff", "training"]
+    names = ["gaps", "top l", "recall curves", "attacks", "tradeoff", "epochs", "training"]
     assert [figure.get_attribute("alt") for figure in figures] == names
     assert all(figure.size["width"] > 200 and figure.size["height"] > 100 for figure in figures)
 
@@ -76,7 +76,7 @@ def test_every_gap_in_the_table_stands_beside_its_null(browser: webdriver.Chrome
     heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, "#result-table th")]
     symmetric, null = heads.index("symmetric"), heads.index("null")
     lines = browser.find_elements(By.CSS_SELECTOR, "#result-table tbody tr")
-    assert len(lines) == 3 * 2 * 3
+    assert len(lines) == 4 * 2 * 3
     for line in lines:
         cells = [cell.text for cell in line.find_elements(By.TAG_NAME, "td")]
         assert cells[symmetric] and cells[null], cells

@@ -365,6 +365,6 @@ def test_a_loss_that_is_no_number_in_the_first_step_says_that_there_is_no_state(
         def forward(self, *args, **kwargs):
             return super().forward(*args, **kwargs) * float("nan")
 
-    monkeypatch.setattr(step, "ClipLoss", Loss)
+    monkeypatch.setattr(step.open_clip, "ClipLoss", Loss)
     with pytest.raises(InputError, match="the loss is nan at step 1: .*no state had been saved"):
         run("nan")

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch._dynamo  # noqa: F401  # takes seconds, and an optimiser imports it in its first step
 
 from dejavu import files
 from dejavu.tables import MANIFEST

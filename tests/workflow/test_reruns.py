@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +23,8 @@ TRAINED, SIDES, ROLES, POPULATIONS = (
     ("a", "b", "holdout", "public"),
     ("a", "b", "holdout"),
 )
-MODELS = (*TRAINED, "one-model")  # its side a is the baseline's, its side b reads captions only
+STOPPED = (*TRAINED, "early")  # its sides are checkpoints of the masked model
+MODELS = (*STOPPED, "one-model")  # its side a is the baseline's, its side b reads captions only
 
 END = {"database", "figures", "report"}
 
@@ -91,7 +95,7 @@ def test_the_public_limit_trains_nothing_and_embeds_no_other_role(project: Proje
 def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["b"].update(limit=45)))
     expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
-    expected |= neighbors(TRAINED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
+    expected |= neighbors(STOPPED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
     expected -= scores(["one-model"], ["a", "holdout"])  # neither its side a nor TF-IDF knows role b
     expected |= per_side("utility", sides="b") | per_side("attacks") | {"disjoint"}
     assert set(project.planned()) == expected | END
@@ -128,9 +132,9 @@ def test_benchmarks_of_utility_only_evaluate_again(project: Project) -> None:
 
 def test_the_text_mask_of_a_model_runs_that_model(project: Project) -> None:
     project.write_config(edited(lambda c: c["models"]["masked"].update(text_mask=0.4)))
-    model = ["masked"]
+    model, both = ["masked"], ["masked", "early"]
     expected = {"recipe model=masked"} | (
-        per_side("train", model) | embeds(model) | neighbors(model) | scores(model) | per_model("population", model)
+        per_side("train", model) | embeds(model) | neighbors(both) | scores(both) | per_model("population", both)
     )
     expected |= per_side("utility", model) | per_side("attacks", model)
     assert set(project.planned()) == expected | END
@@ -165,22 +169,98 @@ def test_a_query_of_the_report_draws_it_again(project: Project) -> None:
     assert set(project.planned()) == {"figures", "report"}
 
 
-def test_editing_a_library_module_reruns_the_steps_that_import_it_and_what_follows(project: Project) -> None:
-    with (project.folder / "src/dejavu/retrieval/neighbors.py").open("a") as handle:
-        handle.write("\n# an edit\n")
-    # the text search writes its table with the same module
-    assert set(project.planned()) == neighbors() | scores() | per_model("population") | per_side("attacks") | END
-
-
 def test_how_training_reads_ahead_and_saves_its_state_changes_no_result(project: Project) -> None:
     project.write_config(edited(lambda c: c.update(training={"workers": 2, "state_minutes": 7})))
     assert set(project.planned()) == END  # the database holds the whole configuration
 
 
-def test_editing_a_module_that_is_imported_indirectly_reruns_too(project: Project) -> None:
-    with (project.folder / "src/dejavu/memorization/gaps.py").open("a") as handle:
-        handle.write("\n# an edit\n")
+def edit(project: Project, module: str, *replaced: tuple[str, str]) -> None:
+    """Replaces texts of a file that have to be there."""
+    path = project.folder / module
+    text = path.read_text()
+    for old, new in replaced:
+        assert old in text, old
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
+    for path in [*(project.folder / "src").rglob("*.py"), *(project.folder / "workflow" / "scripts").glob("*.py")]:
+        text = path.read_text()
+        path.write_text("# a comment\n" + re.sub(r'"""(?=[A-Z])', '"""Edited. ', text) + "\n# the end\n")
+    source = "src/dejavu"
+    edit(project, f"{source}/training/loop.py", ("fewer than one batch of", "less than a batch of"))
+    edit(project, f"{source}/training/state.py", ("is not used: it is in", "is left alone in"))
+    edit(project, f"{source}/data/ingest.py", ("raw rows cannot be used", "raw rows are of no use"))
+    edit(project, f"{source}/progress.py", ("left", "to go"))
+    edit(project, f"{source}/errors.py", ("did you mean", "perhaps"), ("make room", "delete something"))
+    edit(project, "workflow/scripts/manifest.py", ("samples", "pairs of the role"))
+    edit(project, "workflow/scripts/embed.py", ('words(f"embed', 'words(f"encode'))
+    assert project.planned() == {}
+
+
+def test_a_key_of_a_recipe_that_is_new_or_written_out_at_its_default_plans_nothing(project: Project) -> None:
+    edit(
+        project,
+        "workflow/schemas/config.schema.yaml",
+        ("        gray_scale: {type", "        sharpness: {type: number, default: 0}\n        gray_scale: {type"),
+    )
+    project.write_config(
+        edited(lambda c: c["models"]["baseline"].update(learning_rate=0.001, text_mask_with="nothing"))
+    )
+    assert project.planned() == {}
+
+
+def test_a_formula_runs_the_statistics_again(project: Project) -> None:
+    edit(project, "src/dejavu/memorization/gaps.py", ("np.sign(recall_a - recall_b)", "np.sign(recall_b - recall_a)"))
     assert set(project.planned()) == per_model("population") | per_side("attacks") | END
+
+
+def test_a_column_of_the_report_draws_it_again(project: Project) -> None:
+    edit(
+        project,
+        "workflow/sql/result_table.sql",
+        ("    memorized.std,\n", "    memorized.std,\n    memorized.std AS spread,\n"),
+    )
+    assert set(project.planned()) == {"figures", "report"}
+    edit(project, "src/dejavu/tables/database.py", ('"number of cells that', '"how many cells'))
+    assert set(project.planned()) == END
+
+
+def upgrade(project: Project, *arguments: str) -> str:
+    command = [sys.executable, "-m", "dejavu.upgrade", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(project.folder / "src")}
+    done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_change_of_training_trains_again_unless_its_results_are_taken_by_name(project: Project) -> None:
+    module = "src/dejavu/training/text.py"
+    before = (project.folder / module).read_text()
+    edit(project, module, ("draws >= self._mask", "draws > self._mask"))
+    planned = set(project.planned())
+    early = neighbors(sides="a") | neighbors(STOPPED) | scores() | per_model("population")
+    trained = {f"recipe model={m}" for m in TRAINED} | per_side("train") | embeds()
+    assert planned == trained | early | per_side("utility") | per_side("attacks") | END
+
+    assert "train " in upgrade(project, "--list") and set(project.planned()) == planned
+    # what was edited besides code is not taken along
+    project.write_config(edited(lambda c: c["measure"].update(samplings={"repeats": 30})))
+    told = upgrade(project)
+    steps = {line.split()[0]: line for line in told.splitlines() if line.startswith("  ")}
+    assert steps.keys() == {"recipe", "train"}
+    # of four trainings the checkpoints and the metrics
+    assert "8 outputs" in steps["train"] and "train.py" in steps["train"]
+    assert set(project.planned()) == per_model("population") | END
+    project.write_config(CONFIG)
+    assert project.planned() == {}
+    assert "every step is that which made" in upgrade(project)
+
+    (project.folder / module).write_text(before)
+    assert per_side("train") <= set(project.planned())
+    assert upgrade(project).count("outputs") == 2
+    assert project.planned() == {}
 
 
 def test_every_rule_carries_the_hash_of_its_code(project: Project) -> None:

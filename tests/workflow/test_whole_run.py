@@ -16,7 +16,7 @@ from tests.conftest import ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-MODELS = ("baseline", "masked", "one-model")
+MODELS = ("baseline", "masked", "early", "one-model")
 CONTRACT = {
     "sides": "model side kind source search",
     "samples": "row uid role caption objects group_id",
@@ -61,19 +61,20 @@ def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Proje
 def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) -> None:
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         cells = connection.execute(
-            "SELECT model, k, labels, scope, metric, list(population ORDER BY population), "
+            "SELECT model, epoch, k, labels, scope, metric, list(population ORDER BY population), "
             "max(value) FILTER (population = 'symmetric') "
             "- (max(value) FILTER (population = 'a') - max(value) FILTER (population = 'b')) / 2 "
             "FROM population_gaps GROUP BY ALL"
         ).fetchall()
-    assert len(cells) == 3 * 2 * 2 * 2 * 4
+    # four models, of which one has two checkpoints
+    assert len(cells) == 5 * 2 * 2 * 2 * 4
     for model, *_, populations, difference in cells:
         assert populations == ["a", "b", "holdout", "symmetric", *(["unseen"] if model == "one-model" else [])]
         assert abs(difference) < 1e-12
 
 
 def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows(finished: Project) -> None:
-    place = ("model", "population", "k", "labels", "scope", "metric")
+    place = ("model", "epoch", "population", "k", "labels", "scope", "metric")
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         cells = connection.sql(
             "SELECT bands.*, value FROM bands "
@@ -81,10 +82,13 @@ def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows(finished: P
         )
         cells = cells.to_arrow_table().to_pylist()
         draws = connection.sql("SELECT * FROM bootstrap_draws ORDER BY draw").to_arrow_table().to_pylist()
-    # three models, two scopes, three metrics, each gap with its null
-    assert len(cells) == 3 * 2 * 3 * 2
+    # four models, two scopes, three metrics, each gap with its null
+    assert len(cells) == 4 * 2 * 3 * 2
     nulls = {(cell["model"], cell["population"]) for cell in cells} - {(m, "symmetric") for m in MODELS}
-    assert nulls == {("baseline", "holdout"), ("masked", "holdout"), ("one-model", "unseen")}
+    assert nulls == {
+        ("one-model", "unseen"),
+        *((model, "holdout") for model in MODELS[:3]),
+    }
     drawn: dict[tuple, list[float]] = {tuple(cell[name] for name in place): [] for cell in cells}
     for draw in draws:
         if (key := tuple(draw[name] for name in place)) in drawn:

@@ -5,42 +5,60 @@ What runs is ``snakemake.cli.main``, as behind the command; jobs are processes o
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from functools import cache
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 
 @cache
-def _server() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    # what the Snakefile imports, but nothing of this package, of which every project under test has its own copy
-    context.set_forkserver_preload(["snakemake.cli", "snakemake.script", "pyarrow.parquet", "jsonschema", "PIL.Image"])
-    return context
+def _server() -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.Popen(
+        [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Snakemake in a folder, with what it printed."""
+    server = _server()
+    assert server.stdin and server.stdout
     with tempfile.TemporaryDirectory() as made:
         streams = [Path(made, name) for name in ("stdout", "stderr")]
-        process = _server().Process(target=_main, args=(folder, arguments, *streams))
-        process.start()
-        process.join()
+        print(json.dumps([str(folder), arguments, *map(str, streams)]), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
         stdout, stderr = (stream.read_text(encoding="utf-8", errors="replace") for stream in streams)
-    return subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode or 0, stdout, stderr)
+    return subprocess.CompletedProcess(["snakemake", *arguments], status, stdout, stderr)
 
 
-def _main(folder: Path, arguments: tuple[str, ...], *streams: Path) -> None:
-    for number, stream in enumerate(streams, start=1):
-        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT, 0o600), number)
-    os.chdir(folder)
-    os.environ.pop("PYTHONPATH", None)
-    sys.path[:] = [entry for entry in sys.path if not Path(entry, "dejavu").is_dir()]
-    sys.argv = ["snakemake", *arguments]
-    from snakemake.cli import main
+def _serve() -> None:
+    """Forks for every line of standard input; ends when that is closed, as when the tests have been killed."""
+    # what the Snakefile imports, but nothing of this package, of which every project under test has its own copy
+    sys.path.pop(0)
+    import jsonschema  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import snakemake.cli
+    import snakemake.script
 
-    main()
+    for line in sys.stdin:
+        folder, arguments, *streams = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.setsid()
+            os.chdir(folder)
+            os.environ["PWD"] = folder
+            for number, path in enumerate(streams, start=1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.argv = ["snakemake", *arguments]
+            snakemake.cli.main()
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -341,14 +341,14 @@ def test_a_loss_or_gradient_that_is_no_number_stops_and_leaves_the_last_good_sta
 
     calls: list[int] = []
 
-    class Loss(step.ClipLoss):
+    class Loss(step.open_clip.ClipLoss):
         def forward(self, *args, **kwargs):
             calls.append(1)
             loss = super().forward(*args, **kwargs)
             return Broken.apply(loss) if len(calls) == 6 else loss
 
     with monkeypatch.context() as patch:
-        patch.setattr(step, "ClipLoss", Loss)
+        patch.setattr(step.open_clip, "ClipLoss", Loss)
         with pytest.raises(InputError, match="lower learning_rate") as error:
             run("nan", state_seconds=0.0)
     state = next(run.place.state("nan").glob("*/state.pt"))
@@ -361,7 +361,7 @@ def test_a_loss_or_gradient_that_is_no_number_stops_and_leaves_the_last_good_sta
 
 
 def test_a_loss_that_is_no_number_in_the_first_step_says_that_there_is_no_state(run, monkeypatch):
-    class Loss(step.ClipLoss):
+    class Loss(step.open_clip.ClipLoss):
         def forward(self, *args, **kwargs):
             return super().forward(*args, **kwargs) * float("nan")
 

@@ -194,7 +194,7 @@ def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
     edit(project, f"{source}/data/ingest.py", ("raw rows cannot be used", "raw rows are of no use"))
     edit(project, f"{source}/progress.py", ("left", "to go"))
     edit(project, f"{source}/errors.py", ("did you mean", "perhaps"), ("make room", "delete something"))
-    edit(project, "workflow/scripts/manifest.py", ("samples", "pairs of the role"))
+    edit(project, "workflow/scripts/manifest.py", ("{count:,} samples", "{count:,} pairs of the role"))
     edit(project, "workflow/scripts/embed.py", ('words(f"embed', 'words(f"encode'))
     assert project.planned() == {}
 

@@ -175,7 +175,7 @@ def _background(rng: np.random.Generator, scene: str, canvas: int) -> Image.Imag
     column = np.concatenate(
         [_gradient(sky_top, sky_low, horizon), _gradient(ground_high, ground_low, canvas - horizon)]
     )
-    image = Image.fromarray(np.repeat(column[:, None], canvas, axis=1).astype(np.uint8))
+    image = Image.fromarray(np.repeat(column[:, None].astype(np.uint8), canvas, axis=1))
     draw = ImageDraw.Draw(image)
     shade = tuple(int(0.8 * a + 0.2 * b) for a, b in zip(ground_high, sky_low, strict=True))
     light = tuple(int(0.6 * a + 0.4 * 255) for a in ground_high)

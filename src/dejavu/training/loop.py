@@ -329,6 +329,8 @@ def _make_reproducible(recipe: Recipe, device: str) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(recipe.torch_threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # or every new tensor would first be filled, which is for finding operations that read what they have not written
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _seed(seed: int, purpose: str) -> int:

@@ -14,6 +14,8 @@ from dejavu.errors import InputError
 from dejavu.training.draws import Purpose, generator
 
 MASK_WORD = "mask"
+# captions whose tokens are kept, about 20 MB
+REMEMBERED = 32_768
 
 
 class TextRandomizer:
@@ -44,6 +46,7 @@ class TextRandomizer:
         seed: int,
     ) -> None:
         self._tokenizer, self._mask, self._dropout, self._seed = tokenizer, mask, dropout, seed
+        self._known: dict[str, torch.Tensor] = {}
         self._hide: Callable[[list, np.random.Generator], list] | None = None
         self._frame: _Frame | None = None
         if mask == 0:
@@ -69,11 +72,19 @@ class TextRandomizer:
         keys = [(int(epoch), int(row)) for epoch, row in zip(epochs, rows, strict=True)]
         kept = ["" if self._dropped(*key) else caption for caption, key in zip(captions, keys, strict=True)]
         if self._hide is None:
-            return self._tokenizer(kept)
+            return self._tokenize(kept)
         if self._frame is None:
             return self._tokenizer([self._hidden_words(text, *key) for text, key in zip(kept, keys, strict=True)])
         parts = [self._frame.content(tokens) for tokens in self._tokenizer(kept).tolist()]
         return self._frame.tensor([self._hidden(part, *key) for part, key in zip(parts, keys, strict=True)])
+
+    def _tokenize(self, captions: list[str]) -> torch.Tensor:
+        """Tokens of captions that come again as they are at every epoch."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        if new := [caption for caption in dict.fromkeys(captions) if caption not in self._known]:
+            self._known |= dict(zip(new, self._tokenizer(new), strict=True))
+        return torch.stack([self._known[caption] for caption in captions])
 
     def _dropped(self, epoch: int, row: int) -> bool:
         return bool(self._dropout) and self._generator(Purpose.CAPTION_DROPOUT, epoch, row).random() < self._dropout

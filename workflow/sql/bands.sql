@@ -19,7 +19,8 @@ draws AS (
     JOIN bootstrap_draws USING (model, epoch, population, k, labels, scope, metric)
 ),
 errors AS (
-    SELECT model, epoch, population, scope, metric, stddev_samp(drawn) AS std_error
+    -- in an order, or the last bits would be those of whichever thread came first
+    SELECT model, epoch, population, scope, metric, stddev_samp(drawn ORDER BY draw) AS std_error
     FROM draws
     GROUP BY ALL
 ),

@@ -66,7 +66,11 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
         found = [file for file in other.rglob("*") if file.is_file()] if other.is_dir() else [other]
         digests |= {file: hashlib.blake2b(file.read_bytes(), digest_size=16).digest() for file in found}
     base = source_root.parent
-    named = sorted((file.relative_to(base).as_posix(), digest) for file, digest in digests.items())
+    named = sorted(
+        (file.relative_to(base).as_posix(), digest)
+        for file, digest in digests.items()
+        if "__pycache__" not in file.parts
+    )
     whole = hashlib.blake2b(digest_size=8)
     for name, digest in named:
         whole.update(name.encode() + b"\0" + digest + b"\0")

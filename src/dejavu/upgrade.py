@@ -79,7 +79,9 @@ def describe(steps: Mapping[str, Step]) -> str:
     if not steps:
         return "The code of every step is that which made these results."
     width = max(map(len, steps))
-    lines = [f"The code of {len(steps)} steps differs from that which made these results:"]
+    lines = [
+        f"The code of {len(steps)} step{'' if len(steps) == 1 else 's'} differs from that which made these results:"
+    ]
     for rule, step in sorted(steps.items()):
         files = f"{len(step.records):,} output{'' if len(step.records) == 1 else 's'}"
         lines.append(f"  {rule:{width}}  {files:>14}  ({', '.join(sorted(step.scripts))})")

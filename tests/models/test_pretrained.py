@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +128,25 @@ def test_weights_of_quickgelu_need_an_architecture_of_quickgelu(monkeypatch, tin
     monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: "weights.bin")
     with pytest.raises(InputError, match="trained with QuickGELU"):
         load_pretrained("openai", architecture)
+
+
+# what an import of OpenCLIP costs
+
+IMPORTED = """
+import json, sys
+from dejavu.training.model import build
+slow = [name for name in ("transformers", "timm", "torch._dynamo") if name in sys.modules]
+clip = build(sys.argv[1])
+import torch._dynamo, transformers
+print(json.dumps([slow, type(clip.model.visual).__name__, hasattr(torch._dynamo, "optimize"), transformers.__name__]))
+"""
+
+
+def test_openclip_is_imported_without_what_few_models_need_and_towers_of_timm_are_built(tiny_architecture, repository):
+    path = Path(tiny_architecture(name="timm-tower"))
+    tower = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vision_cfg": tower}))
+    environment = os.environ | {"PYTHONPATH": str(repository / "src")}
+    command = [sys.executable, "-c", IMPORTED, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], "TimmModel", True, "transformers"]

@@ -164,6 +164,7 @@ def test_it_covers_the_other_files_that_a_step_reads_as_code_byte_by_byte(hash_o
     assert with_sql == hash_of("sql/a.sql")
     assert hash_of("sql", **{"sql/a.sql": "select 1\n"}) != with_sql
     assert hash_of("sql", **{"sql/b.sql": "select 1"}) != with_sql
+    assert hash_of("sql", **{"sql/__pycache__/a.pyc": "x"}) == with_sql
 
 
 def test_a_relative_import_is_refused_since_it_would_miss_it(hash_of):

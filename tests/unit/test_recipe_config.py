@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from dejavu.config import load_config
+from dejavu.config import load_config, own_keys
 from dejavu.errors import InputError
+from dejavu.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -70,3 +73,13 @@ def test_a_recipe_comes_back_with_its_checkpoints_in_order_and_its_defaults(load
     assert all(type(count) is int for count in model["checkpoints"])
     assert (model["temperature"], model["learn_temperature"], model["max_logit_scale"]) == (0.07, True, 100)
     assert model["gradient_clip"] is None
+
+
+def test_a_recipe_without_what_stands_at_its_default_is_the_recipe_that_is_configured(load, repository):
+    model = load()
+    own = own_keys(model, repository / "workflow/schemas/config.schema.yaml")
+    # what the given recipe changes, and what has no default
+    assert own == {"architecture": "ViT-B-32", "samples_seen": 5000, "batch_size": 64}
+    filled = dataclasses.asdict(Recipe(**own))
+    assert {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()} == model
+    assert own_keys(load(text_mask=0.5), repository / "workflow/schemas/config.schema.yaml") == own | {"text_mask": 0.5}

@@ -311,6 +311,9 @@ def _check_split(name: str, split: dict, config: dict) -> None:
             )
         if section["interval"] is not None and section["uids"] is not None:
             raise InputError(f"{where} has both interval and uids: remove one of them.")
+        for key, default in (("uids_column", "uid"), ("max_missing", 0.01)):
+            if section["uids"] is None and section[key] != default:
+                raise InputError(f"{where}.{key} is about a list, but the role has no uids: remove it.")
         if section["uids"] is not None and not Path(section["uids"]).is_file():
             raise InputError(f"{where}.uids: the file {section['uids']} does not exist: correct the path.")
     _check_intervals(name, roles)

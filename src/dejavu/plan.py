@@ -70,7 +70,7 @@ class Dataset:
             image_root = str(Path(root) / self.section["coco"]["images"])
         else:
             image_root = self.section["image_root"] or root
-        keys = ("captions", "store", "short_side", "min_side", "max_caption")
+        keys = ("captions", "store", "short_side", "min_side", "max_caption", "key_unique_in")
         return {key: self.section[key] for key in keys} | {"image_root": image_root}
 
     @property

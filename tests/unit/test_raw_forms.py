@@ -388,8 +388,8 @@ def test_a_row_that_img2dataset_could_not_download_is_set_aside_with_its_message
     samples, quarantine = ingest(Form(tmp_path / "raw.parquet", Columns(None, "caption", "key"), Ingestion()), tmp_path)
     assert [s["uid"] for s in samples] == ["000"]
     assert {q["uid"]: (q["reason"], q["detail"]) for q in quarantine} == {
-        "001": ("status is not success", "failed_to_download: HTTP Error 404: Not Found"),
-        "002": ("status is not success", "None: None"),
+        "001": ("download failed", "failed_to_download: HTTP Error 404: Not Found"),
+        "002": ("status is empty", "it is success where a download succeeded"),
         "003": ("image is missing", "raw.tar has no image of key '003'"),
     }
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.data import spill
-from dejavu.data.split import Role, manifest_counts, position, read_uids, write_manifest
+from dejavu.data.split import Role, manifest_counts, position, write_manifest
 from dejavu.errors import InputError
 from dejavu.tables import GROUPS, SAMPLES
 
@@ -180,34 +180,9 @@ def test_lists_that_share_a_duplicate_are_refused_naming_both_roles(split):
     assert "the lists of a and b" in str(error.value) and "take it from one of them" in str(error.value)
 
 
-def test_uids_that_are_not_in_the_data_are_said_and_a_list_without_any_is_refused(split, capfd):
-    assert len(split(members(20), lists={"a": ["uid-3", "nobody", "no one"]})) == 1
-    assert "2 of 3 uids are not in the dataset, for instance 'no one'" in capfd.readouterr().err
-    with pytest.raises(InputError, match="roles.a.uids: 0 samples of .* mend the list"):
-        split(members(20), lists={"a": ["nobody"]})
+def test_a_list_that_cannot_fill_its_role_is_refused(split):
     with pytest.raises(InputError, match="roles.a.uids: 1 samples of .* its limit asks for 2"):
         split(members(20), lists={"a": ["uid-3"]}, limit=2)
-
-
-def test_a_list_is_lines_of_text_or_a_parquet_column(tmp_path):
-    (tmp_path / "list.txt").write_text("b\n\n a \nb\n", encoding="utf-8")
-    pq.write_table(pa.table({"uid": ["b", None, "a"]}), tmp_path / "list.parquet")
-    assert (
-        read_uids(tmp_path / "list.txt").to_pylist() == read_uids(tmp_path / "list.parquet").to_pylist() == ["a", "b"]
-    )
-
-
-@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\x00"], ids=["empty", "blank", "not text"])
-def test_a_list_that_says_nothing_is_refused_naming_the_file(tmp_path, content):
-    (tmp_path / "list.txt").write_bytes(content)
-    with pytest.raises(InputError, match="list.txt"):
-        read_uids(tmp_path / "list.txt")
-
-
-def test_a_parquet_list_without_a_uid_column_is_refused(tmp_path):
-    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match="has no column uid"):
-        read_uids(tmp_path / "list.parquet")
 
 
 # stratified by source

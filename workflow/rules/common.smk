@@ -171,10 +171,10 @@ POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curv
 
 
 def listed_roles(wildcards):
-    """Role: file of uids, for the listed roles of a role's own dataset."""
+    """Role: its section, for the listed roles of a role's own dataset."""
     roles = split_of(wildcards)["roles"]
     return {
-        role: roles[role]["uids"]
+        role: roles[role]
         for role in ROLES
         if roles[role]["uids"]
         and role_dataset(wildcards, role) == role_dataset(wildcards, wildcards.role)

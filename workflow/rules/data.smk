@@ -156,9 +156,10 @@ rule fingerprint:
 
 
 rule duplicates:
-    """Groups samples that are the same thing; stops when too many raw rows could not be used."""
+    """Groups samples that are the same thing; stops when too many raw rows, or their keys, could not be used."""
     input:
         fingerprints=lambda w: DATASETS[w.dataset].folders("fingerprints"),
+        samples=lambda w: DATASETS[w.dataset].folders("samples"),
         quarantine=lambda w: DATASETS[w.dataset].folders("quarantine"),
         inventory="results/{dataset}/inventory.json",
     output:
@@ -176,6 +177,7 @@ rule duplicates:
     params:
         code=code("duplicates.py"),
         max_quarantined=lambda w: CONFIG["datasets"][w.dataset]["max_quarantined"],
+        max_unclear_keys=lambda w: CONFIG["datasets"][w.dataset]["max_unclear_keys"],
         criteria=lambda w: as_json(CONFIG["datasets"][w.dataset]["duplicates"]),
     script:
         "../scripts/duplicates.py"

@@ -9,7 +9,7 @@ rule manifest:
         groups=lambda w: f"results/{role_dataset(w, w.role)}/groups.parquet",
         samples=folders("samples", "role"),
         # what is listed belongs to no other role
-        lists=lambda w: list(listed_roles(w).values()),
+        lists=lambda w: [section["uids"] for section in listed_roles(w).values()],
     output:
         "results/{dataset}/{split}/manifests/{role}.parquet",
     log:
@@ -25,7 +25,12 @@ rule manifest:
         code=code("manifest.py"),
         seed=lambda w: split_of(w)["seed"],
         interval=lambda w: as_json(split_of(w)["roles"][w.role]["interval"]),
-        listed=lambda w: as_json(list(listed_roles(w))),
+        listed=lambda w: as_json(
+            {
+                role: {"column": s["uids_column"], "max_missing": s["max_missing"]}
+                for role, s in listed_roles(w).items()
+            }
+        ),
         stratify=lambda w: split_of(w)["stratify"],
         limit=lambda w: split_of(w)["roles"][w.role]["limit"],
         deduplicate=lambda w: w.role in SIDES and split_of(w)["deduplicate"],

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.ingest import check_quarantine
+from dejavu.data.keys import require_clear_keys
 from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):
@@ -10,6 +11,13 @@ with logged(snakemake.log[0]):
     rows = sum(json.loads(Path(snakemake.input.inventory).read_text()).values())
     quarantine = [file for folder in snakemake.input.quarantine for file in sorted(Path(folder).glob("*.parquet"))]
     check_quarantine(quarantine, rows, snakemake.params.max_quarantined, dataset)
+    require_clear_keys(
+        snakemake.input.fingerprints,
+        snakemake.input.samples,
+        Path(snakemake.output.groups),
+        dataset,
+        snakemake.params.max_unclear_keys,
+    )
     found = group_duplicates(
         snakemake.input.fingerprints,
         Path(snakemake.output.groups),

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from dejavu.data.members import MemberList
 from dejavu.data.split import Role, write_manifest
 from dejavu.progress import logged, say
 
@@ -18,7 +19,10 @@ with logged(snakemake.log[0]):
             limit=p.limit,
             stratify=p.stratify == "source",
             deduplicate=p.deduplicate,
-            lists=dict(zip(json.loads(p.listed), map(Path, snakemake.input.lists), strict=True)),
+            lists={
+                name: MemberList(f"splits.{w.split}.roles.{name}", Path(file), **how)
+                for (name, how), file in zip(json.loads(p.listed).items(), snakemake.input.lists, strict=True)
+            },
         ),
         seed=p.seed,
     )

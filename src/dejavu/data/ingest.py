@@ -8,22 +8,24 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dejavu.data.downloads import NOTED, Notes
 from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrink
 from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
 from dejavu.data.reuse import Kept
 from dejavu.data.sources import BYTES_PER_BATCH, ImageSource, stamp, tar_beside
 from dejavu.errors import InputError, words
 from dejavu.files import read_table, write_table
-from dejavu.progress import Progress
+from dejavu.progress import Progress, say
 from dejavu.tables.data import QUARANTINE, SAMPLES
 
-USES = ("image", "caption", "key", "status", "error")
+USES = ("image", "caption", "key", "status", "error", *NOTED)
 CAPTIONS_PER_ROW = 64
 LONGEST_KEY = 1000
 
@@ -46,6 +48,8 @@ class Ingestion:
         min_side: pixels; an image with a shorter side is set aside.
         max_caption: characters; a longer caption is set aside.
         image_root: folder that paths of images are relative to, and may not leave.
+        key_unique_in: where a key names one image: in the whole ``dataset``, or in its ``file``, whose name then stands
+            before it, without its ending.
     """
 
     captions: str = "first"
@@ -54,6 +58,7 @@ class Ingestion:
     min_side: int = 1
     max_caption: int = 10_000
     image_root: str = "."
+    key_unique_in: str = "dataset"
 
 
 def ingest_file(
@@ -175,6 +180,9 @@ class _Reader:
     def __init__(self, name: str, source: ImageSource, how: Ingestion) -> None:
         self.name, self.source, self.how = name, source, how
         self.captions_per_row = CAPTIONS_PER_ROW if how.captions == "all" else 1
+        place = source.place
+        self._notes = Notes(Path(place.raw), place.column, source) if place.tar else None
+        self._before_key = f"{PurePosixPath(name).with_suffix('')}/" if how.key_unique_in == "file" else ""
         self.refused: list[dict] = []
 
     def read(self, number: int, row: dict[str, Any]) -> Iterator[dict]:
@@ -183,6 +191,7 @@ class _Reader:
         picture: _Picture | Unusable
         try:
             key = _key(row)
+            key = None if key is None else self._before_key + key
             _check_status(row)
             picture = self._picture(row)
         except Unusable as unusable:
@@ -205,6 +214,8 @@ class _Reader:
     def _picture(self, row: dict[str, Any]) -> _Picture:
         data = self.source.read(row["key"] if self.source.place.tar else row["image"])
         shown = open_image(data)
+        if self._notes is not None:
+            self._notes.check(row, data, shown.size)
         if min(shown.size) < self.how.min_side:
             raise BadImage("image is too small", f"{shown.width} x {shown.height}")
         image = decode_rgb(data)
@@ -270,8 +281,10 @@ def clean_caption(caption: object, longest: int) -> str:
 
 def _check_status(row: dict[str, Any]) -> None:
     status = row.get("status", "success")
+    if status is None:
+        raise Unusable("status is empty", "it is success where a download succeeded")
     if status != "success":
-        raise Unusable("status is not success", f"{status}: {row.get('error')}")
+        raise Unusable(FAILED, f"{status}: {row.get('error')}")
 
 
 def _key(row: dict[str, Any]) -> str | None:
@@ -289,8 +302,12 @@ def _digest(seed: bytes, caption: str) -> bytes:
     return hashlib.blake2b(seed + b"\0" + caption.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+# what img2dataset could not fetch was never there to be used
+FAILED = "download failed"
+
+
 def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str) -> None:
-    """Stops when too large a share of the raw rows was set aside.
+    """Stops when too large a share of the raw rows was set aside, those aside whose download had failed before.
 
     Args:
         files: quarantine tables.
@@ -299,10 +316,17 @@ def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str)
         dataset: its name, for the sentence.
 
     Raises:
-        InputError: naming the commonest reasons with an example of each.
+        InputError: naming the commonest reasons with an example of each; or when every download had failed.
     """
     tables = [read_table(file) for file in files]
     table = pa.concat_tables(tables) if tables else QUARANTINE.empty_table()
+    failed = pc.equal(table["reason"], FAILED)
+    table, failures = table.filter(pc.invert(failed)), table.filter(failed)
+    if failures.num_rows:
+        say(f"dataset {dataset!r}: {failures.num_rows:,} of {rows:,} raw rows are downloads that had failed")
+    rows -= failures.num_rows
+    if failures.num_rows and not rows:
+        raise InputError(f"dataset {dataset!r}: all its raw rows are downloads that failed: bring others.")
     if table.num_rows <= allowed * rows:
         return
     reasons = Counter(table["reason"].to_pylist())

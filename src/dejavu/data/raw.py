@@ -12,12 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dejavu.data.downloads import NOTED, STATUS
 from dejavu.data.sources import Place, column_chunks, rows_per_batch
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
-
-# columns of img2dataset, used where a file with its images in a tar has them
-IN_TAR_FILES = {"status": "status", "error": "error_message"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,10 @@ class Columns:
 
     def found_in(self, schema: pa.Schema) -> dict[str, str]:
         """As :meth:`named`, with what a file of img2dataset has besides."""
-        more = IN_TAR_FILES if self.image is None else {}
-        return {use: name for use, name in more.items() if name in schema.names} | self.named()
+        has_status = set(STATUS.values()) <= set(schema.names)
+        more = STATUS | NOTED if self.image is None else STATUS if has_status else {}
+        fitting = {use: name for use, name in more.items() if name in schema.names and _notes(use, schema.field(name))}
+        return fitting | self.named()
 
     def place(self, raw: Path, image_root: str) -> Place:
         """Where the images of a raw file are."""
@@ -146,6 +146,12 @@ def _fits(use: str, kind: pa.DataType) -> bool:
     if use == "caption" and is_list(kind):
         return is_text(_plain(kind.value_type)) or pt.is_null(kind.value_type)
     return is_text(kind) or (use == "key" and pt.is_integer(kind))
+
+
+def _notes(use: str, column: pa.Field) -> bool:
+    """Whether a column of img2dataset's name has its type."""
+    kind = _plain(column.type)
+    return pt.is_integer(kind) or pt.is_floating(kind) if use in ("width", "height") else is_text(kind)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -23,6 +23,7 @@ from dejavu.files import first_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_BYTES = 256 * 2**20
+MAX_NOTE_BYTES = 2**20
 ROWS_PER_BATCH = 512
 BYTES_PER_BATCH = 64 * 2**20
 
@@ -110,11 +111,23 @@ class ImageSource:
 
     def _member(self, key: object) -> bytes:
         found = self._index.get(str(key))
-        if found is None:
+        if found is None or found.image is None:
             raise BadImage("image is missing", f"{os.path.basename(self._tar_path)} has no image of key {str(key)!r}")
-        offset, size = found
-        if size > MAX_BYTES:
-            raise BadImage("image file is too large", f"{size:,} bytes")
+        if found.image[1] > MAX_BYTES:
+            raise BadImage("image file is too large", f"{found.image[1]:,} bytes")
+        return self._at(*found.image)
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether the tar has a JSON member beside an image."""
+        return any(member.note for member in self._index.values())
+
+    def note(self, key: object) -> bytes | None:
+        """The JSON that the tar has of a key; None where there is none."""
+        found = self._index.get(str(key))
+        return None if found is None or found.note is None else self._at(*found.note)
+
+    def _at(self, offset: int, size: int) -> bytes:
         return os.pread(self._tar.fileno(), size, offset)
 
     @property
@@ -122,7 +135,7 @@ class ImageSource:
         return tar_beside(self.place.raw)
 
     @cached_property
-    def _index(self) -> dict[str, tuple[int, int]]:
+    def _index(self) -> dict[str, Member]:
         return index_tar(self._tar_path)
 
     @cached_property
@@ -165,15 +178,23 @@ def _plain_file(path: str) -> bytes:
         os.close(handle)
 
 
-def index_tar(path: Path) -> dict[str, tuple[int, int]]:
-    """Reads the headers of a tar once: key of an image, its name without ending -> (offset, size) in bytes.
+@dataclass
+class Member:
+    """What a tar has under a key: the places of the image and of a JSON, each (offset, size) in bytes."""
+
+    image: tuple[int, int] | None = None
+    note: tuple[int, int] | None = None
+
+
+def index_tar(path: Path) -> dict[str, Member]:
+    """Reads the headers of a tar once: key, the name without ending -> what there is.
 
     Only plain files count: what a link points to is not read. Of two images of a key the first counts.
 
     Raises:
         InputError: when it is missing, compressed, or damaged.
     """
-    index: dict[str, tuple[int, int]] = {}
+    index: dict[str, Member] = {}
     last, length = -1, 0
     try:
         length = path.stat().st_size
@@ -183,8 +204,14 @@ def index_tar(path: Path) -> dict[str, tuple[int, int]]:
                     raise tarfile.ReadError(f"member {member.name[:100]!r} does not lie in the file")
                 last = member.offset
                 stem, suffix = os.path.splitext(member.name.removeprefix("./"))
-                if member.isreg() and not member.issparse() and suffix.lower() in SUFFIXES:
-                    index.setdefault(stem, (member.offset_data, member.size))
+                if not member.isreg() or member.issparse():
+                    continue
+                place = (member.offset_data, member.size)
+                if suffix.lower() in SUFFIXES:
+                    found = index.setdefault(stem, Member())
+                    found.image = found.image or place
+                elif suffix.lower() == ".json" and member.size <= MAX_NOTE_BYTES:
+                    index.setdefault(stem, Member()).note = place
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist, but images: tar looks for it beside the parquet file of the same name: "

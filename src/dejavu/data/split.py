@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dejavu.data.members import MemberList, find_members
 from dejavu.data.samples import SampleStore, count_rows, gathered, scan_file
 from dejavu.data.spill import folder_beside, in_order, parts_for, spill_by_range
 from dejavu.errors import InputError, words
-from dejavu.files import NUMBERS_PER_GROUP, read_table, write_table
-from dejavu.progress import say
+from dejavu.files import NUMBERS_PER_GROUP, write_table
 from dejavu.tables.data import MANIFEST
 
 
@@ -36,8 +35,8 @@ class Role:
         split, name: for messages.
         interval: half-open range of positions, or None where the role is listed.
         limit: number of samples, those with the smallest positions, or None for all.
-        lists: role -> file of uids, for every role of the split that is listed; what is listed, and every duplicate of
-            it, belongs to no other role.
+        lists: role -> list, or its path, for every role of the split that is listed; what is listed, and every
+            duplicate of it, belongs to no other role.
         stratify: whether the limit is taken from every raw file in proportion to its share of the role.
         deduplicate: whether only one sample of each duplicate group is taken, that with the smallest row.
     """
@@ -46,9 +45,14 @@ class Role:
     name: str
     interval: tuple[float, float] | None
     limit: int | None
-    lists: Mapping[str, Path]
+    lists: Mapping[str, MemberList | Path]
     stratify: bool = False
     deduplicate: bool = False
+
+    def list_of(self, role: str) -> MemberList:
+        """The list of a role that is listed."""
+        given = self.lists[role]
+        return given if isinstance(given, MemberList) else MemberList(f"splits.{self.split}.roles.{role}", given)
 
 
 def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, *, role: Role, seed: int) -> int:
@@ -65,9 +69,10 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
         seed: seed of the split.
 
     Raises:
-        InputError: when the role has no sample, or fewer than the limit, or lists overlap.
+        InputError: when the role has no sample, or fewer than the limit, or lists overlap, or do not fit the samples.
     """
-    listed = {name: _listed_rows(samples, path) for name, path in role.lists.items()}
+    members = {name: find_members(role.list_of(name), samples) for name in role.lists}
+    listed = {name: found.rows for name, found in members.items()}
     owners = _owners(groups, listed, role.split) if listed else {}
     read = count_rows(groups)
     low, high = interval = role.interval or (0.0, 1.0)
@@ -86,8 +91,11 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
             placed = _by_source(ordered, _sources(chosen))
             spread = spill_by_range(folder / "spread", _PLACED, placed, "place", (0.0, 1.0), parts)
             ordered = in_order(spread, ["place", "position", "row"])
-        counts = {"rows_in": str(read), "in_interval": str(in_interval), "distinct": str(chosen.rows)}
-        return write_table(manifest, _first(ordered, role.limit), MANIFEST.with_metadata(counts))
+        counts = {"rows_in": read, "in_interval": in_interval, "distinct": chosen.rows}
+        if role.name in members:
+            counts |= {"listed": members[role.name].listed, "missing": members[role.name].missing}
+        noted = MANIFEST.with_metadata({name: str(count) for name, count in counts.items()})
+        return write_table(manifest, _first(ordered, role.limit), noted)
 
 
 _PLACED = MANIFEST.append(pa.field("place", pa.float64()))
@@ -157,50 +165,14 @@ def _too_few(role: Role, number: int) -> str:
     key = f"splits.{role.split}.roles.{role.name}"
     if role.interval is None:
         return words(
-            f"{key}.uids: {number:,} samples of {role.lists[role.name]} are in the dataset, {asked}: mend the list."
+            f"{key}.uids: {number:,} samples of {role.list_of(role.name).path} are in the dataset, {asked}: mend the "
+            "list."
         )
     low, high = role.interval
     return words(
         f"splits.{role.split}: the interval of role {role.name}, [{low}, {high}), holds {number:,} samples, {asked}: "
         f"widen {key}.interval, lower its limit, or bring more data."
     )
-
-
-def read_uids(path: Path) -> pa.Array:
-    """The uids that a file lists: the column ``uid`` of a parquet file, or the lines of a UTF-8 text.
-
-    Raises:
-        InputError: when the file cannot be read or lists nothing.
-    """
-    if path.suffix == ".parquet":
-        table = read_table(path)
-        if "uid" not in table.column_names:
-            raise InputError(f"{path} has no column uid: name it so, or give a text file with one uid per line.")
-        uids = [str(uid) for uid in table["uid"].to_pylist() if uid is not None]
-    else:
-        try:
-            uids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read as UTF-8 text ({error}): mend it.") from None
-    if not uids:
-        raise InputError(f"{path} lists no uid: add one per line.")
-    return pa.array(sorted(set(uids)), pa.string())
-
-
-def _listed_rows(samples: Sequence[str | Path], path: Path) -> np.ndarray:
-    """Rows of the samples whose uid is listed, ascending. Uids that no sample has are said, not refused."""
-    wanted = read_uids(path)
-    rows: list[np.ndarray] = []
-    found: set[str] = set()
-    for table in SampleStore(samples).scan(["row", "uid"]):
-        here = table.filter(pc.is_in(table["uid"], value_set=wanted))
-        rows.append(here["row"].to_numpy())
-        found.update(here["uid"].to_pylist())
-    missing = len(wanted) - len(found)
-    if missing:
-        first = next(uid for uid in wanted.to_pylist() if uid not in found)
-        say(f"{path}: {missing:,} of {len(wanted):,} uids are not in the dataset, for instance {first!r}")
-    return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *rows]))
 
 
 def _is_among(rows: pa.ChunkedArray, sorted_rows: np.ndarray) -> pa.Array:
@@ -230,13 +202,15 @@ def manifest_counts(manifest: Path) -> dict[str, int]:
     """Rows that the making of a manifest read, found in its interval, and wrote.
 
     Returns:
-        ``rows_in``; ``in_interval``; ``distinct``, of those, one of each group where that was asked; ``rows_out``.
+        ``rows_in``; ``in_interval``; ``distinct``, of those, one of each group where that was asked; ``rows_out``; and
+        of a role that is listed ``listed``, the uids in the list, and ``missing``, those that the dataset lacks.
     """
     with pq.ParquetFile(manifest) as file:
-        noted = file.schema_arrow.metadata
-        return {name: int(noted[name.encode()]) for name in ("rows_in", "in_interval", "distinct")} | {
-            "rows_out": file.metadata.num_rows
-        }
+        noted = {name.decode(): value for name, value in file.schema_arrow.metadata.items()}
+        return {name: int(noted[name]) for name in _COUNTS if name in noted} | {"rows_out": file.metadata.num_rows}
+
+
+_COUNTS = ("rows_in", "in_interval", "distinct", "listed", "missing")
 
 
 def _chosen(

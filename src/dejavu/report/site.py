@@ -17,7 +17,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, headline, number, verdict
+from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, number, verdicts
 
 THUMBNAIL = 192
 
@@ -80,7 +80,8 @@ def write_site(
         .get_template("index.html.j2")
         .render(
             title=title,
-            verdicts={model: (row, verdict(row)) for model, row in headline(results).items()},
+            verdicts=verdicts(queries),
+            lists=queries.rows("listed_roles"),
             results=results,
             one_model=any(row["reference"] == ONE_MODEL for row in results),
             two_models=any(row["reference"] != ONE_MODEL for row in results),

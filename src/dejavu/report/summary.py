@@ -41,6 +41,21 @@ def verdict(row: dict) -> str:
     return f"{found}; {_null_sentence(row)}."
 
 
+def verdicts(queries: Queries) -> dict[str, tuple[dict, str]]:
+    """Model -> the row that its verdict is drawn from, and the verdict, with what the lists of its roles lack."""
+    lists = [_list_sentence(row) for row in queries.rows("listed_roles") if row["missing"]]
+    return {
+        model: (row, " ".join([verdict(row), *lists])) for model, row in headline(queries.rows("result_table")).items()
+    }
+
+
+def _list_sentence(row: dict) -> str:
+    return (
+        f"{row['missing']:,} of {row['listed']:,} uids listed for role {row['role']} are not in the dataset; a sample "
+        "that is there under another name counts as not listed."
+    )
+
+
 def _null_sentence(row: dict) -> str:
     where = "between two roles that it never saw" if row["reference"] == ONE_MODEL else "on the holdout"
     null = f"null {where} {number(row['null_value'])} {band(row['null_band_low'], row['null_band_high'])}"
@@ -94,7 +109,7 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     lines.append("")
     if rows:
         lines.append(f"Bands hold for all {rows[0]['cells']} gaps and nulls of this table at once.")
-    lines += [f"{model}: {verdict(row)}" for model, row in headline(rows).items()]
+    lines += [f"{model}: {sentence}" for model, (_, sentence) in verdicts(queries).items()]
     lines += [f"{model}: holdout retrieval recall@10 {value:.1%}" for model, value in utility.items()]
     write_text(path, "\n".join(lines) + "\n")
 

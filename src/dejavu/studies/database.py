@@ -22,9 +22,11 @@ from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
 from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables.database import CONFIG, DATABASE, SIDES_TABLE, STAGES, STUDIES, flatten
+from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
 
+# the file opens in this version of DuckDB and all later ones
+OLDEST_DUCKDB = "v1.0.0"
 Costs = Mapping[tuple[str, str], tuple[float, float | None]]
 
 
@@ -88,7 +90,7 @@ def write_database(run: Run, bands_query: Path, database: Path) -> None:
     """
     with atomic(database) as temporary:
         temporary.unlink(missing_ok=True)
-        with duckdb.connect(str(temporary)) as connection:
+        with duckdb.connect(str(temporary), config={"storage_compatibility_version": OLDEST_DUCKDB}) as connection:
             connection.execute("SET enable_progress_bar = false")
             for name, (comment, schema) in DATABASE.items():
                 _create(connection, name, comment, schema)
@@ -147,6 +149,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
         }
         for s in run.sides
     }
+    _insert(connection, "roles", pa.Table.from_pylist(list(_roles(run)), schema=ROLES_TABLE))
     _insert(connection, "sides", pa.Table.from_pylist(list(described.values()), schema=SIDES_TABLE))
     for dataset in run.batches:
         _insert_file(connection, "duplicates", run.folder(dataset) / "duplicates.parquet", {"dataset": dataset})
@@ -203,6 +206,18 @@ def _study_points(run: Run, epoch: Callable[[int], int]) -> Iterator[dict]:
                     "model": point["model"],
                     "epoch": epoch(point["samples_seen"]),
                 }
+
+
+def _roles(run: Run) -> Iterator[dict]:
+    for role in ROLES:
+        counts = manifest_counts(run.manifest(role))
+        yield {
+            "role": role,
+            "dataset": run.config["splits"][run.split_folder.name]["roles"][role]["dataset"],
+            "samples": counts["rows_out"],
+            "listed": counts.get("listed"),
+            "missing": counts.get("missing"),
+        }
 
 
 def _training(run: Run, side: Side, epoch: Callable[[int], int]) -> pa.Table:

@@ -66,6 +66,15 @@ SIDES_TABLE = pa.schema(
         field("search", pa.string(), "what its queries search: public images or public captions"),
     ]
 )
+ROLES_TABLE = pa.schema(
+    [
+        field("role", pa.string(), "a, b, public or holdout"),
+        field("dataset", pa.string(), "where its samples come from"),
+        field("samples", pa.int64(), "number of its samples"),
+        field("listed", pa.int64(), "number of uids in its list, null where it is drawn by hash"),
+        field("missing", pa.int64(), "number of those that the dataset lacks"),
+    ]
+)
 MODEL_SIDE = pa.schema([MODEL_NAME, SIDE, EPOCH])
 MODEL = pa.schema([MODEL_NAME, EPOCH])
 
@@ -81,6 +90,7 @@ _DATABASE_SAMPLES = _columns(
 )
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),
+    "roles": ("what each role of the split is", ROLES_TABLE),
     "samples": ("the samples of all roles", _DATABASE_SAMPLES),
     "duplicates": (
         "the groups of more than one sample in the datasets that the roles come from, whatever role they have",

@@ -173,11 +173,53 @@ def matching_files(where: str, patterns: Iterable[str]) -> list[str]:
     """
     files: set[str] = set()
     for pattern in patterns:
-        found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        found = glob_files(pattern)
         if not found:
             raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
         files |= set(found)
+    for file in files:
+        require_plain_name(where, file)
     return sorted(files)
+
+
+def glob_files(pattern: str, root: str | os.PathLike[str] = ".") -> list[str]:
+    """The files that a pattern matches, sorted, as a shell would: hidden ones only where the pattern says so.
+
+    Of a folder that it matches, as Spark writes one for each table, the files with the pattern's ending count, but for
+    those whose names, or those of folders between, begin with a dot or an underscore.
+
+    Args:
+        pattern: ``**`` means any number of folders.
+        root: folder that it, and what is returned, is relative to.
+    """
+    root = os.fspath(root)
+    suffix = os.path.splitext(pattern)[1]
+    found: set[str] = set()
+    for path in glob.glob(pattern, root_dir=root, recursive=True):
+        is_table = suffix and os.path.isdir(os.path.join(root, path))
+        inside = glob.glob(f"{glob.escape(path)}/**/*{suffix}", root_dir=root, recursive=True) if is_table else [path]
+        found |= {file for file in inside if os.path.isfile(os.path.join(root, file)) and not _set_aside(file, suffix)}
+    return sorted(found)
+
+
+def _set_aside(path: str, suffix: str) -> bool:
+    """Whether a file lies in a table's folder, below one that its writer has not finished."""
+    folders = path.split(os.sep)
+    table = next((at for at, name in enumerate(folders[:-1]) if suffix and name.endswith(suffix)), len(folders))
+    return any(name.startswith("_") for name in folders[table + 1 :])
+
+
+def require_plain_name(where: str, path: str | os.PathLike[str]) -> None:
+    """Refuses a path that Snakemake would take for a pattern.
+
+    Raises:
+        InputError: naming the key ``where`` of the configuration.
+    """
+    if "{" in os.fspath(path) or "}" in os.fspath(path):
+        raise InputError(
+            f"{where}: {os.fspath(path)} has braces in its name, which Snakemake takes for wildcards: rename it, or "
+            "give a link to it of another name."
+        )
 
 
 def damaged(path: str | os.PathLike[str], error: Exception) -> InputError:

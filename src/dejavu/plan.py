@@ -15,6 +15,7 @@ from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_invento
 from dejavu.data.sources import tar_beside
 from dejavu.devices import CLUSTER_JOB
 from dejavu.errors import InputError
+from dejavu.files import glob_files, require_plain_name
 from dejavu.processes import STARTER
 
 
@@ -70,7 +71,7 @@ class Dataset:
             image_root = str(Path(root) / self.section["coco"]["images"])
         else:
             image_root = self.section["image_root"] or root
-        keys = ("captions", "store", "short_side", "min_side", "max_caption", "key_unique_in")
+        keys = ("captions", "store", "short_side", "min_side", "max_caption", "key_unique_in", "image_links")
         return {key: self.section[key] for key in keys} | {"image_root": image_root}
 
     @property
@@ -194,17 +195,19 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
     root = Path(section["root"])
     paths: dict[str, str] = {}
     for pattern in section["raw"]:
-        found = sorted(root.glob(pattern)) if not os.path.isabs(pattern) else []
         if os.path.isabs(pattern):
             raise InputError(
                 f"datasets.{name}.raw: {pattern!r} is absolute: set root to its folder, "
                 "and write the pattern relative to it."
             )
+        found = glob_files(pattern, root)
         if not found:
             raise InputError(
                 f"datasets.{name}.raw: no file matches {pattern!r} in {root.resolve()}: correct the pattern, or root."
             )
-        paths |= {path.relative_to(root).as_posix(): str(path) for path in found}
+        paths |= {Path(path).as_posix(): str(root / path) for path in found}
+    for path in paths.values():
+        require_plain_name(f"datasets.{name}.raw", path)
     alone = [path for path in paths.values() if section.get("images") == "tar" and not tar_beside(path).is_file()]
     if alone:
         raise InputError(

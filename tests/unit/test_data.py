@@ -20,7 +20,7 @@ from dejavu.data.raw import Columns, file_ids, open_raw, read_raw
 from dejavu.data.samples import SampleStore
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
-from dejavu.files import write_json
+from dejavu.files import glob_files, matching_files, write_json
 from dejavu.plan import Dataset, check_supply, make_batches
 from dejavu.progress import Progress
 from dejavu.tables import QUARANTINE, SAMPLES
@@ -503,3 +503,30 @@ def test_a_pattern_without_files_is_refused_with_a_sentence(tmp_path, pattern):
         Dataset.of("mine", {"root": str(tmp_path), "raw": [pattern], "files_per_job": 4})
     assert "datasets.mine.raw" in sentence(error)
     assert pattern in sentence(error)
+
+
+def test_a_pattern_matches_what_a_shell_would_show_and_the_files_of_a_table_that_is_a_folder(tmp_path):
+    files = {
+        "part-0.parquet", "in/part-1.parquet", "._part-0.parquet", ".ipynb_checkpoints/part-0-checkpoint.parquet",
+        ".Trash-1000/files/old.parquet", ".part-2.parquet.Xy12Ab", "spark.parquet/part-3.parquet",
+        "spark.parquet/key=1/part-4.parquet", "spark.parquet/_SUCCESS", "spark.parquet/_temporary/0/part-5.parquet",
+        "spark.parquet/.part-3.parquet.crc", "empty.parquet/_SUCCESS", "notes.txt",
+    }  # fmt: skip
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    table = ["spark.parquet/key=1/part-4.parquet", "spark.parquet/part-3.parquet"]
+    assert glob_files("*.parquet", tmp_path) == ["part-0.parquet", *table]
+    assert glob_files("**/*.parquet", tmp_path) == ["in/part-1.parquet", "part-0.parquet", *table]
+    assert glob_files(".ipynb*/*.parquet", tmp_path) == [".ipynb_checkpoints/part-0-checkpoint.parquet"]
+    section = {"root": str(tmp_path), "raw": ["**/*.parquet"], "files_per_job": 4}
+    assert sorted(Dataset.of("mine", section).paths) == sorted(["in/part-1.parquet", "part-0.parquet", *table])
+
+
+@pytest.mark.parametrize("name", ["part-{0}.parquet", "a}.parquet"])
+def test_a_name_that_snakemake_takes_for_a_pattern_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="has braces in its name, .* rename it"):
+        Dataset.of("mine", {"root": str(tmp_path), "raw": ["*.parquet"], "files_per_job": 4})
+    with pytest.raises(InputError, match=r"annotate\.files: .* has braces in its name"):
+        matching_files("annotate.files", [f"{tmp_path}/*.parquet"])

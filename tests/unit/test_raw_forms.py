@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import tarfile
+import unicodedata
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
@@ -371,6 +375,117 @@ def test_a_shrunk_image_is_upright(tmp_path):
 def test_an_image_below_the_smallest_side_is_set_aside(tmp_path, picture):
     assert one_image(tmp_path / "a", picture(0, 40, 15), min_side=16)[1] == "image is too small"
     assert one_image(tmp_path / "b", picture(0, 40, 16), min_side=16)[0] is not None
+
+
+def named(root: Path, names: list[str], **how) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """The names whose images were found, and why the others were not."""
+    table = pa.table({"key": [str(i) for i in range(len(names))], "image": names, "caption": ["a dog"] * len(names)})
+    pq.write_table(table, root.parent / "raw.parquet")
+    form = Form(root.parent / "raw.parquet", BY_KEY, Ingestion(image_root=str(root), **how))
+    samples, quarantine = ingest(form, root.parent)
+    return [names[s["source_row"]] for s in samples], {
+        names[q["source_row"]]: (q["reason"], q["detail"]) for q in quarantine
+    }
+
+
+@pytest.mark.parametrize("through_link", [False, True])
+def test_a_path_means_the_file_that_its_author_meant(tmp_path, picture, through_link):
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("plain.png", "a b#c?.png", "100%.png", "sub/x.png", unicodedata.normalize("NFD", "café.png")):
+        (folder / name).write_bytes(picture(0))
+    (folder / "UPPER.PNG").write_bytes(picture(0))
+    root = tmp_path / "link" if through_link else folder
+    if through_link:
+        root.symlink_to(folder)
+    encoded_text = base64.b64encode(picture(1)).decode()
+    good = [
+        "plain.png", "./plain.png", str(root / "plain.png"), str(folder / "plain.png"), f"file://{folder}/plain.png",
+        f"file://localhost{folder}/a%20b%23c%3F.png", "a b#c?.png", "a%20b%23c%3F.png", "100%.png", "plain.png ",
+        "sub\\x.png", unicodedata.normalize("NFC", "café.png"), encoded_text, f"data:image/png;base64,{encoded_text}",
+    ]  # fmt: skip
+    found, lost = named(root, [*good, "UPPER.png", "http://example.org/plain.png"])
+    assert found == good
+    assert lost["UPPER.png"] == ("image is missing", f"'UPPER.png' is not in {root}, but 'UPPER.PNG' is")
+    assert lost["http://example.org/plain.png"][0] == "image is an address"
+
+
+@pytest.mark.parametrize("store", ["hub", "annex", "dvc", "named", "elsewhere"])
+def test_links_into_the_store_of_a_known_tool_or_one_that_is_named_are_followed(tmp_path, picture, store):
+    root, blobs = {
+        "hub": ("datasets--x/snapshots/0123/images", "datasets--x/blobs"),
+        "annex": ("work/images", "work/.git/annex/objects/aB"),
+        "dvc": ("work/images", "work/.dvc/cache/files/md5"),
+    }.get(store, ("images", "objects"))
+    for folder in (root, blobs):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / blobs / "0123").write_bytes(picture(0))
+    (tmp_path / root / "x.png").symlink_to(tmp_path / blobs / "0123")
+    how = {"image_links": [str(tmp_path / blobs)]} if store == "named" else {}
+    found, lost = named(tmp_path / root, ["x.png", str(tmp_path / blobs / "0123")], **how)
+    assert found == ([] if store == "elsewhere" else ["x.png"])
+    if store == "elsewhere":
+        reason, detail = lost["x.png"]
+        assert reason == "image is a link out of its root"
+        assert f"is a link to {tmp_path / blobs / '0123'}: name the folder that it leads into in image_links" in detail
+    # what is not named through a link is not below the root
+    assert lost[str(tmp_path / blobs / "0123")][0] == "image path leaves its root"
+
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8))
+
+
+def png_texts(*texts: str, zip_: bool = True) -> PngInfo:
+    info = PngInfo()
+    for number, text in enumerate(texts):
+        info.add_itxt(f"text {number}", text, zip=zip_)
+    return info
+
+
+def with_exif(exif: bytes) -> bytes:
+    return encoded(PICTURE, "JPEG", exif=b"Exif\0\0" + exif)
+
+
+METADATA = {
+    "a large colour profile": lambda: encoded(PICTURE, "PNG", icc_profile=b"\0" * 1_500_000),
+    "a large text": lambda: encoded(PICTURE, "PNG", pnginfo=png_texts("<x/>" * 300_000)),
+    "many texts": lambda: encoded(PICTURE, "PNG", pnginfo=png_texts(*["y" * 1_000_000] * 70)),
+    "a large text behind the pixels": lambda: text_behind(encoded(PICTURE, "PNG")),
+    "EXIF that is cut": lambda: with_exif(b"MM\0*\0\0\0\x08\0\xff\x01\x12"),
+    "EXIF that is nonsense": lambda: with_exif(b"nonsense"),
+    "EXIF of a text where a number is expected": lambda: with_exif(
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x04abc\0\0\0\0\0"
+    ),
+    "a comment": lambda: encoded(PICTURE, "JPEG", comment="taken by somebody"),
+    "a damaged profile": lambda: encoded(PICTURE, "JPEG", icc_profile=b"nonsense"),
+}
+
+
+def text_behind(data: bytes) -> bytes:
+    chunk = b"zTXt" + b"k\0\0" + zlib.compress(b"y" * 3_000_000)
+    crc = zlib.crc32(chunk).to_bytes(4, "big")
+    end = data.index(b"IEND") - 4
+    return data[:end] + (len(chunk) - 4).to_bytes(4, "big") + chunk + crc + data[end:]
+
+
+@pytest.mark.parametrize("kind", METADATA)
+def test_a_picture_is_not_lost_for_what_is_not_the_picture(tmp_path, kind):
+    data = METADATA[kind]()
+    sample, reason = one_image(tmp_path, data)
+    assert sample is not None, reason
+    pixels = np.asarray(decode_rgb(sample["image"]))
+    lossless = data.startswith(b"\x89PNG")
+    assert np.array_equal(pixels, np.asarray(PICTURE if lossless else Image.open(io.BytesIO(encoded(PICTURE, "JPEG")))))
+
+
+def test_a_shrunken_image_carries_pixels_and_nothing_else(tmp_path):
+    plain, _ = one_image(tmp_path / "plain", encoded(PICTURE, "JPEG"), store="shrink", short_side=8)
+    icc, exif = b"\0" * 128, Image.Exif()
+    exif[0x010E] = "taken by somebody"
+    for name, more in {"comment": {"comment": "x"}, "exif": {"exif": exif}, "icc": {"icc_profile": icc},
+                       "dpi": {"dpi": (300, 300)}, "xmp": {"xmp": b"<x/>"}}.items():  # fmt: skip
+        sample, _ = one_image(tmp_path / name, encoded(PICTURE, "JPEG", **more), store="shrink", short_side=8)
+        assert sample["image"] == plain["image"], name
 
 
 # tars

@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -37,38 +37,91 @@ def open_image(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             # our own limit is checked below; far above it, Pillow raises an error
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise BadImage("image has too many pixels", str(error)) from error
     except UnidentifiedImageError as error:
         raise BadImage("image cannot be decoded", f"not an image in {', '.join(FORMATS)}") from error
     except Exception as error:
+        if (bare := without_texts(data)) is not None:
+            return open_image(bare)
         raise BadImage("image cannot be decoded", str(error)) from error
     if image.width * image.height > MAX_PIXELS:
         raise BadImage("image has too many pixels", f"{image.width} x {image.height}")
     return image
 
 
+# chunks of a PNG that are not the picture, which Pillow limits in size and refuses the whole file for
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def without_texts(data: bytes) -> bytes | None:
+    """A PNG without texts and colour profile; None where it is no PNG, or has none of them."""
+    if not data.startswith(_PNG):
+        return None
+    kept, at = [_PNG], len(_PNG)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in _TEXTS:
+            kept.append(data[at:end])
+        at = end
+    bare = b"".join(kept)
+    return bare if len(bare) < len(data) else None
+
+
 def decode_rgb(data: bytes) -> Image.Image:
     """Decodes an encoded image to RGB, upright by its EXIF rotation, transparency laid on white.
 
-    Of an animation the first frame counts; of 16 bits the upper eight.
+    Of an animation the first frame counts; of 16 bits the upper eight. Nothing but the pixels is kept: no profile,
+    text or comment, and where these cannot be read the picture still is.
 
     Raises:
         BadImage: as :func:`open_image`, and when the pixels cannot be decoded.
     """
     image = open_image(data)
     try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            return _upper_bits(image).convert("RGB")
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+            image = _rgb(_upright(image))
     except Exception as error:
+        # what follows the pixels in the file is read with them
+        if (bare := without_texts(data)) is not None:
+            return decode_rgb(bare)
         raise BadImage("image cannot be decoded", str(error)) from error
+    image.info = {}
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever Pillow raises for metadata that are damaged; the picture is as it is
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+# by the EXIF orientation
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _upper_bits(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:

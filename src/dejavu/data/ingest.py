@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,6 +48,7 @@ class Ingestion:
         min_side: pixels; an image with a shorter side is set aside.
         max_caption: characters; a longer caption is set aside.
         image_root: folder that paths of images are relative to, and may not leave.
+        image_links: further folders that links below ``image_root`` may lead into.
         key_unique_in: where a key names one image: in the whole ``dataset``, or in its ``file``, whose name then stands
             before it, without its ending.
     """
@@ -58,6 +59,7 @@ class Ingestion:
     min_side: int = 1
     max_caption: int = 10_000
     image_root: str = "."
+    image_links: Sequence[str] = ()
     key_unique_in: str = "dataset"
 
 
@@ -92,7 +94,7 @@ def ingest_file(
     Raises:
         InputError: when the raw file or its tar is damaged, or has too many rows.
     """
-    place = columns.place(path, how.image_root)
+    place = columns.place(path, how.image_root, how.image_links)
     reader = _Reader(name, ImageSource(place), how)
     _check_number(path, columns, reader.captions_per_row)
     refused = [QUARANTINE.empty_table()]

@@ -54,12 +54,12 @@ class Columns:
         fitting = {use: name for use, name in more.items() if name in schema.names and _notes(use, schema.field(name))}
         return fitting | self.named()
 
-    def place(self, raw: Path, image_root: str) -> Place:
+    def place(self, raw: Path, image_root: str, image_links: Sequence[str] = ()) -> Place:
         """Where the images of a raw file are."""
         column = self.key if self.image is None else self.image
         if column is None:
             raise ValueError("images in a tar are found by key")
-        return Place(str(raw), column, self.image is None, image_root)
+        return Place(str(raw), column, self.image is None, image_root, tuple(image_links))
 
 
 def file_id(path: str) -> int:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import os
+import re
 import stat
 import tarfile
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,12 +62,14 @@ class Place:
         column: its column of image bytes, of structs ``{bytes, path}``, of paths, or of the keys of a tar's members.
         tar: whether the images are in the tar beside the raw file.
         root: folder that paths are relative to, and may not leave.
+        links: further folders that links below the root may lead into.
     """
 
     raw: str
     column: str
     tar: bool
     root: str
+    links: Sequence[str] = ()
 
     def noted(self) -> dict[bytes, bytes]:
         """As metadata of a samples file that only refers to its images."""
@@ -88,6 +95,7 @@ class ImageSource:
         self.visited: list[Stamp] = []
         self.escaped = False
         self._root = os.path.realpath(place.root)
+        self._looked_up = 0
 
     def read(self, value: object) -> bytes:
         """The encoded image that a value of the place's column holds or names.
@@ -145,22 +153,98 @@ class ImageSource:
     def _file(self, name: object) -> bytes:
         if not isinstance(name, str) or not name:
             raise BadImage("image is missing", f"{type(name).__name__} where bytes or a path are expected")
-        path = self._inside(name)
-        self.visited.append(stamp(path))
-        try:
-            return _plain_file(path)
-        except OSError as error:
-            raise BadImage("image is missing", f"{name[:200]!r}: {error.strerror}") from error
+        if (data := _embedded(name)) is not None:
+            return data
+        shown = repr(name[:200])
+        if _ADDRESS.match(name):
+            raise BadImage("image is an address", f"{shown}: nothing is downloaded here; bring the files, or bytes")
+        why = "is no path"
+        for spelled in _spellings(name) if "\0" not in name else ():
+            path = self._inside(spelled)
+            self.visited.append(stamp(path))
+            try:
+                return _plain_file(path)
+            except OSError as error:
+                if spelled == name or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                    why = f"is not in {self.place.root}" if error.errno == errno.ENOENT else f"{error.strerror}"
+        raise BadImage("image is missing", f"{shown} {why}{self._like(name)}")
+
+    def _like(self, name: str) -> str:
+        """What is there of almost that name, looked up for the first few."""
+        self._looked_up += 1
+        folder, base = os.path.split(os.path.join(self._root, name))
+        if (
+            self._looked_up > LOOKED_UP
+            or len(name) > 1000
+            or "\0" in name
+            or not self._is_below(os.path.join(folder, base))
+        ):
+            return ""
+        with suppress(OSError):
+            there = sorted(entry for entry in os.listdir(folder) if entry.casefold() == base.casefold())
+            return f", but {there[0]!r} is" if there else ""
+        return ""
 
     def _inside(self, name: str) -> str:
-        """The real path of a named file, which must lie below the root."""
-        if "\0" in name:
-            raise BadImage("image is missing", f"{name[:200]!r} is no path")
+        """The real path of a named file, which must lie below the root, or where links of the root may lead."""
         path = os.path.realpath(os.path.join(self._root, name))
-        if os.path.isabs(name) or not path.startswith(os.path.join(self._root, "")):
-            self.escaped = True
-            raise BadImage("image path leaves its root", f"{name[:200]!r} is not below {self.place.root}")
-        return path
+        named = os.path.normpath(os.path.join(self._root, name))
+        linked = self._is_below(named) and path != named and any(_below(path, folder) for folder in self._linked)
+        if self._is_below(path) or linked:
+            return path
+        self.escaped = True
+        if self._is_below(named):
+            told = f"{name[:200]!r} is a link to {path}: name the folder that it leads into in image_links"
+            raise BadImage("image is a link out of its root", told)
+        raise BadImage("image path leaves its root", f"{name[:200]!r} is not below {self.place.root}")
+
+    def _is_below(self, path: str) -> bool:
+        return _below(path, self._root)
+
+    @cached_property
+    def _linked(self) -> list[str]:
+        return [os.path.realpath(folder) for folder in (*self.place.links, *_stores(self._root))]
+
+
+# single names that are looked up in their folder, to say what is there instead
+LOOKED_UP = 10
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs|az|hf|data):", re.IGNORECASE)
+# how the base64 of a JPEG, a PNG and a WebP begins
+_ENCODED = ("/9j/", "iVBORw0KGgo", "UklGR")
+
+
+def _embedded(text: str) -> bytes | None:
+    """The image that a text holds itself, as base64 or a data address; None where it is something else."""
+    found = re.match(r"data:image/[a-z+.-]+;base64,", text[:64])
+    encoded = text[found.end() :] if found else text
+    if found or (len(encoded) > 64 and encoded.startswith(_ENCODED)):
+        with suppress(ValueError):
+            return base64.b64decode("".join(encoded.split()), validate=True)
+    return None
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """A path as it is written, then as it may have been meant: each is tried where the one before is not there."""
+    if name.startswith("file://"):
+        name = unquote(name.removeprefix("file://").removeprefix("localhost"))
+    seen: set[str] = set()
+    for meant in (name, name.strip(), name.replace("\\", "/"), unquote(name)):
+        for form in (meant, unicodedata.normalize("NFC", meant), unicodedata.normalize("NFD", meant)):
+            if form and form not in seen:
+                seen.add(form)
+                yield form
+
+
+def _below(path: str, folder: str) -> bool:
+    return path.startswith(os.path.join(folder, ""))
+
+
+def _stores(root: str) -> Iterator[str]:
+    """Where the tools that keep files in a store of their own, and links to it in folders, have that of a folder."""
+    for folder in (Path(root), *Path(root).parents):
+        if folder.parent.name == "snapshots":  # of Hugging Face's cache
+            yield str(folder.parent.parent / "blobs")
+        yield from (str(folder / store) for store in (".git/annex/objects", ".dvc/cache") if (folder / store).is_dir())
 
 
 def _plain_file(path: str) -> bytes:

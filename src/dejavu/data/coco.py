@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dejavu.data.objects import corners, require_score
 from dejavu.data.synthetic import file_bounds
 from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_table
@@ -56,13 +57,13 @@ def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
     told = load_annotations(captions, ("images", "annotations"), REMEDY)
     images = _images(captions, told["images"])
     texts = _by_image(captions, told["annotations"], _caption)
-    objects: Mapping[int, list[dict]] = {} if instances is None else _objects(instances)
+    objects: Mapping[str, list[dict]] = {} if instances is None else _objects(instances)
     for path, found in ((captions, texts), (instances, objects)):
         if strangers := len(found.keys() - images.keys()):
             say(f"{path}: annotations of {strangers:,} images are left out, which {captions} does not list")
     rows = [
-        {"key": str(number), "path": name, "captions": texts.get(number, []), "objects": objects.get(number, [])}
-        for number, name in sorted(images.items())
+        {"key": number, "path": images[number], "captions": texts.get(number, []), "objects": objects.get(number, [])}
+        for number in in_order(images)
     ]
     parts = (
         pa.Table.from_pylist(rows[i : i + IMAGES_PER_PART], schema=RAW_SCHEMA)
@@ -90,8 +91,8 @@ def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[s
         InputError: when it is no JSON file, or lacks a section.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file, object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
+        # as bytes, of which JSON finds out the encoding, a mark in front included
+        content = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): {remedy}.") from None
     for section in sections:
@@ -101,12 +102,18 @@ def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[s
     return content
 
 
-def corners(box: object) -> list[float] | None:
-    """Left, top, right, bottom from left, top, width, height; None for what is not four numbers."""
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+def identifier(value: object) -> str | None:
+    """An id as text, the same whether a tool writes it as 7, 7.0 or "7"; None for what is no id."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    left, top, width, height = map(float, box)
-    return [left, top, left + width, top + height]
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    return as_utf8(str(value)).strip() or None
+
+
+def in_order(identifiers: Iterable[str]) -> list[str]:
+    """Ids ascending, numbers before texts."""
+    return sorted(identifiers, key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name))
 
 
 def as_utf8(value: str) -> str:
@@ -114,11 +121,11 @@ def as_utf8(value: str) -> str:
     return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def _images(path: Path, entries: list[dict]) -> dict[int, str]:
+def _images(path: Path, entries: list[dict]) -> dict[str, str]:
     """Image id -> file name."""
-    images: dict[int, str] = {}
+    images: dict[str, str] = {}
     for position, entry in enumerate(entries):
-        number, name = _whole(path, "images", position, entry, "id"), entry.get("file_name")
+        number, name = _identifier(path, "images", position, entry, "id"), entry.get("file_name")
         if not isinstance(name, str):
             raise InputError(f"{path}: images[{position}] has no file_name: add it, or take the image out.")
         if images.setdefault(number, as_utf8(name)) != as_utf8(name):
@@ -126,13 +133,13 @@ def _images(path: Path, entries: list[dict]) -> dict[int, str]:
     return images
 
 
-def _by_image(path: Path, entries: list[dict], read: Callable[[int, dict], T]) -> dict[int, list[T]]:
+def _by_image(path: Path, entries: list[dict], read: Callable[[int, dict], T]) -> dict[str, list[T]]:
     """Image id -> what is read of its annotations, in order of annotation id, then of the file."""
-    found: dict[int, list[tuple[int, T]]] = defaultdict(list)
+    found: dict[str, list[tuple[int, T]]] = defaultdict(list)
     for position, entry in enumerate(entries):
-        number = _whole(path, "annotations", position, entry, "image_id")
-        order = entry.get("id")
-        found[number].append((order if isinstance(order, int) else 0, read(position, entry)))
+        number = _identifier(path, "annotations", position, entry, "image_id")
+        order = identifier(entry.get("id")) or ""
+        found[number].append((int(order) if order.isdecimal() else 0, read(position, entry)))
     return {
         number: [value for _, value in sorted(values, key=lambda value: value[0])] for number, values in found.items()
     }
@@ -143,26 +150,37 @@ def _caption(position: int, entry: dict) -> str | None:
     return as_utf8(caption) if isinstance(caption, str) else None
 
 
-def _objects(path: Path) -> dict[int, list[dict]]:
+def _objects(path: Path) -> dict[str, list[dict]]:
     content = load_annotations(path, ("annotations", "categories"), REMEDY)
-    names = {entry.get("id"): entry.get("name") for entry in content["categories"]}
+    names = {identifier(entry.get("id")): entry.get("name") for entry in content["categories"]}
 
     def read(position: int, entry: dict) -> dict:
-        label = names.get(_whole(path, "annotations", position, entry, "category_id"))
+        label = names.get(_identifier(path, "annotations", position, entry, "category_id"))
         if not isinstance(label, str):
             raise InputError(
                 f"{path}: annotations[{position}] has the category_id {entry['category_id']}, which categories does "
                 "not name: add it there, or take the annotation out."
             )
-        return {"label": as_utf8(label), "score": 1.0, "box": corners(entry.get("bbox"))}
+        score = annotation_score(words(f"{path}: annotations[{position}]"), entry)
+        return {"label": as_utf8(label), "score": score, "box": corners(entry.get("bbox"))}
 
     return _by_image(path, content["annotations"], read)
 
 
-def _whole(path: Path, section: str, position: int, entry: dict, key: str) -> int:
-    value = entry.get(key)
-    if not isinstance(value, int):
+def annotation_score(where: str, annotation: Mapping) -> float:
+    """The confidence of an annotation; 1 where it has none, as those that people made.
+
+    Raises:
+        InputError: when it is no number from 0 to 1.
+    """
+    return require_score(where, annotation["score"]) if "score" in annotation else 1.0
+
+
+def _identifier(path: Path, section: str, position: int, entry: dict, key: str) -> str:
+    found = identifier(entry.get(key))
+    if found is None:
         raise InputError(
-            f"{path}: {section}[{position}].{key} is {str(value)[:60]!r}, but it must be a whole number: mend the file."
+            f"{path}: {section}[{position}].{key} is {str(entry.get(key))[:60]!r}, but it must be a whole number, or a "
+            "text: mend the file."
         )
-    return value
+    return found

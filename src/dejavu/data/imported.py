@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -17,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dejavu.data.annotate import is_number
-from dejavu.data.coco import as_utf8, corners, load_annotations
+from dejavu.data.coco import annotation_score, as_utf8, identifier, load_annotations
+from dejavu.data.objects import corners, is_number, require_score
 from dejavu.data.raw import is_list, is_text
 from dejavu.data.samples import scan_file
 from dejavu.errors import InputError, closest, words
@@ -93,6 +92,8 @@ _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
 
 def _check_columns(path: str, schema: pa.Schema) -> None:
     for name, (what, fits) in _KINDS.items():
+        if schema.names.count(name) > 1:
+            raise InputError(f"{path} has several columns {name!r}: write it anew with different names.")
         if name in schema.names and not fits(schema.field(name).type):
             raise InputError(f"{path}: column {name!r} is {schema.field(name).type}, but it holds {what}: convert it.")
         if name in ("uid", "label") and name not in schema.names:
@@ -109,7 +110,13 @@ def _objects_of(path: str, start: int, batch: pa.RecordBatch) -> pa.Table:
             row = start + pc.index(columns[name].is_null(), True).as_py()
             raise InputError(f"{path} row {row:,}: {name} is empty: fill it in, or leave the row out.")
     size = batch.num_rows
-    score = columns.get("score", pa.nulls(size)).cast(pa.float32())
+    given = columns.get("score", pa.nulls(size))
+    if not pt.is_null(given.type):
+        usable = pc.fill_null(pc.and_(pc.greater_equal(given, 0), pc.less_equal(given, 1)), False)
+        if not pc.all(usable).as_py():
+            row = pc.index(usable, False).as_py()
+            require_score(words(f"{path} row {start + row:,}"), given[row].as_py())
+    score = given.cast(pa.float32())
     return pa.table(
         {
             "uid": columns["uid"].cast(pa.string()),
@@ -135,54 +142,61 @@ def _boxes(boxes: pa.Array) -> pa.Array:
 def _read_coco(path: str) -> Iterator[pa.Table]:
     content = load_annotations(Path(path), ("images", "annotations", "categories"), REMEDY)
     labels = _names(path, content["categories"], "categories", lambda category: category.get("name"))
-    stems = _names(path, content["images"], "images", _stem)
+    files = _names(path, content["images"], "images", _file)
     found = content["annotations"]
     for start in range(0, len(found), NUMBERS_PER_GROUP):
         records = []
         for number, annotation in enumerate(found[start : start + NUMBERS_PER_GROUP], start=start):
-            records.append(_coco_object(words(f"{path}: annotations[{number}]"), annotation, labels, stems))
+            records.append(_coco_object(words(f"{path}: annotations[{number}]"), annotation, labels, files))
         yield pa.Table.from_pylist(records, schema=IMPORTED)
 
 
-def _names(path: str, sections: list[dict], key: str, name_of) -> dict[Any, str]:
-    names = {}
+def _names(path: str, sections: list[dict], key: str, name_of) -> dict[str, str]:
+    names: dict[str, str] = {}
     for number, section in enumerate(sections):
-        name, identifier = name_of(section), section.get("id")
-        if not isinstance(identifier, (int, str)) or not isinstance(name, str) or not name:
+        name, found = name_of(section), identifier(section.get("id"))
+        if found is None or not isinstance(name, str) or not name:
             raise InputError(f"{path}: {key}[{number}] has no id, or no name: mend it.")
-        names[identifier] = as_utf8(name)
+        if names.setdefault(found, as_utf8(name)) != as_utf8(name):
+            raise InputError(f"{path}: the id {found} in {key} stands for {names[found]!r} and {name!r}: take one out.")
     return names
 
 
-def _stem(image: Mapping) -> str | None:
-    """File name without folders and suffix; LVIS has the address of the file alone."""
+def _file(image: Mapping) -> str | None:
+    """The path of an image's file; LVIS has its address alone."""
     file = image.get("file_name") or image.get("coco_url") or image.get("id")
-    return PurePosixPath(str(file)).stem
+    return str(file).replace("\\", "/").removeprefix("./")
 
 
-def _coco_object(where: str, annotation: Mapping, labels: Mapping[Any, str], stems: Mapping[Any, str]) -> dict:
+def _coco_object(where: str, annotation: Mapping, labels: Mapping[str, str], files: Mapping[str, str]) -> dict:
     """One annotation; a crowd (``iscrowd``) is kept, since the image does show what its label says."""
-    image, category = annotation.get("image_id"), annotation.get("category_id")
-    for key, value, known in (("image_id", image, stems), ("category_id", category, labels)):
-        if not isinstance(value, (int, str)) or value not in known:
-            raise InputError(f"{where} has {key} {value!r}, which the file does not list: mend the file.")
-    score = annotation.get("score", 1.0)
+    image, category = (identifier(annotation.get(key)) for key in ("image_id", "category_id"))
+    for key, value, known in (("image_id", image, files), ("category_id", category, labels)):
+        if value is None or value not in known:
+            raise InputError(f"{where} has {key} {annotation.get(key)!r}, which the file does not list: mend the file.")
+    assert image is not None and category is not None
     return {
-        "uid": stems[image],
-        "image_id": as_utf8(str(image)),
+        "uid": files[image],
+        "image_id": image,
         "label": labels[category],
-        "score": score if isinstance(score, int | float) else 1.0,
+        "score": annotation_score(where, annotation),
         "box": corners(annotation.get("bbox")),
     }
 
 
-# all names of imported images, each with its image; the samples, and whether the import names them
-_MATCH = """
-    CREATE TEMP TABLE names AS
-    WITH images AS (SELECT DISTINCT uid, image_id FROM read_parquet($imported))
-    SELECT uid AS name, uid AS image FROM images
-    UNION SELECT image_id, uid FROM images WHERE image_id IS NOT NULL;
-"""
+def image_names(uid: str, image_id: str | None) -> set[str]:
+    """What a sample of an imported image may have as uid.
+
+    Args:
+        uid: of a row in parquet, which is its only name; or the path of a COCO file's image.
+        image_id: the id of that image, or None for parquet.
+    """
+    if image_id is None:
+        return {uid}
+    path = PurePosixPath(uid)
+    return {uid, str(path.with_suffix("")) if path.name else uid, path.name, path.stem, image_id} - {""}
+
+
 _SAMPLES = """
     CREATE TEMP TABLE samples AS
     SELECT image AS uid, image IN (SELECT name FROM names) AS named
@@ -207,7 +221,7 @@ def match_import(
 ) -> None:
     """Compares what was imported with the samples of a whole dataset, and writes the counts as JSON.
 
-    An image of a COCO file belongs to the samples whose uid is its file name without folder and suffix, or its id.
+    An image of a COCO file belongs to the samples whose uid is its path, with or without folder and ending, or its id.
 
     Args:
         imported: table of :func:`read_imports`.
@@ -221,7 +235,10 @@ def match_import(
     """
     files = [str(file) for folder in samples for file in sorted(Path(folder).glob("*.parquet"))]
     with duckdb.connect() as database:
-        database.execute(_MATCH, {"imported": str(imported)})
+        images = database.execute("SELECT DISTINCT uid, image_id FROM read_parquet(?)", [str(imported)]).fetchall()
+        named = [(name, uid) for uid, image_id in images for name in image_names(uid, image_id)]
+        names = pa.table({"name": [name for name, _ in named], "image": [uid for _, uid in named]})  # noqa: F841
+        database.execute("CREATE TEMP TABLE names AS SELECT * FROM names")
         database.execute(_SAMPLES, {"samples": files, "every_caption": every_caption})
         counts = database.execute(_COUNTS).fetchall()[0]
         ambiguous = database.execute(_AMBIGUOUS).fetchone()
@@ -231,8 +248,9 @@ def match_import(
     found = dict(zip(("images", "images_matched", "samples", "samples_matched"), counts, strict=True))
     if ambiguous:
         raise InputError(
-            f"datasets.{dataset}.annotate: the uid {ambiguous[0]!r} is the file name of one imported image and the id "
-            f"of another ({ambiguous[1]!r} and {ambiguous[2]!r}): bring the objects as parquet, with the samples' uid."
+            f"datasets.{dataset}.annotate: the uid {ambiguous[0]!r} may mean several imported images, by file name or "
+            f"id ({ambiguous[1]!r} and {ambiguous[2]!r}): give the samples the whole path as key, or bring the objects "
+            "as parquet, with the samples' uid."
         )
     if not found["samples_matched"]:
         raise InputError(
@@ -269,15 +287,15 @@ def import_objects(
     known = [read_table(file, ["row", "uid"]) for file in samples]
     names_of = [_image_names(table["uid"], every_caption) for table in known]
     wanted = {name for names in names_of for name in names}
-    uids = pa.array(sorted(wanted), pa.string())
     found: dict[str, list[dict]] = defaultdict(list)
     for part in scan_file(imported, IMPORTED.names):
-        mask = pc.or_(pc.is_in(part["uid"], value_set=uids), pc.is_in(part["image_id"], value_set=uids))
-        for record in part.filter(mask).to_pylist():
-            for name in {record["uid"], record["image_id"]} & wanted:
+        images = part.select(["uid", "image_id"]).group_by(["uid", "image_id"]).aggregate([]).to_pylist()
+        names = {i["uid"]: here for i in images if (here := image_names(i["uid"], i["image_id"]) & wanted)}
+        for record in part.filter(pc.is_in(part["uid"], value_set=pa.array(names, pa.string()))).to_pylist():
+            for name in names[record["uid"]]:
                 found[name].append({key: record[key] for key in ("label", "score", "box")})
-    for table, names, file in zip(known, names_of, objects, strict=True):
-        pairs = zip(table["row"].to_pylist(), names, strict=True)
+    for table, uids, file in zip(known, names_of, objects, strict=True):
+        pairs = zip(table["row"].to_pylist(), uids, strict=True)
         records = [{"row": row, "objects": found.get(name, [])} for row, name in pairs]
         write_table(file, pa.Table.from_pylist(records, schema=OBJECTS), OBJECTS)
         progress.advance(len(records))

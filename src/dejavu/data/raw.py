@@ -109,6 +109,11 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
         ) from None
     present = file.schema_arrow.names
     for use, name in columns.named().items():
+        if present.count(name) > 1:
+            raise InputError(
+                f"{path} has {present.count(name)} columns {name!r}, so it cannot be known which one columns.{use} "
+                "means: write the file anew with different names."
+            )
         if name not in present:
             raise InputError(
                 f"{path} has no column {name!r}{closest(name, present)}, which columns.{use} names; "
@@ -132,7 +137,7 @@ _KINDS = {
 
 def _fits(use: str, kind: pa.DataType) -> bool:
     """Whether a column of a type can be put to a use; a column of nulls alone always can."""
-    kind = _plain(kind)
+    kind = plain_type(kind)
     if pt.is_null(kind):
         return True
     if use == "image" and pt.is_struct(kind):
@@ -144,17 +149,18 @@ def _fits(use: str, kind: pa.DataType) -> bool:
     if use == "image":
         return is_bytes(kind) or is_text(kind)
     if use == "caption" and is_list(kind):
-        return is_text(_plain(kind.value_type)) or pt.is_null(kind.value_type)
+        return is_text(plain_type(kind.value_type)) or pt.is_null(kind.value_type)
     return is_text(kind) or (use == "key" and pt.is_integer(kind))
 
 
 def _notes(use: str, column: pa.Field) -> bool:
     """Whether a column of img2dataset's name has its type."""
-    kind = _plain(column.type)
+    kind = plain_type(column.type)
     return pt.is_integer(kind) or pt.is_floating(kind) if use in ("width", "height") else is_text(kind)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of the values, also of those that are written as categories."""
     return kind.value_type if pt.is_dictionary(kind) else kind
 
 

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from dejavu.data.images import BadImage
 from dejavu.errors import InputError
@@ -159,7 +160,7 @@ class ImageSource:
         if _ADDRESS.match(name):
             raise BadImage("image is an address", f"{shown}: nothing is downloaded here; bring the files, or bytes")
         why = "is no path"
-        for spelled in _spellings(name) if "\0" not in name else ():
+        for spelled in _spellings(name, os.path.basename(self.place.root)) if "\0" not in name else ():
             path = self._inside(spelled)
             self.visited.append(stamp(path))
             try:
@@ -223,12 +224,16 @@ def _embedded(text: str) -> bytes | None:
     return None
 
 
-def _spellings(name: str) -> Iterator[str]:
-    """A path as it is written, then as it may have been meant: each is tried where the one before is not there."""
+def _spellings(name: str, root: str) -> Iterator[str]:
+    """A path as it is written, then as it may have been meant: each is tried where the one before is not there.
+
+    ``root`` is the name of the folder that it is relative to, which may stand before it.
+    """
     if name.startswith("file://"):
         name = unquote(name.removeprefix("file://").removeprefix("localhost"))
     seen: set[str] = set()
-    for meant in (name, name.strip(), name.replace("\\", "/"), unquote(name)):
+    slashed = name.strip().replace("\\", "/")
+    for meant in (name, name.strip(), slashed, slashed.removeprefix("./").removeprefix(f"{root}/"), unquote(name)):
         for form in (meant, unicodedata.normalize("NFC", meant), unicodedata.normalize("NFD", meant)):
             if form and form not in seen:
                 seen.add(form)
@@ -311,10 +316,24 @@ def index_tar(path: Path) -> dict[str, Member]:
 
 def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:
     """What the footer says of a column, all its parts, in every row group."""
-    paths = [file.schema.column(index).path for index in range(len(file.schema))]
-    parts = [index for index, path in enumerate(paths) if path == name or path.startswith(f"{name}.")]
+    # not by the parts' paths: a column named a.b looks like a part of the column a
+    parts: list[int] = []
+    start = 0
+    for field in file.schema_arrow:
+        size = _parts(field.type)
+        if field.name == name:
+            parts += range(start, start + size)
+        start += size
     groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
     return [group.column(part) for group in groups for part in parts]
+
+
+def _parts(kind: pa.DataType) -> int:
+    """In how many columns parquet stores values of a type."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _parts(kind.storage_type)
+    below = [kind.field(at).type for at in range(kind.num_fields)] if not pt.is_dictionary(kind) else []
+    return sum(map(_parts, below)) if below else 1
 
 
 def rows_per_batch(file: pq.ParquetFile, names: Sequence[str]) -> int:

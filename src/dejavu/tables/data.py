@@ -24,7 +24,7 @@ SAMPLES = pa.schema(
 OBJECTS = pa.schema([ROW, field("objects", pa.list_(OBJECT), "objects in the image: label, score, box in pixels")])
 IMPORTED = pa.schema(
     [
-        field("uid", pa.string(), "the sample's uid, or the name of the image's file without folder and suffix"),
+        field("uid", pa.string(), "the sample's uid, or the path of the image's file"),
         field("image_id", pa.string(), "id of the image in a COCO file"),
         field("label", pa.string(), "what the object is"),
         field("score", pa.float32(), "confidence in [0, 1]"),

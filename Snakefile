@@ -1,17 +1,24 @@
 # vlm-dejavu: what does a vision-language model remember about single training images?
 #
-# Needs:  config/config.yaml, or another file given with --configfile, which then replaces it
+# Needs:  config/config.yaml, or another file given with --configfile, which then replaces it entirely
 # Makes:  results/<dataset>/<split>/report, memorization.duckdb, figures and summary.txt for every split
 #         results/<dataset>/studies/<study>/report, figures, tables and summary.txt for every study
+
+import os
 
 from snakemake.utils import min_version
 
 min_version("9.25")
 
 
-if "datasets" not in config:
+DEFAULT = "config/config.yaml"
+if not os.path.isfile(DEFAULT):
+    DEFAULT = f"{workflow.current_basedir}/{DEFAULT}"
 
-    configfile: "config/config.yaml"
+# the default where nothing is given but single keys on the command line, never beside a configuration of the user's
+if not set(config) - set(workflow.config_settings.config or {}):
+
+    configfile: DEFAULT
 
 
 include: "workflow/rules/common.smk"

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import date, time
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,9 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
         InputError: naming the key, what is wrong and what to do.
     """
     schema = _read_schema(schema_file)
+    if not isinstance(given, Mapping):
+        raise InputError("the configuration has no keys: see config/README.md for those that it takes.")
+    _require_json(given, "")
     config = json.loads(json.dumps(given))
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         _read_exponents(model)
@@ -63,6 +67,25 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     _check_utility(config)
     settle_measured(config)
     return config
+
+
+def _require_json(value: Any, where: str) -> None:
+    """Refuses what YAML makes of texts that look like something else: dates, and yes, no, 007 as keys."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise InputError(
+                    f"configuration key {where or 'at the top'!r}: YAML reads one of its keys as {key!r}, which is no "
+                    "text: put it in quotation marks."
+                )
+            _require_json(part, f"{where}.{key}" if where else key)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _require_json(part, where)
+    elif isinstance(value, (date, time)):
+        raise InputError(
+            f"configuration key {where!r}: YAML reads its value as the date {value}: put it in quotation marks."
+        )
 
 
 def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:

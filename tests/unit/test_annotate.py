@@ -13,6 +13,7 @@ import yaml
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
+from dejavu.data.coco import write_coco
 from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
 from dejavu.data.raw import Columns
 from dejavu.data.vocabulary import SHIPPED, read_vocabulary, vocabulary_hash
@@ -97,12 +98,12 @@ def test_boxes_of_coco_become_left_top_right_bottom_and_a_crowd_counts(bring, ma
     assert crowd["label"] == "person"
 
 
-def test_parquet_brings_scores_and_boxes_and_what_is_missing_is_certain_and_has_no_box(bring, matched):
+def test_parquet_brings_scores_and_boxes_and_without_a_column_of_scores_all_is_certain(bring, matched):
     full = pa.table(
         {
             "uid": [3, 3, 4],
             "label": ["dog", "cat", "fox"],
-            "score": [0.25, None, 0.5],
+            "score": [0.25, 1, 0.5],
             "box": [[0.0, 1.0, 2.0, 3.0], None, [1.0, 2.0]],
         }
     )
@@ -122,10 +123,64 @@ def test_boxes_of_a_fixed_size_are_taken(bring, matched):
     assert [f["box"] for f in found["a"]] == [[0.0, 1.0, 2.0, 3.0], None]
 
 
-def test_what_is_no_box_or_score_in_coco_s_json_counts_as_unknown(bring, matched):
-    half = {"image_id": 9, "category_id": 1, "bbox": ["1", 2, 3, 4], "score": "high"}
+@pytest.mark.parametrize(
+    "box", [["1", 2, 3, 4], [1, 2, 3], [float("nan"), 0, 1, 1], [10**400, 0, 1, 1], [True, 0, 1, 1], "1,2,3,4", None]
+)
+def test_what_is_no_box_in_coco_s_json_counts_as_unknown(bring, matched, box):
+    half = {"image_id": 9, "category_id": 1, "bbox": box}
     found = matched(bring(coco(annotations=[half], categories=[{"id": 1, "name": "dog\ud800"}])), ["9"])
     assert found["9"] == [{"label": "dog\ufffd\ufffd\ufffd", "score": 1.0, "box": None}]
+
+
+@pytest.mark.parametrize("score", [87, 1.01, -0.1, float("nan"), float("inf"), None, "0.9", True], ids=repr)
+def test_a_score_that_is_none_is_refused_naming_its_place(bring, score):
+    with pytest.raises(InputError, match=r"annotations\[0\]: the score .* is no number from 0 to 1"):
+        bring(coco(annotations=[{"image_id": 9, "category_id": 1, "score": score}]))
+    if isinstance(score, (int, float)) and not isinstance(score, bool):
+        with pytest.raises(InputError, match=r"row 1: the score .* is no number from 0 to 1"):
+            bring(pa.table({"uid": ["a", "b"], "label": ["dog", "cat"], "score": pa.array([0.5, score], pa.float64())}))
+
+
+@pytest.mark.parametrize("form", ["7", "7.0", '"7"', '" 7 "'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_ids_mean_the_same_however_a_tool_writes_them(tmp_path, form, encoding):
+    text = (
+        '{"images": [{"id": 7, "file_name": "a.jpg"}], "categories": [{"id": 7, "name": "dog"}],'
+        f' "annotations": [{{"id": {form}, "image_id": {form}, "category_id": {form}, "caption": "a dog"}}]}}'
+    )
+    (tmp_path / "x.json").write_bytes(text.encode(encoding))
+    read_imports([str(tmp_path / "x.json")], tmp_path / "imported.parquet", progress())
+    (found,) = pq.read_table(tmp_path / "imported.parquet").to_pylist()
+    assert (found["uid"], found["image_id"], found["label"]) == ("a.jpg", "7", "dog")
+    assert write_coco(tmp_path / "x.json", tmp_path / "x.json", tmp_path / "coco.parquet") == 1
+    (row,) = pq.read_table(tmp_path / "coco.parquet").to_pylist()
+    assert (row["key"], row["captions"], row["objects"][0]["label"]) == ("7", ["a dog"], "dog")
+
+
+def of_files(*files: str) -> dict:
+    return {
+        "images": [{"id": 100 + i, "file_name": file} for i, file in enumerate(files)],
+        "categories": [{"id": i, "name": f"thing {i}"} for i in range(len(files))],
+        "annotations": [{"image_id": 100 + i, "category_id": i} for i in range(len(files))],
+    }
+
+
+def test_samples_are_found_by_any_name_of_their_image(bring, matched):
+    imported = bring(of_files("train/cat.jpg", "train\\dog.jpg", "./owl.jpg", "http://localhost/x/fox.png"))
+    names = {
+        "cat": 0, "cat.jpg": 0, "train/cat.jpg": 0, "train/cat": 0, "100": 0, "train/dog.jpg": 1, "owl": 2,
+        "fox.png": 3,
+    }  # fmt: skip
+    for name, number in names.items():
+        assert labels(matched(imported, [name])[name]) == [f"thing {number}"], name
+
+
+def test_images_of_one_name_in_two_folders_keep_their_own_objects(bring, matched):
+    imported = bring(of_files("a/1.jpg", "b/1.jpg"))
+    found = matched(imported, ["a/1", "b/1.jpg"])
+    assert (labels(found["a/1"]), labels(found["b/1.jpg"])) == (["thing 0"], ["thing 1"])
+    with pytest.raises(InputError, match=r"the uid '1' may mean several imported images.*'a/1.jpg' and 'b/1.jpg'"):
+        matched(imported, ["1", "a/1"])
 
 
 def test_json_and_parquet_come_together_and_samples_of_many_files_find_their_own(bring, matched):
@@ -172,7 +227,7 @@ def test_a_uid_that_is_one_image_s_file_name_and_another_s_id_is_refused(bring, 
     }
     with pytest.raises(InputError) as error:
         matched(bring(content), ["1", "2"])
-    assert "the uid '2' is the file name of one imported image and the id of another" in sentence(error)
+    assert "the uid '2' may mean several imported images" in sentence(error)
 
 
 def coco(**changes) -> dict:

@@ -13,7 +13,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import RerunTrigger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-BASE = Path(workflow.basedir)
+# not workflow.basedir, which is that of a workflow that imports this one as a module
+BASE = Path(str(workflow.current_basedir)).parents[1]
 SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 

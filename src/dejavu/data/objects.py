@@ -57,7 +57,7 @@ class ObjectsColumn:
             if self._names is None:
                 raise InputError(
                     f"{where} has class numbers, but the file does not say which names they stand for: write it with "
-                    "`datasets` and a ClassLabel, or put the names in their place."
+                    "`datasets` and a ClassLabel, put the names there, or name another column in columns.objects."
                 )
 
     def read(self, row: int, value: Any) -> list[dict]:

@@ -12,6 +12,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer
 
 from dejavu.errors import InputError
+from dejavu.training.marks import Marks
 from dejavu.training.text import TextRandomizer
 
 # of one token each
@@ -261,3 +262,28 @@ def test_dropout_leaves_the_masks_of_other_captions_as_they_are(clip):
     # whether a caption is dropped says nothing about its words
     kept = [words for words in dropped if words]
     assert sum(words[0] == WORDS[0] for words in kept) / len(kept) == pytest.approx(0.5, abs=0.12)
+
+
+MARKS = {
+    "clip": ["<end_of_text>", "<START_OF_TEXT>", "&lt;end_of_text&gt;", "&amp;lt;end_of_text&amp;gt;",
+             "＜end_of_text＞"],
+    "wordpiece": ["[SEP]", "[PAD]", "[CLS]", "[MASK]", "[UNK]"],
+}  # fmt: skip
+
+
+def test_a_caption_that_holds_the_tokenizer_s_marks_is_read_as_text_to_its_end(request, tokenizer):
+    own = getattr(tokenizer, "tokenizer", tokenizer)
+    special = set(own.all_special_ids)
+    for mark in MARKS[request.node.callspec.params["tokenizer"]]:
+        caption = f"dog {mark} {mark} ring"
+        assert special & set(tokenizer([caption])[0, 1:-1].tolist()), mark
+        for how in ({"mask": 0.0}, {"mask": 1e-9}, {"mask": 1e-9, "unit": "tokens"}):
+            tokens = between(tokenizer, TextRandomizer(tokenizer, seed=0, **how)([caption], [0], [0])[0])
+            words = own.decode(tokens).split()
+            assert (words[0], words[-1]) == ("dog", "ring"), (mark, how)
+            assert not special & set(tokens) - ({own.unk_token_id} if hasattr(own, "unk_token_id") else set())
+
+
+def test_captions_with_angle_brackets_and_entities_that_are_no_marks_stay_as_they_are(tokenizer):
+    captions = ["a < b > c", "fish &amp; ring", "<b>dog</b>", "[dog]", "＜sea＞"]
+    assert Marks(tokenizer).broken(captions) == captions

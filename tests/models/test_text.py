@@ -149,3 +149,26 @@ def test_a_text_encoder_that_cannot_be_loaded_is_refused_without_a_download(sear
         )
     assert str(folder) in str(error.value) and "nothing is downloaded" in str(error.value)
     assert not (tmp_path / "c.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("public", "query", "best"),
+    [
+        (["街道上的红色汽车", "草地上的一只狗", "两只猫在睡觉"], "一只狗在草地上奔跑", 1),
+        (["通りの赤い車", "芝生の上の犬", "湖のボート"], "湖にボートがある", 2),
+        (["รถสีแดงบนถนน", "แมวสองตัวนอน", "สุนัขบนหญ้า"], "สุนัขวิ่งบนหญ้า", 2),
+        (["the 猫", "a dog", "一只狗"], "狗", 2),
+    ],
+)
+def test_captions_are_compared_in_scripts_without_blanks_between_words(searched, tmp_path, public, query, best):
+    tfidf_neighbors(*searched(public, [query]), tmp_path / "n.parquet", k=3, title="t")
+    found = pq.read_table(tmp_path / "n.parquet").to_pylist()
+    assert found[0]["public_row"] == 100 + best
+    assert found[0]["similarity"] > 1.5 * found[1]["similarity"]
+
+
+def test_captions_without_a_known_word_are_counted_and_where_all_are_so_refused(searched, tmp_path, capfd):
+    tfidf_neighbors(*searched(), tmp_path / "n.parquet", k=2, title="t")
+    assert "[t] 1 of 4 captions have no word in common with a public caption" in capfd.readouterr().err
+    with pytest.raises(InputError, match="no caption of .* has a word in common with those of"):
+        tfidf_neighbors(*searched(queries=["words nobody knows"]), tmp_path / "n.parquet", k=2, title="t")

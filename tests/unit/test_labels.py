@@ -122,3 +122,26 @@ def test_label_sets_expand_repeated_images_in_order():
     owner, label = sets.expand(np.array([2, 0, 1, 0]))
     assert owner.tolist() == [0, 1, 1, 3, 3]
     assert [sets.names[i] for i in label] == ["c", "a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "named"),
+    [
+        ("一只狗在草地上奔跑", {"狗", "草地"}),
+        ("红色汽车 and a dog", {"红色汽车", "dog"}),
+        ("芝生を走る犬", {"犬"}),
+        ("ボートの写真", {"ボート"}),
+        ("สุนัขวิ่งบนหญ้า", {"สุนัข", "หญ้า"}),
+        ("一個女人", set()),
+    ],
+)
+def test_labels_are_named_in_scripts_without_blanks_between_words(caption, named):
+    names = {"狗", "草地", "红色汽车", "犬", "ボート", "สุนัข", "หญ้า", "dog", "汽船"}
+    assert NamedInCaption({Normalizer()(name) for name in names}, Normalizer())(caption) == named
+
+
+def test_marks_of_vowels_are_parts_of_words():
+    normal = Normalizer()
+    assert normal("ปู่") != normal("ปู") != normal("ป")
+    assert NamedInCaption([normal("कुत्ता")], normal)("एक कुत्ता घास पर") == {"कुत्ता"}
+    assert NamedInCaption([normal("कु")], normal)("एक कुत्ता घास पर") == set()

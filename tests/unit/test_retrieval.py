@@ -99,6 +99,18 @@ def test_embeddings_that_do_not_match_their_rows_are_refused_naming_both(tmp_pat
     assert str(files[3]) in str(error.value)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which, name", [(0, "captions"), (2, "images")])
+def test_embeddings_that_are_not_finite_are_refused_naming_the_array(tmp_path, embeddings, which, name, bad):
+    files, arrays = embeddings
+    array = arrays[name].copy()
+    array[-1, 0] = bad
+    write_array(files[which], array)
+    with pytest.raises(InputError, match=rf"{name}.npy: 1 of {len(array)} embeddings are not finite numbers"):
+        write_neighbors(*files, tmp_path / "n.parquet", k=2, threads=1, device="cpu", title="t")
+    assert not (tmp_path / "n.parquet").exists()
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """FAISS with a GPU: its function for one checks what it is given, as the real one does, and asks the CPU's."""

@@ -11,6 +11,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import typeguard
 
+from dejavu.memorization.scripts import UNSPACED
+
 # inflect has the types of its arguments checked, which takes seconds to prepare at every start
 _checked, typeguard.typechecked = typeguard.typechecked, lambda target: target  # type: ignore[assignment]
 try:
@@ -21,7 +23,10 @@ finally:
 _ENGINE = inflect.engine()
 # time to read a label from rows of unequal length, in units of a place in a table
 COST_BEYOND = 6
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# the marks of South and South-East Asian vowels are parts of words, which \\w does not say
+_MARKS = "".join(filter(lambda c: unicodedata.category(c) in ("Mn", "Mc"), map(chr, range(0x0900, 0x1AB0))))
+_LETTER = rf"(?:[^\W_]|[{_MARKS}])"
+_WORD = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+)*")
 
 
 # what inflect gets wrong: plural -> singular; the singulars stay as they are
@@ -188,6 +193,9 @@ def label_sets(rows: Sequence[int], labels: Iterable[Sequence[str]], names: Sequ
 class NamedInCaption:
     """Finds which labels of a vocabulary a caption names, after the same normalisation.
 
+    In scripts without blanks between words, as Chinese, a label is named where its characters stand in the caption,
+    also within another word: rather named than a secret.
+
     Args:
         names: normal labels.
         normalizer: gives the synonyms that a caption may use.
@@ -197,15 +205,30 @@ class NamedInCaption:
         self._labels: dict[tuple[str, ...], str] = {}
         for name in names:
             for form in normalizer.surface_forms(name):
-                self._labels[tuple(form.split())] = name
+                self._labels[tuple(_pieces(form.split()))] = name
         self._longest = max((len(words) for words in self._labels), default=0)
 
     def __call__(self, caption: str) -> set[str]:
         """The labels whose words stand in the caption one after the other."""
-        words = normal_words(caption)
-        return {self._labels[piece] for piece in self._pieces(words) if piece in self._labels}
+        words = _pieces(normal_words(caption))
+        return {self._labels[part] for part in self._parts(words) if part in self._labels}
 
-    def _pieces(self, words: list[str]) -> Iterator[tuple[str, ...]]:
+    def _parts(self, words: list[str]) -> Iterator[tuple[str, ...]]:
         for start in range(len(words)):
             for length in range(1, min(self._longest, len(words) - start) + 1):
                 yield tuple(words[start : start + length])
+
+
+def _pieces(words: Iterable[str]) -> list[str]:
+    """Words, those of scripts without blanks between words character by character."""
+    pieces: list[str] = []
+    for word in words:
+        if not UNSPACED.search(word):
+            pieces.append(word)
+            continue
+        end = 0
+        for run in UNSPACED.finditer(word):
+            pieces += [*filter(None, [word[end : run.start()]]), *run[0]]
+            end = run.end()
+        pieces += filter(None, [word[end:]])
+    return pieces

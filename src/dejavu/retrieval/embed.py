@@ -10,8 +10,10 @@ import torch
 
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
+from dejavu.errors import words
 from dejavu.files import atomic, map_array, read_table, write_array
 from dejavu.progress import Progress
+from dejavu.retrieval.finite import require_finite
 from dejavu.training.model import Clip
 
 
@@ -39,6 +41,9 @@ def embed(
         batch_size: images or captions at a time.
         device: ``cpu`` or ``cuda``.
         title: for the progress lines.
+
+    Raises:
+        InputError: when an embedding is not finite.
     """
     wanted = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
     progress = Progress(title, len(wanted), "samples")
@@ -50,9 +55,10 @@ def embed(
             if not np.array_equal(part["row"].to_numpy(), wanted[here]):
                 raise ValueError(f"rows {wanted[here][:3]} of {manifest} came back in another order")
             pixels = np.stack([clip.pixels(decode_rgb(image)) for image in part["image"].to_pylist()])
-            tokens = clip.cut(clip.tokenizer(part["caption"].to_pylist())).to(device)
-            image_part = clip.model.encode_image(clip.normalize(pixels, device), normalize=True).float().cpu().numpy()
-            caption_part = clip.encode_text(tokens).float().cpu().numpy()
+            tokens = clip.tokenize(part["caption"].to_pylist()).to(device)
+            encoded = clip.model.encode_image(clip.normalize(pixels, device), normalize=True)
+            image_part = require_finite(encoded.float().cpu().numpy(), words(f"{title}, images"))
+            caption_part = require_finite(clip.encode_text(tokens).float().cpu().numpy(), words(f"{title}, captions"))
             if not done:
                 shape = (len(wanted), image_part.shape[1])
                 image_array = map_array(image_file, shape, np.float32)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from dejavu.errors import InputError
 from dejavu.files import NUMBERS_PER_GROUP, read_array, write_table
 from dejavu.progress import Progress
+from dejavu.retrieval.finite import require_finite
 from dejavu.tables.retrieval import NEIGHBORS
 
 QUERIES_PER_BLOCK = 4096
@@ -129,7 +130,8 @@ def write_neighbors(
         title: for the progress lines.
 
     Raises:
-        InputError: when an array and its row array disagree, or ``device`` is not to be had.
+        InputError: when an array and its row array disagree, an embedding is not finite, or ``device`` is not to be
+            had.
     """
     faiss.omp_set_num_threads(threads)
     knn = on_gpu(title) if device == "cuda" else on_cpu
@@ -188,4 +190,6 @@ def _with_rows(array: Path, rows: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{array} has {len(embeddings):,} embeddings, but {rows} names {len(numbers):,} rows: "
             "delete both and run again."
         )
+    for start in range(0, len(embeddings), PUBLIC_PER_BLOCK):
+        require_finite(embeddings[start : start + PUBLIC_PER_BLOCK], str(array))
     return embeddings, np.asarray(numbers)

@@ -7,7 +7,9 @@ where none can be trained. TF-IDF is built in; ``sentence-transformers`` models 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError
 from dejavu.files import first_line, read_table, write_array
-from dejavu.progress import Progress
+from dejavu.memorization.scripts import UNSPACED
+from dejavu.progress import Progress, say
+from dejavu.retrieval.finite import require_finite
 from dejavu.retrieval.neighbors import write_found
 
 TFIDF = "tfidf"
@@ -30,8 +34,9 @@ def tfidf_neighbors(
 ) -> None:
     """Writes the public samples whose captions are nearest to each query's caption, by cosine of TF-IDF vectors.
 
-    Vocabulary and document frequencies come from the public captions alone, so that the reference knows nothing of the
-    training captions. Of equal similarities the lower row comes first.
+    Terms are words of at least two characters in lower case, and in scripts without blanks between words neighbouring
+    characters, see :func:`terms`. Vocabulary and document frequencies come from the public captions alone, so that the
+    reference knows nothing of the training captions. Of equal similarities the lower row comes first.
 
     Args:
         queries, public: manifests.
@@ -41,11 +46,11 @@ def tfidf_neighbors(
         title: for the progress lines.
 
     Raises:
-        InputError: when no public caption holds a word.
+        InputError: when no public caption holds a word, or no query one of theirs.
     """
     store = SampleStore(samples)
     query_rows, public_rows = _rows(queries), _rows(public)
-    vectorizer = TfidfVectorizer(dtype=np.float32)
+    vectorizer = TfidfVectorizer(dtype=np.float32, analyzer=terms)
     try:
         searched = csr_array(vectorizer.fit_transform(_captions(store, public_rows)))
     except ValueError as error:
@@ -53,6 +58,16 @@ def tfidf_neighbors(
             f"the captions of {public} hold no word ({first_line(error)}): use another text_encoder than tfidf."
         ) from None
     wanted = csr_array(vectorizer.transform(_captions(store, query_rows)))
+    strange = int((np.diff(wanted.indptr) == 0).sum())
+    if strange == len(query_rows):
+        raise InputError(
+            f"no caption of {queries} has a word in common with those of {public}: use another text_encoder than tfidf."
+        )
+    if strange:
+        say(
+            f"[{title}] {strange:,} of {len(query_rows):,} captions have no word in common with a public caption: all "
+            "are equally near to them"
+        )
     count = min(k, len(public_rows))
     write_found(
         neighbors,
@@ -62,6 +77,18 @@ def tfidf_neighbors(
         max(1, CELLS_PER_BLOCK // max(1, len(public_rows))),
         title,
     )
+
+
+_WORD = re.compile(r"\b\w\w+\b")
+
+
+def terms(caption: str) -> list[str]:
+    """What a caption is compared by: scikit-learn's words, and single and neighbouring characters of unspaced runs."""
+    text = caption.lower()
+    words = _WORD.findall(UNSPACED.sub(" ", text))
+    for run in UNSPACED.findall(text):
+        words += [*run, *map("".join, pairwise(run))]
+    return words
 
 
 def _rows(manifest: Path) -> np.ndarray:
@@ -116,7 +143,7 @@ def embed_captions(
         found = model.encode(
             table["caption"].to_pylist(), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
         )
-        parts.append(np.asarray(found, dtype=np.float32))
+        parts.append(require_finite(np.asarray(found, dtype=np.float32), title))
         progress.advance(table.num_rows)
     write_array(captions, np.concatenate(parts))
     write_array(rows, wanted)

@@ -11,6 +11,7 @@ import torch
 from dejavu.data.benchmarks import Benchmark, read_images
 from dejavu.errors import InputError
 from dejavu.progress import Progress
+from dejavu.retrieval.finite import require_finite
 from dejavu.training.model import Clip
 
 
@@ -48,7 +49,8 @@ class Encoder:
             if pixels:
                 batch = self.clip.normalize(np.stack(pixels), self.device)
                 with torch.inference_mode():
-                    embedded.append(self.clip.model.encode_image(batch, normalize=True).float().cpu().numpy())
+                    found = self.clip.model.encode_image(batch, normalize=True).float().cpu().numpy()
+                embedded.append(require_finite(found, self.title))
             progress.advance(len(images))
         progress.finish(f"{len(used) - sum(used):,} cannot be used" if not all(used) else "")
         if not embedded:
@@ -63,9 +65,9 @@ class Encoder:
         embedded = []
         for start in range(0, len(texts), self.batch_size):
             part = list(texts[start : start + self.batch_size])
-            tokens = self.clip.cut(self.clip.tokenizer(part)).to(self.device)
+            tokens = self.clip.tokenize(part).to(self.device)
             with torch.inference_mode():
-                embedded.append(self.clip.encode_text(tokens).float().cpu().numpy())
+                embedded.append(require_finite(self.clip.encode_text(tokens).float().cpu().numpy(), self.title))
         return np.concatenate(embedded)
 
 

@@ -64,7 +64,7 @@ def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequen
         prompts = [_filled(template) for template in templates]
     weights = open_clip.build_zero_shot_classifier(
         encoder.clip,
-        lambda texts: encoder.clip.cut(encoder.clip.tokenizer(texts)),
+        lambda texts: encoder.clip.tokenize(texts),
         list(classes),
         prompts,
         num_classes_per_batch=max(1, encoder.batch_size // len(prompts)),

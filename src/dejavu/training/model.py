@@ -6,7 +6,9 @@ import json
 import logging
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch.func import functional_call
 from dejavu.data.images import to_square
 from dejavu.errors import InputError, closest
 from dejavu.files import atomic, first_line
+from dejavu.training.marks import Marks
 from dejavu.training.openclip import open_clip, require_towers
 
 
@@ -57,6 +60,14 @@ class Clip:
         rows.div_(255).sub_(self.mean.flatten().repeat(self.size).to(device))
         rows.div_(self.std.flatten().repeat(self.size).to(device))
         return pixels.permute(0, 3, 1, 2)
+
+    @cached_property
+    def _marks(self) -> Marks:
+        return Marks(self.tokenizer)
+
+    def tokenize(self, captions: Sequence[str]) -> torch.Tensor:
+        """int64 (n, length): the tokens of captions, cut as :meth:`cut` does; marks of the tokenizer are plain text."""
+        return self.cut(self.tokenizer(self._marks.broken(captions)))
 
     def cut(self, tokens: torch.Tensor) -> torch.Tensor:
         """int64 (n, context length) -> (n, length): without what comes after the end of the longest caption.

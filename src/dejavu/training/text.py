@@ -12,6 +12,7 @@ import torch
 
 from dejavu.errors import InputError
 from dejavu.training.draws import Purpose, generator
+from dejavu.training.marks import Marks, inner
 
 MASK_WORD = "mask"
 # captions whose tokens are kept, about 20 MB
@@ -46,6 +47,7 @@ class TextRandomizer:
         seed: int,
     ) -> None:
         self._tokenizer, self._mask, self._dropout, self._seed = tokenizer, mask, dropout, seed
+        self._marks = Marks(tokenizer)
         self._known: dict[str, torch.Tensor] = {}
         self._hide: Callable[[list, np.random.Generator], list] | None = None
         self._frame: _Frame | None = None
@@ -70,7 +72,8 @@ class TextRandomizer:
             int64 (n, context length).
         """
         keys = [(int(epoch), int(row)) for epoch, row in zip(epochs, rows, strict=True)]
-        kept = ["" if self._dropped(*key) else caption for caption, key in zip(captions, keys, strict=True)]
+        plain = self._marks.broken(captions)
+        kept = ["" if self._dropped(*key) else caption for caption, key in zip(plain, keys, strict=True)]
         if self._hide is None:
             return self._tokenize(kept)
         if self._frame is None:
@@ -157,14 +160,14 @@ def _common(*rows: list[int]) -> tuple[int, ...]:
 
 def _mask_word(tokenizer: Any) -> list[str]:
     """The text of the tokenizer's mask token, where cleaning leaves it whole, or a plain word."""
-    own = _inner(tokenizer)
+    own = inner(tokenizer)
     text = getattr(own, "mask_token", None) or MASK_WORD
     token = getattr(own, "mask_token_id", None)
     return [text if token in tokenizer([text]).tolist()[0] else MASK_WORD]
 
 
 def _mask_token(tokenizer: Any) -> list[int]:
-    token = getattr(_inner(tokenizer), "mask_token_id", None)
+    token = getattr(inner(tokenizer), "mask_token_id", None)
     tokens = [token] if token is not None else _Frame.of(tokenizer).content(tokenizer([MASK_WORD]).tolist()[0])
     if len(tokens) != 1:
         raise InputError(
@@ -176,7 +179,7 @@ def _mask_token(tokenizer: Any) -> list[int]:
 
 def _words(tokenizer: Any) -> list[str]:
     """The tokens that are whole words, in alphabetical order."""
-    own = _inner(tokenizer)
+    own = inner(tokenizer)
     if hasattr(own, "get_vocab"):
         pieces = own.get_vocab()
         # of SentencePiece and of byte-level BPE, which mark beginnings; WordPiece marks what does not begin a word
@@ -194,7 +197,7 @@ def _words(tokenizer: Any) -> list[str]:
 
 def _tokens(tokenizer: Any) -> list[int]:
     """The tokens that mean something."""
-    own, frame = _inner(tokenizer), _Frame.of(tokenizer)
+    own, frame = inner(tokenizer), _Frame.of(tokenizer)
     every = own.get_vocab().values() if hasattr(own, "get_vocab") else own.encoder.values()
     return sorted(set(every) - {*own.all_special_ids, *frame.start, *frame.end, frame.pad})
 
@@ -206,8 +209,3 @@ _OTHERS: dict[tuple[str, str], Callable[[Any], list]] = {
     ("tokens", "mask"): _mask_token,
     ("tokens", "random"): _tokens,
 }
-
-
-def _inner(tokenizer: Any) -> Any:
-    """The tokenizer of Hugging Face where OpenCLIP wraps one, or OpenCLIP's own."""
-    return getattr(tokenizer, "tokenizer", tokenizer)

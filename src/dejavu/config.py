@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from datetime import date, time
@@ -17,6 +18,7 @@ import jsonschema
 import yaml
 
 from dejavu.errors import InputError, closest
+from dejavu.files import require_plain_name
 from dejavu.sweeps import expand_studies, settle_measured
 from dejavu.tables.database import flatten
 from dejavu.tables.fields import ROLES, SIDES
@@ -484,8 +486,9 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
         kinds = [kind for kind in SIDE_KINDS if side[kind] is not None]
         if len(kinds) != 1:
             raise InputError(f"{where} needs exactly one of {', '.join(SIDE_KINDS)}: it has {len(kinds)}.")
-        if (side["architecture"] is not None) != (kinds[0] == "checkpoint"):
-            raise InputError(f"{where}: a checkpoint needs its architecture, and nothing else takes one.")
+        for key in ("architecture", "preprocessing"):
+            if side[key] is not None and kinds[0] != "checkpoint":
+                raise InputError(f"{where}.{key} is about a checkpoint, and this is none: remove it.")
         if kinds[0] == "model":
             trained = {other: model for other, model in config["models"].items() if "sides" not in model}
             if side["model"] not in trained:
@@ -503,8 +506,27 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
                 else f"{where}.search is images, but a text encoder can only search captions: remove the key."
             )
         if kinds[0] == "checkpoint":
-            _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
+            _check_checkpoint(where, side)
+            if side["architecture"] is not None:
+                _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
             _check_membership(name, letter, config)
+
+
+def _check_checkpoint(where: str, side: dict) -> None:
+    """Refuses a path where nothing is, and a file or a tag without its architecture; expands ``~``."""
+    side["checkpoint"] = source = str(Path(side["checkpoint"]).expanduser())
+    require_plain_name(f"{where}.checkpoint", source)
+    path = Path(source.removeprefix("local-dir:"))
+    says_what_it_is = path.is_dir() or source.startswith(("local-dir:", "hf-hub:"))
+    looks_like_a_path = os.sep in source or path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+    if not source.startswith("hf-hub:") and looks_like_a_path and not path.exists():
+        raise InputError(f"{where}.checkpoint: there is no file or folder {path}: correct the path.")
+    if says_what_it_is and side["architecture"] is not None:
+        raise InputError(f"{where}.architecture: the folder of the checkpoint says what it is: remove it.")
+    if not says_what_it_is and side["architecture"] is None:
+        raise InputError(
+            f"configuration key '{where}.architecture' is missing: add it, since no folder says what the model is."
+        )
 
 
 def _check_kept(where: str, side: dict, model: dict) -> None:

@@ -10,13 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import try_to_load_from_cache
+
 from dejavu.data.coco import COLUMNS as COCO_COLUMNS
-from dejavu.data.raw import Columns, batch_name, file_id, file_ids, take_inventory
+from dejavu.data.objects import ObjectsColumn
+from dejavu.data.raw import Columns, batch_name, file_id, file_ids, open_raw, take_inventory
 from dejavu.data.sources import tar_beside
 from dejavu.devices import CLUSTER_JOB
-from dejavu.errors import InputError
+from dejavu.errors import InputError, closest, words
 from dejavu.files import glob_files, require_plain_name
 from dejavu.processes import STARTER
+from dejavu.sides import TFIDF
 
 
 @dataclass(frozen=True)
@@ -344,3 +348,56 @@ def _deletion(outputs: Sequence[str], records: Path) -> str:
     listed = records / "changed.txt"
     listed.write_text("".join(f"{output}\n" for output in outputs), encoding="utf-8")
     return f"xargs -d '\\n' rm -r < {listed}"
+
+
+def check_what_is_needed(config: Mapping, datasets: Mapping[str, Dataset]) -> None:
+    """Refuses what would be missed after hours, as far as it is known without loading anything.
+
+    Args:
+        config: checked and complete.
+        datasets: those of it.
+
+    Raises:
+        InputError: when a text encoder or a detector is neither a folder nor in the cache, or the first raw file of a
+            dataset lacks a column, or its objects cannot be read.
+    """
+    for name, model in config["models"].items():
+        for letter, side in model.get("sides", {}).items():
+            if side["text_encoder"] not in (None, TFIDF):
+                _require_text_encoder(f"models.{name}.sides.{letter}.text_encoder", side["text_encoder"])
+    for name, dataset in datasets.items():
+        annotate = dataset.section["annotate"]
+        if annotate["from"] == "detector":
+            _require_cached(f"datasets.{name}.annotate.model", annotate["model"], [annotate["model"]], ["config.json"])
+        if "raw" in dataset.section:
+            _check_first_file(dataset)
+
+
+def _require_text_encoder(where: str, encoder: str) -> None:
+    names = [encoder] if "/" in encoder else [f"sentence-transformers/{encoder}", encoder]
+    hint = closest(encoder, [TFIDF])
+    _require_cached(where, encoder, names, ["modules.json", "config.json"], hint)
+
+
+def _require_cached(where: str, given: str, names: Sequence[str], files: Sequence[str], hint: str = "") -> None:
+    """Refuses a model that is neither a folder with one of some files, nor in the cache of Hugging Face with one."""
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        if not any((folder / file).is_file() for file in files):
+            raise InputError(f"{where}: the folder {folder} has no {' and no '.join(files)}: name that of a model.")
+        return
+    if given.startswith(("/", ".", "~")) or not any(
+        isinstance(try_to_load_from_cache(name, file), str) for name in names for file in files
+    ):
+        raise InputError(
+            f"{where}: {given!r} is neither a folder nor in the cache{hint}, and nothing is downloaded here: correct "
+            f"it, or fetch it first (huggingface-cli download {names[0]} on a machine with a network)."
+        )
+
+
+def _check_first_file(dataset: Dataset) -> None:
+    path = min(dataset.paths.values())
+    columns = Columns.of(dataset.columns)
+    with open_raw(path, columns) as file:
+        if columns.objects is not None:
+            ObjectsColumn(words(f"{path}: column {columns.objects!r}"), file.schema_arrow, columns.objects)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from dejavu.tables.fields import SIDES
 
+# the text encoder that is built in
+TFIDF = "tfidf"
+
 
 @dataclass(frozen=True)
 class Side:

@@ -29,10 +29,12 @@ from dejavu.plan import (
     check_results_folder,
     check_supply,
     check_unchanged,
+    check_what_is_needed,
     lost_metadata,
     tell_jobs,
 )
 from dejavu.slurm import end_leftovers
+from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
 
@@ -52,8 +54,32 @@ try:
     )
     for split, section in CONFIG["splits"].items():
         check_supply(split, section, DATASETS)
+    if workflow.is_main_process:
+        check_what_is_needed(CONFIG, DATASETS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+
+def require_models():
+    """Refuses a checkpoint that is not in the cache; asked only where there is one, since it takes seconds."""
+    sides = [
+        s
+        for model in CONFIG["models"].values()
+        for s in model.get("sides", {}).values()
+    ]
+    checkpoints = [s for s in sides if s["checkpoint"] is not None]
+    if checkpoints:
+        from dejavu.training.pretrained import find_model
+
+        for one in checkpoints:
+            find_model(one["checkpoint"], one["architecture"])
+
+
+if workflow.is_main_process:
+    try:
+        require_models()
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 if lost_metadata(Path("results"), Path(".snakemake/metadata")):
     logger.warning(
@@ -74,7 +100,7 @@ RECIPES = {
 }
 TRAINED = list(RECIPES)
 # their side b is a text encoder: a one-model test
-TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == "tfidf"]
+TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
 
 # more than are measured, so that another k is scored without searching again
@@ -254,7 +280,9 @@ def built_from(wildcards):
 
 def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
-    path = architecture_path(built_from(wildcards)["architecture"], BASE)
+    # none for a text encoder, whose other rule comes first, and for a folder that says what is in it
+    name = built_from(wildcards)["architecture"]
+    path = None if name is None else architecture_path(name, BASE)
     return [] if path is None else str(path)
 
 
@@ -304,14 +332,14 @@ def training_resources():
 
 
 def weights(wildcards):
-    """Where a side's weights are: the folder that training makes, a file, or nothing for a pretrained tag."""
+    """Where a side's weights are: the folder that training makes, a file or folder, or nothing for what is cached."""
     if side(wildcards).kind == "trained":
         return (
             f"results/{wildcards.dataset}/{wildcards.split}/models/{wildcards.model}/"
             f"{wildcards.side}/checkpoints"
         )
-    source = Path(side(wildcards).source)
-    return str(source) if source.is_file() else []
+    source = Path(side(wildcards).source.removeprefix("local-dir:"))
+    return str(source) if source.exists() else []
 
 
 def embedding(wildcards, letter, role, kind):

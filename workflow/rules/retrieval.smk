@@ -34,6 +34,7 @@ rule embed:
         code=code("embed.py"),
         source=lambda w: side(w).source,
         architecture=lambda w: built_from(w)["architecture"],
+        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import torch
@@ -15,8 +16,15 @@ with logged(snakemake.log[0]):
     require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
-    architecture = str(snakemake.input.architecture or p.architecture)
-    clip = load_side(str(snakemake.input.weights or ""), w.seen, p.source, architecture, p.device)
+    architecture = snakemake.input.architecture or p.architecture
+    clip = load_side(
+        str(snakemake.input.weights or ""),
+        w.seen,
+        p.source,
+        str(architecture) if architecture else None,
+        p.device,
+        json.loads(p.preprocessing),
+    )
     embed(
         clip,
         Path(snakemake.input.manifest),

@@ -27,7 +27,14 @@ with logged(snakemake.log[0]):
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
-        architecture = str(snakemake.input.architecture or p.architecture)
-        clip = load_side(str(snakemake.input.weights or ""), w.seen, p.source, architecture, p.device)
+        architecture = snakemake.input.architecture or p.architecture
+        clip = load_side(
+            str(snakemake.input.weights or ""),
+            w.seen,
+            p.source,
+            str(architecture) if architecture else None,
+            p.device,
+            json.loads(p.preprocessing),
+        )
         rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks)
     write_table(Path(snakemake.output[0]), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)

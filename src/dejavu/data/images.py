@@ -148,17 +148,9 @@ def shrink(image: Image.Image, short_side: int) -> tuple[bytes, tuple[int, int]]
     return buffer.getvalue(), size
 
 
-def to_square(image: Image.Image, size: int, *, crop: bool = True, bilinear: bool = False) -> np.ndarray:
-    """The image as a square; uint8 (size, size, 3).
-
-    Args:
-        image: RGB.
-        size: pixels of a side.
-        crop: takes the central square; else the whole image is squeezed into one.
-        bilinear: interpolation, in place of bicubic.
-    """
+def to_square(image: Image.Image, size: int) -> np.ndarray:
+    """The central square of an RGB image, scaled to ``size`` pixels of a side; uint8 (size, size, 3)."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side) if crop else None
-    resampling = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
-    return np.asarray(image.resize((size, size), resampling, box=box), dtype=np.uint8)
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box), dtype=np.uint8)

@@ -24,7 +24,6 @@ from dejavu.progress import Progress, say
 from dejavu.retrieval.finite import require_finite
 from dejavu.retrieval.neighbors import write_found
 
-TFIDF = "tfidf"
 CELLS_PER_BLOCK = 20_000_000
 CAPTIONS_PER_BLOCK = 4096
 

@@ -6,7 +6,7 @@ import json
 import logging
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,10 @@ from PIL import Image
 from torch.func import functional_call
 
 from dejavu.data.images import to_square
-from dejavu.errors import InputError, closest
+from dejavu.errors import InputError, closest, words
 from dejavu.files import atomic, first_line
 from dejavu.training.marks import Marks
-from dejavu.training.openclip import open_clip, require_towers
+from dejavu.training.openclip import offline, open_clip, require_towers
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Clip:
         config: the architecture as OpenCLIP's JSON.
         size: side of the square images it takes, in pixels.
         mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
-        crop, bilinear: how it takes images that are not of its size, see ``to_square``.
+        view: makes an image square as the model's authors did; None: the central square, as models are trained here.
+        crop, bilinear: how that is done, where it is the central square, and not bicubic.
         name: of the architecture, without folder and suffix.
     """
 
@@ -44,13 +45,14 @@ class Clip:
     size: int
     mean: torch.Tensor
     std: torch.Tensor
+    view: Callable[[Image.Image], Image.Image] | None = None
     crop: bool = True
     bilinear: bool = False
     name: str = ""
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """An RGB image as the model takes it, before normalisation; uint8 (size, size, 3)."""
-        return to_square(image, self.size, crop=self.crop, bilinear=self.bilinear)
+        return to_square(image, self.size) if self.view is None else np.array(self.view(image))
 
     def normalize(self, images: np.ndarray, device: str) -> torch.Tensor:
         """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) as the model takes them."""
@@ -135,13 +137,54 @@ class _EncodeText(torch.nn.Module):
 def build(architecture: str, device: str = "cpu") -> Clip:
     """Builds a model with random weights from torch's current random state.
 
+    Towers of transformers are random as well, whatever their names say. Nothing is fetched: their configuration and
+    tokenizer come from a folder, or from the user's cache.
+
     Args:
-        architecture: a name that OpenCLIP knows, or the path of a JSON file in its form.
+        architecture: a name that OpenCLIP knows, the path of a JSON file in its form, or ``local-dir:`` and a folder
+            with ``open_clip_config.json``.
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: when OpenCLIP does not know the architecture or refuses its configuration.
+        InputError: when OpenCLIP does not know the architecture or refuses its configuration, or a part of it is not
+            in the cache.
     """
+    name, config = _architecture(architecture)
+    require_towers(config)
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), offline():
+            warnings.simplefilter("ignore")
+            model = open_clip.create_model(
+                name, pretrained=None, load_weights=False, pretrained_text=False, device=device
+            )
+            tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # OpenCLIP, timm and transformers have many ways to say so
+        raise InputError(_cannot_build(architecture, config, error)) from error
+    defaults = open_clip.transform.PreprocessCfg()
+    size = model.visual.image_size
+    sides = set(size) if isinstance(size, (tuple, list)) else {size}
+    if len(sides) > 1:
+        raise InputError(f"the architecture {architecture!r} takes images that are not square, which is not done here.")
+    return Clip(
+        model=model,
+        tokenizer=tokenizer,
+        config=config,
+        size=int(sides.pop()),
+        mean=torch.tensor(defaults.mean).view(1, 3, 1, 1),
+        std=torch.tensor(defaults.std).view(1, 3, 1, 1),
+        name=name,
+    )
+
+
+LOCAL = "local-dir:"
+FOLDER_CONFIG = "open_clip_config.json"
+
+
+def _architecture(architecture: str) -> tuple[str, dict]:
+    """The name that OpenCLIP takes, and the configuration."""
+    if architecture.startswith(LOCAL):
+        return architecture, read_folder(Path(architecture.removeprefix(LOCAL)))["model_cfg"]
     name = architecture
     if architecture.endswith(".json"):
         open_clip.add_model_config(Path(architecture))
@@ -153,26 +196,40 @@ def build(architecture: str, device: str = "cpu") -> Clip:
             f"OpenCLIP does not know the architecture {architecture!r}{closest(name, known)}: name one of its "
             "architectures, or the path of a JSON file with embed_dim, vision_cfg and text_cfg."
         )
-    require_towers(config)
-    logging.getLogger().setLevel(logging.ERROR)
+    return name, config
+
+
+def read_folder(folder: Path) -> dict:
+    """The description in a folder of OpenCLIP's: ``model_cfg`` and, where it has it, ``preprocess_cfg``.
+
+    Raises:
+        InputError: when there is none, or it is damaged.
+    """
+    path = folder / FOLDER_CONFIG
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = open_clip.create_model(name, pretrained=None, device=device)
-            tokenizer = open_clip.get_tokenizer(name)
-    except (TypeError, RuntimeError, AssertionError, ValueError, KeyError, OSError) as error:
-        raise InputError(f"OpenCLIP cannot build the architecture {architecture!r}: {first_line(error)}.") from error
-    defaults = open_clip.transform.PreprocessCfg()
-    size = model.visual.image_size
-    return Clip(
-        model=model,
-        tokenizer=tokenizer,
-        config=config,
-        size=size[0] if isinstance(size, (tuple, list)) else size,
-        mean=torch.tensor(getattr(model.visual, "image_mean", None) or defaults.mean).view(1, 3, 1, 1),
-        std=torch.tensor(getattr(model.visual, "image_std", None) or defaults.std).view(1, 3, 1, 1),
-        name=name,
-    )
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} has no {FOLDER_CONFIG}, which says what the model is: name a folder of OpenCLIP's, or the file "
+            "of the weights and their architecture."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a JSON file ({first_line(error)}): replace it.") from None
+    if not isinstance(found, dict) or not isinstance(found.get("model_cfg"), dict):
+        raise InputError(f"{path} has no section model_cfg, which says what the model is: replace it.")
+    return found
+
+
+def _cannot_build(architecture: str, config: dict, error: Exception) -> str:
+    text = config.get("text_cfg") or {}
+    parts = sorted({text[key] for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)})
+    if parts and isinstance(error, OSError):
+        return words(
+            f"the architecture {architecture!r} needs the configuration or the tokenizer of {' and '.join(parts)}, "
+            "which are neither a folder nor in the cache, and nothing is downloaded here: fetch them first "
+            f"(huggingface-cli download {parts[0]} on a machine with a network), or give a folder in their place."
+        )
+    return words(f"OpenCLIP cannot build the architecture {architecture!r}: {first_line(error)}.")
 
 
 def save_checkpoint(

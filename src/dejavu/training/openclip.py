@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import huggingface_hub.constants
+
 # package that OpenCLIP does without where it is not installed: the part and key of an architecture that name a tower
 # of it, and OpenCLIP's module and class for such towers
 OPTIONAL = {
@@ -76,6 +78,17 @@ def require_towers(config: Mapping[str, Any]) -> None:
         found = importlib.import_module(f"open_clip.{module}")
         if (config.get(part) or {}).get(key) and getattr(found, package) is None:
             setattr(open_clip.model, name, getattr(importlib.reload(found), name))
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, Hugging Face's libraries take what is in the cache, and ask no server for it."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
 open_clip = _import_quickly()

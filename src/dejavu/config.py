@@ -17,7 +17,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from dejavu.errors import InputError, closest
+from dejavu.errors import InputError, closest, loss_mismatch
 from dejavu.files import require_plain_name
 from dejavu.sweeps import expand_studies, settle_measured
 from dejavu.tables.database import flatten
@@ -412,7 +412,9 @@ def _require_recipes(models: Mapping[str, dict]) -> None:
 
 
 def _check_model(name: str, model: dict, config: dict, base: Path) -> None:
-    _check_architecture(name, model["architecture"], base)
+    found = _check_architecture(name, model["architecture"], base)
+    if found is not None and ("init_logit_bias" in found) != (model["loss"] == "siglip"):
+        raise InputError(f"models.{name}: {loss_mismatch(model['architecture'], model['loss'])}")
     if model["samples_seen"] < model["batch_size"]:
         raise InputError(
             f"models.{name}.samples_seen is smaller than its batch_size {model['batch_size']:,}: raise it."
@@ -549,19 +551,20 @@ def _check_membership(name: str, letter: str, config: dict) -> None:
             )
 
 
-def _check_architecture(name: str, architecture: str, base: Path) -> None:
+def _check_architecture(name: str, architecture: str, base: Path) -> dict | None:
+    """The architecture's configuration; None where OpenCLIP, which knows its name, is not installed here."""
     path = architecture_path(architecture, base)
     if path is None:
         # the names of OpenCLIP's own configuration files, without importing it, which takes seconds
         spec = find_spec("open_clip")
         folders = [Path(place) for place in spec.submodule_search_locations or []] if spec else []
-        known = {file.stem for folder in folders for file in (folder / "model_configs").glob("*.json")}
+        known = {file.stem: file for folder in folders for file in (folder / "model_configs").glob("*.json")}
         if known and architecture not in known:
             raise InputError(
                 f"models.{name}.architecture names {architecture!r}, which OpenCLIP does not know"
                 f"{closest(architecture, known)}: name one that it knows, or the path of a JSON file."
             )
-        return
+        return json.loads(known[architecture].read_text(encoding="utf-8")) if known else None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -577,6 +580,7 @@ def _check_architecture(name: str, architecture: str, base: Path) -> None:
         raise InputError(
             f"models.{name}.architecture: {architecture} lacks {', '.join(missing)}, which OpenCLIP needs: add them."
         )
+    return content
 
 
 def _check_report(config: dict) -> None:

@@ -33,6 +33,19 @@ def closest(word: str, candidates: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def loss_mismatch(architecture: str, loss: str) -> str:
+    """The sentence about an architecture whose bias, or the lack of one, does not go with a loss."""
+    if loss == "siglip":
+        return (
+            f"loss is siglip, which needs a bias, but the architecture {architecture} has none: name one of SigLIP's, "
+            "or add init_logit_bias: -10 to its JSON file."
+        )
+    return (
+        f"the architecture {architecture} is SigLIP's, with a bias that loss: clip leaves unused: set loss to siglip, "
+        "and temperature to 0.1, which SigLIP begins with."
+    )
+
+
 def require_same_rows(one: Iterable[int], other: Iterable[int], what: str) -> None:
     """Refuses two sets of rows that should be the same.
 

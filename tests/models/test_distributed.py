@@ -46,19 +46,20 @@ def test_two_processes_started_by_torchrun_train_as_one_does(place, tiny_archite
     assert not place.state("two").exists()
 
 
-# what the loss does not reach, as the bias of another loss, must not stop two processes, and is left as it was
-@pytest.mark.parametrize("changes", [{"accumulation": 2}, {"init_logit_bias": -10.0}], ids=["in parts", "unused bias"])
-def test_two_processes_train_as_one_does_with(trainees, place, tiny_architecture, tmp_path, changes):
-    architecture = tiny_architecture(width=16)
-    if "init_logit_bias" in changes:
+@pytest.mark.parametrize("loss", ["clip", "siglip"])
+@pytest.mark.parametrize("accumulation", [1, 2], ids=["whole", "in parts"])
+def test_two_processes_train_as_one_does_with(trainees, place, tiny_architecture, tmp_path, loss, accumulation):
+    architecture, how = tiny_architecture(width=16), HOW | {"samples_seen": 400 if loss == "siglip" else 80}
+    if loss == "siglip":
         text = Path(architecture).read_text()
         Path(architecture).write_text(text.replace("{", '{"init_logit_bias": -10.0, ', 1))
-    place.train("one", recipe(architecture, samples_seen=80, **HOW), state_seconds=1e9)
-    how = recipe(architecture, samples_seen=80, processes=2, accumulation=changes.get("accumulation", 1), **HOW)
-    assert trainees.run(train_on_two, place, "two", how, None, tmp_path / "counts") == 0
-    require_alike(place, "one", "two", 80)
-    if "init_logit_bias" in changes:
-        assert weights(place, "two", 80)["logit_bias"].item() == -10
+        how |= {"loss": "siglip", "temperature": 0.1}
+    place.train("one", recipe(architecture, **how), state_seconds=1e9)
+    shared = recipe(architecture, processes=2, accumulation=accumulation, **how)
+    assert trainees.run(train_on_two, place, "two", shared, None, tmp_path / "counts") == 0
+    require_alike(place, "one", "two", how["samples_seen"])
+    if loss == "siglip":
+        assert weights(place, "one", 400)["logit_bias"].item() != -10
 
 
 # how processes end, with a module that imports nothing heavy

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from open_clip.loss import ClipLoss
+from open_clip.loss import ClipLoss, SigLipLoss
 from open_clip_train.train import train_one_epoch
 
+from dejavu.errors import InputError
 from dejavu.training.distributed import Ranks
 from dejavu.training.model import build
 from dejavu.training.step import Learner
@@ -25,6 +27,9 @@ def learner(tiny_architecture):
 
     def make(vision: dict | None = None, **changes) -> Learner:
         architecture = tiny_architecture("step-for-tests", **(vision or {}))
+        if changes.get("loss") == "siglip":
+            text = Path(architecture).read_text()
+            Path(architecture).write_text(text.replace("{", '{"init_logit_bias": -10.0, ', 1))
         torch.manual_seed(0)
         return Learner(build(architecture), recipe(architecture, **changes), Ranks())
 
@@ -59,9 +64,14 @@ def without_key_bias(name: str, value: torch.Tensor) -> torch.Tensor:
     return torch.cat([queries, values])
 
 
-def test_steps_are_those_of_open_clip_train(learner):
-    ours = learner()
-    theirs = learner().clip.model
+SIGLIP = {"loss": "siglip", "temperature": 0.1}
+LOSSES = pytest.mark.parametrize("how", [{}, SIGLIP], ids=["clip", "siglip"])
+
+
+@LOSSES
+def test_steps_are_those_of_open_clip_train(learner, how):
+    ours = learner(**how)
+    theirs = learner(**how).clip.model
     theirs.output_dict = True
     # as open_clip_train.main groups them
     named = list(theirs.named_parameters())
@@ -74,7 +84,7 @@ def test_steps_are_those_of_open_clip_train(learner):
     loader = [batch(ours, step % 5) for step in range(12)]
     expected: list[float] = []
 
-    class Noted(ClipLoss):
+    class Noted(SigLipLoss if how else ClipLoss):
         def forward(self, *arguments, **named):
             found = super().forward(*arguments, **named)
             expected.append(found["contrastive_loss"].item())
@@ -98,13 +108,14 @@ def test_steps_are_those_of_open_clip_train(learner):
         assert torch.allclose(one, other, atol=1e-4), name
 
 
+@LOSSES
 @pytest.mark.parametrize("vision", [{}, {"patch_dropout": 0.5}], ids=["plain", "dropout"])
-def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole(learner, vision):
-    whole, parts = learner(vision), learner(vision, accumulation=4)
+def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole(learner, vision, how):
+    whole, parts = learner(vision, **how), learner(vision, accumulation=4, **how)
     images, tokens = batch(whole)
     if vision:
         # in parts dropout draws other numbers; of a whole batch in one part it draws the same
-        parts.recipe = recipe(parts.recipe.architecture, accumulation=1)
+        parts.recipe = recipe(parts.recipe.architecture, accumulation=1, **how)
         one_part = [(images, tokens)]
         parts._differentiate = lambda *_: parts._differentiate_in_parts(one_part)
     torch.manual_seed(5)
@@ -124,8 +135,9 @@ def test_after_several_steps_a_batch_in_four_parts_has_made_the_same_weights(lea
         assert torch.allclose(parts.weights()[name], value, atol=1e-5), name
 
 
-def test_with_bfloat16_the_loss_falls_as_with_float32(learner):
-    half, single = losses(learner(precision="bf16"), 60), losses(learner(), 60)
+@LOSSES
+def test_with_bfloat16_the_loss_falls_as_with_float32(learner, how):
+    half, single = losses(learner(precision="bf16", **how), 60), losses(learner(**how), 60)
     assert sum(single[-5:]) < 0.7 * sum(single[:5])
     assert half == pytest.approx(single, abs=0.1)
 
@@ -187,3 +199,10 @@ def test_the_gradient_s_norm_is_told_before_it_is_clipped(learner):
     assert clipped.step(images, tokens, 0.0)[1].item() == pytest.approx(norm, rel=1e-5)
     left = [value.grad for value in clipped.clip.model.parameters()]
     assert math.sqrt(sum(value.square().sum().item() for value in left)) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(("bias", "loss"), [(True, "clip"), (False, "siglip")])
+def test_a_loss_that_does_not_go_with_the_architecture_is_refused(learner, bias, loss):
+    clip = learner(**(SIGLIP if bias else {})).clip
+    with pytest.raises(InputError, match="with a bias that loss: clip leaves unused" if bias else "needs a bias"):
+        Learner(clip, recipe(clip.name, loss=loss), Ranks())

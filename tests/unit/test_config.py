@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ GIVEN: dict[str, Any] = {
 ROLES = "splits.default.roles"
 STUDY = {"model": "base", "axis": "text_mask", "values": [0, 0.2]}
 MISSING = object()
+TFIDF = {"text_encoder": "tfidf"}
 
 
 @pytest.fixture
@@ -175,7 +177,7 @@ WRONG = {
         "exactly one of model, checkpoint, text_encoder",
     ),
     "two_things_for_a_side": (
-        {"models.test": {"sides": {"a": {"model": "base", "checkpoint": "x.pt"}, "b": {"text_encoder": "tfidf"}}}},
+        {"models.test": {"sides": {"a": {"model": "base", "checkpoint": "a_tag"}, "b": {"text_encoder": "tfidf"}}}},
         "models.test.sides.a",
         "exactly one of model, checkpoint, text_encoder",
     ),
@@ -195,14 +197,46 @@ WRONG = {
         "remove the key",
     ),
     "checkpoint_without_architecture": (
-        {"models.test": {"sides": {"a": {"checkpoint": "x.pt"}, "b": {"text_encoder": "tfidf"}}}},
-        "models.test.sides.a",
-        "needs its architecture",
+        {"models.test": {"sides": {"a": {"checkpoint": "a_tag"}, "b": {"text_encoder": "tfidf"}}}},
+        "'models.test.sides.a.architecture' is missing",
+        "add it",
     ),
+    "checkpoint_that_is_not_there": (
+        {"models.test": {"sides": {"a": {"checkpoint": "~/no/clip.pt", "architecture": "ViT-B-32"}, "b": TFIDF}}},
+        f"models.test.sides.a.checkpoint: there is no file or folder {Path.home()}/no/clip.pt",
+        "correct the path",
+    ),
+    "file_that_is_not_there": (
+        {"models.test": {"sides": {"a": {"checkpoint": "clip.safetensors", "architecture": "ViT-B-32"}, "b": TFIDF}}},
+        "models.test.sides.a.checkpoint: there is no file or folder clip.safetensors",
+        "correct the path",
+    ),
+    "folder_with_an_architecture": (
+        {"models.test": {"sides": {"a": {"checkpoint": "/tmp", "architecture": "ViT-B-32"}, "b": TFIDF}}},
+        "models.test.sides.a.architecture: the folder of the checkpoint says what it is",
+        "remove it",
+    ),
+    "preprocessing_of_a_model": (
+        {"models.test": {"sides": {"a": {"model": "base", "preprocessing": {"mean": [0, 0, 0]}}, "b": TFIDF}}},
+        "models.test.sides.a.preprocessing",
+        "remove it",
+    ),
+    "siglip_with_clip_s_loss": (
+        {"models.base.architecture": "ViT-B-16-SigLIP"},
+        "models.base: the architecture ViT-B-16-SigLIP is SigLIP's",
+        "set loss to siglip",
+    ),
+    "siglip_s_loss_without_bias": ({"models.base.loss": "siglip"}, "models.base: loss is siglip", "init_logit_bias"),
+    "column_without_list": ({f"{ROLES}.a.uids_column": "key"}, f"{ROLES}.a.uids_column", "remove it"),
+    "missing_without_list": ({f"{ROLES}.a.max_missing": 0.5}, f"{ROLES}.a.max_missing", "remove it"),
+    "a_date_as_name": ({"models": {date(2024, 5, 1): {}}}, "'models'", "put it in quotation marks"),
+    "a_number_as_name": ({"models": {7: {}}}, "'models'", "put it in quotation marks"),
+    "yes_as_synonym": ({"measure.synonyms": {True: "x"}}, "'measure.synonyms'", "put it in quotation marks"),
+    "a_date_as_text": ({"measure.synonyms": {"tv": date(2024, 5, 1)}}, "'measure.synonyms.tv'", "quotation marks"),
     "checkpoint_of_unknown_architecture": (
         {
             "models.test": {
-                "sides": {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-23"}, "b": {"text_encoder": "tfidf"}}
+                "sides": {"a": {"checkpoint": "a_tag", "architecture": "ViT-B-23"}, "b": {"text_encoder": "tfidf"}}
             }
         },
         "models.test.sides.a.architecture",
@@ -211,7 +245,7 @@ WRONG = {
     "checkpoint_of_unknown_training_set": (
         {
             "models.test": {
-                "sides": {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
+                "sides": {"a": {"checkpoint": "a_tag", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
             }
         },
         f"models.test.sides.a is a checkpoint, so what it was trained on must be declared: give {ROLES}.a",
@@ -318,6 +352,12 @@ def reordered(value: Any) -> Any:
     return {key: reordered(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
 
 
+@pytest.mark.parametrize("given", [None, "hello", ["datasets"], 7])
+def test_a_configuration_that_is_no_section_of_keys_is_refused(load, given):
+    with pytest.raises(InputError, match="the configuration has no keys"):
+        load(given)
+
+
 def test_reordering_keys_changes_nothing(load):
     one, other = load(GIVEN), load(reordered(GIVEN))
     assert one == other
@@ -355,7 +395,7 @@ def test_sides_are_complete_and_hold_nothing_about_training(load):
 
 def test_a_checkpoint_whose_training_samples_are_listed_is_accepted(load, tmp_path):
     (tmp_path / "members.txt").write_text("uid-1\n")
-    sides = {"a": {"checkpoint": "x.pt", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
+    sides = {"a": {"checkpoint": "a_tag", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
     roles = {f"{ROLES}.a": {"uids": str(tmp_path / "members.txt")}}
     assert load(changed(**{"models.test": {"sides": sides}, **roles}))["models"]["test"]["sides"]["a"]["checkpoint"]
 

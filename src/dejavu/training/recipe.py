@@ -43,6 +43,7 @@ class Recipe:
     accumulation: int = 1
     processes: int = 1
     checkpoints: Sequence[int] = ()
+    loss: str = "clip"
 
     @property
     def steps(self) -> int:

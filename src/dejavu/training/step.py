@@ -1,4 +1,4 @@
-"""One optimiser step: OpenCLIP's loss of the whole batch, however many parts and processes work on it, and AdamW."""
+"""One optimiser step: OpenCLIP's losses of the whole batch, however many parts and processes work on it, and AdamW."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from dejavu.errors import InputError, loss_mismatch
 from dejavu.training.distributed import Ranks
 from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
@@ -50,7 +51,7 @@ class Learner:
             self._towers = DistributedDataParallel(
                 self._towers, forward_sync_buffers=False, find_unused_parameters=True
             )
-        self._loss = open_clip.ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world)
+        self._loss = _loss(clip, recipe, ranks)
 
     def step(self, images: torch.Tensor, tokens: torch.Tensor, rate: float) -> torch.Tensor:
         """Changes the weights once; on ``cuda`` returns before that is done.
@@ -112,19 +113,21 @@ class Learner:
                 states.append(random_state(device))
                 features.append(self._inner(*part))
         found = [torch.cat([feature[i] for feature in features]).requires_grad_() for i in (0, 1)]
-        scale = features[0][2].requires_grad_()
-        loss = self._loss(*found, scale)
-        *wanted, of_scale = torch.autograd.grad(loss, [*found, scale])
-        image_parts, text_parts = (gradient.chunk(len(parts)) for gradient in wanted)
+        # the inverse temperature and SigLIP's bias, which no part has to itself
+        shared = [value.requires_grad_() for value in features[0][2:]]
+        loss = self._loss(*found, *shared)
+        of_images, of_texts, *of_shared = torch.autograd.grad(loss, [*found, *shared])
+        image_parts, text_parts = of_images.chunk(len(parts)), of_texts.chunk(len(parts))
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
             # dropout has to drop the same in both passes
             set_random_state(states[index], device)
             with nullcontext() if last or self.ranks.world == 1 else self._towers.no_sync():
-                image, text, own_scale = self._towers(*part)
+                image, text, *own = self._towers(*part)
                 surrogate = (image * image_parts[index]).sum() + (text * text_parts[index]).sum()
-                if last and own_scale.requires_grad:
-                    surrogate = surrogate + (own_scale * of_scale).sum()
+                for value, gradient in zip(own, of_shared, strict=True):
+                    if last and value.requires_grad:
+                        surrogate = surrogate + (value * gradient).sum()
                 surrogate.backward()
         return loss
 
@@ -146,16 +149,35 @@ class Learner:
 
 
 class _Towers(torch.nn.Module):
-    """Both towers in one call, as data parallelism wants it: image and text features, and the inverse temperature."""
+    """Both towers in one call, as data parallelism wants it: image and text features, inverse temperature, and a bias.
+
+    The bias is there where the architecture has one, which is for SigLIP's loss.
+    """
 
     def __init__(self, clip: Clip) -> None:
         super().__init__()
         self.model, self._clip = clip.model, clip
 
-    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
         image = self.model.encode_image(images.to(_precision(self.model)), normalize=False)
         text = self._clip.encode_text(tokens, normalize=False)
-        return normalize(image.float(), dim=-1), normalize(text.float(), dim=-1), self.model.logit_scale.exp()
+        features = normalize(image.float(), dim=-1), normalize(text.float(), dim=-1), self.model.logit_scale.exp()
+        # a new tensor, as the inverse temperature is one, which the loss in parts takes as its own
+        return features if self.model.logit_bias is None else (*features, self.model.logit_bias * 1.0)
+
+
+def _loss(clip: Clip, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
+    """OpenCLIP's loss of a recipe, over the batches of all processes.
+
+    Raises:
+        InputError: when the architecture's bias and the loss do not go together.
+    """
+    biased = clip.model.logit_bias is not None
+    if biased != (recipe.loss == "siglip"):
+        raise InputError(loss_mismatch(clip.name, recipe.loss))
+    if biased:
+        return open_clip.loss.SigLipLoss(rank=ranks.rank, world_size=ranks.world, dist_impl="gather")
+    return open_clip.ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world)
 
 
 def _precision(model: Any) -> torch.dtype:

@@ -9,10 +9,12 @@ import subprocess
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dejavu.errors import InputError
-from dejavu.plan import check_unchanged
+from dejavu.plan import Dataset, check_unchanged, check_what_is_needed
 
 ENDED = 1_700_000_000.25
 RESULTS, RECORDS = Path("results"), Path(".snakemake")
@@ -125,3 +127,60 @@ def test_outputs_of_an_interrupted_job_and_records_that_say_nothing_are_passed_o
 def test_without_results_or_records_there_is_nothing_to_say(results: Path) -> None:
     assert check_unchanged(Path("nowhere"), RECORDS) is None
     assert check_unchanged(RESULTS, Path("nowhere")) is None
+
+
+# what a run needs, looked for before it
+
+
+def with_side(encoder: str) -> dict:
+    side = {"text_encoder": encoder, "checkpoint": None, "model": None}
+    return {"models": {"one": {"sides": {"b": side}}}}
+
+
+@pytest.mark.parametrize("kind", ["text encoder", "detector"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("/models/no-such-model", "'/models/no-such-model' is neither a folder nor in the cache"),
+        ("someone/not-fetched", "fetch it first (huggingface-cli download someone/not-fetched"),
+        ("empty", "the folder empty has no "),
+    ],
+)
+def test_a_model_that_is_neither_a_folder_nor_cached_is_refused(monkeypatch, tmp_path, kind, given, told) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    Path("empty").mkdir()
+    section = {"annotate": {"from": "detector", "model": given}}
+    datasets = {"mine": Dataset("mine", section, {}, {})} if kind == "detector" else {}
+    with pytest.raises(InputError) as error:
+        check_what_is_needed(with_side(given) if kind == "text encoder" else {"models": {}}, datasets)
+    assert told in str(error.value)
+    (Path("empty") / "config.json").write_text("{}")
+    if given == "empty":
+        check_what_is_needed(with_side(given) if kind == "text encoder" else {"models": {}}, datasets)
+
+
+def test_a_text_encoder_that_is_misspelled_is_refused_with_the_one_that_is_built_in() -> None:
+    check_what_is_needed(with_side("tfidf"), {})
+    with pytest.raises(InputError, match=r"did you mean 'tfidf'"):
+        check_what_is_needed(with_side("tf-idf"), {})
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({}, "has no column 'objects'"),
+        ({"objects": [[17]]}, "has class numbers"),
+        ({"objects": ["dog, cat"]}, "column 'objects' is string"),
+        ({"objects": [["dog"]]}, None),
+    ],
+)
+def test_a_column_of_objects_that_cannot_be_read_is_refused(tmp_path, columns, told) -> None:
+    pq.write_table(pa.table({"image": [b"x"], "caption": ["a dog"], **columns}), tmp_path / "raw.parquet")
+    mapped = {"image": "image", "caption": "caption", "key": None, "objects": "objects", "status": None, "error": None}
+    section = {"raw": ["*.parquet"], "annotate": {"from": "column"}, "columns": mapped}
+    dataset = Dataset("mine", section, {"raw.parquet": str(tmp_path / "raw.parquet")}, {})
+    if told is None:
+        check_what_is_needed({"models": {}}, {"mine": dataset})
+        return
+    with pytest.raises(InputError, match=told):
+        check_what_is_needed({"models": {}}, {"mine": dataset})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from tests.conftest import CONFIG, Project, encoded_image
 
@@ -64,6 +66,50 @@ def test_a_wrong_configuration_is_refused_in_one_sentence_before_any_job(
     assert remedy in sentence
     assert "Traceback" not in output
     assert not (project.folder / "results").exists()
+
+
+def test_a_configuration_of_the_users_is_never_filled_up_with_the_default(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    (project.folder / "mine.yaml").write_text(yaml.safe_dump({"models": CONFIG["models"]}))
+    done = project.snakemake("--dry-run", "--configfile", "mine.yaml")
+    assert done.returncode != 0
+    assert "configuration key 'datasets' is missing: add it" in done.stdout + done.stderr
+    # single keys on the command line change the default
+    assert project.snakemake("--dry-run", "--config", "device=cpu").returncode == 0
+
+
+def test_the_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    (outer / "mine.yaml").write_text(yaml.safe_dump(CONFIG))
+    (outer / "Snakefile").write_text(
+        f"""
+configfile: "mine.yaml"
+module dejavu:
+    snakefile: "{project.folder / "Snakefile"}"
+    config: config
+use rule * from dejavu as dejavu_*
+rule all:
+    default_target: True
+    input: "results/demo/inventory.json"
+"""
+    )
+    done = Project(outer).snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((outer / "results" / "demo" / "inventory.json").read_text())
+
+
+def test_a_checkpoint_that_is_not_in_the_cache_is_named_before_any_job(tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    (tmp_path / "members.txt").write_text("one")
+    config["splits"]["default"]["roles"]["a"] = {"uids": str(tmp_path / "members.txt")}
+    released = {"checkpoint": "laion2b_s34b_b79", "architecture": "ViT-B-32"}
+    config["models"] = {"released": {"sides": {"a": released, "b": {"text_encoder": "tfidf"}}}}
+    done = Project.make(tmp_path / "project", config).snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "(did you mean 'laion2b_s34b_b79k'?)" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_truncated_file_is_named_before_anything_is_ingested(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -48,8 +49,12 @@ def declared(finished: Project, tmp_path_factory: pytest.TempPathFactory, once: 
     checkpoints, roles = {}, copy.deepcopy(CONFIG["splits"]["default"]["roles"])
     for side in "ab":
         uids = pq.read_table(project.results / "manifests" / f"{side}.parquet")["uid"].to_pylist()
-        (project.folder / f"members-{side}.txt").write_text("\n".join(uids))
-        roles[side] = {"uids": f"members-{side}.txt"}
+        if side == "a":
+            (project.folder / "members-a.txt").write_text("\r\n".join([*uids, "gone"]), encoding="utf-8-sig")
+            roles[side] = {"uids": "members-a.txt", "max_missing": 0.05}
+        else:
+            pq.write_table(pa.table({"caption": ["x"] * len(uids), "key": uids}), project.folder / "training.parquet")
+            roles[side] = {"uids": "training.parquet", "uids_column": "key"}
         path = project.folder / f"{side}.pt"
         path.write_bytes((project.results / "models" / "baseline" / side / "checkpoints" / "320.pt").read_bytes())
         checkpoints[side] = {"checkpoint": path.name, "architecture": SMALL, "torch_threads": 1}
@@ -108,6 +113,17 @@ def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Proj
         text = page.read_text()
         assert "What the one-model test cannot know" in text
         assert "that gap is not memorization" in text
+
+
+def test_the_verdict_says_what_of_a_list_the_dataset_lacks(declared: Project) -> None:
+    results = declared.folder / "results" / "demo" / "declared"
+    found = rows(results / "memorization.duckdb", "SELECT role, samples, listed, missing FROM roles ORDER BY role")
+    assert found == [("a", 60, 61, 1), ("b", 60, 60, 0), ("holdout", 60, None, None), ("public", 60, None, None)]
+    told = "1 of 61 uids listed for role a are not in the dataset"
+    verdicts = [line for line in (results / "summary.txt").read_text().splitlines() if "symmetric PPG" in line]
+    assert len(verdicts) == 2 and all(told in line for line in verdicts)
+    page = (results / "report" / "index.html").read_text()
+    assert told in page and "The list of role b has 60 uids, all of which are in the dataset" in page
 
 
 def test_another_list_of_members_never_trains(declared: Project, tmp_path: Path) -> None:

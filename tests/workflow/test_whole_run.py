@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 MODELS = ("baseline", "masked", "early", "one-model")
 CONTRACT = {
     "sides": "model side kind source search",
+    "roles": "role dataset samples listed missing",
     "samples": "row uid role caption objects group_id",
     "neighbors": "model side epoch population row rank public_row similarity",
     "sample_scores": "model epoch population k labels scope row objects_n precision_a precision_b recall_a recall_b "
@@ -56,6 +57,14 @@ def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Proje
     assert empty == set(EMPTY)
     assert all(comment for _, _, comment in found), "every column is commented"
     assert set(CONTRACT) == set(DATABASE)
+
+
+def test_the_database_opens_in_the_first_stable_duckdb(finished: Project) -> None:
+    """The file says that DuckDB 1.0 can read it; it was tried with 1.0 to 1.5, all tables and comments."""
+    database = finished.results / "memorization.duckdb"
+    # after a checksum and a magic word the storage version: 64 until DuckDB 1.1, 65 and above for later ones
+    header = database.read_bytes()[8:20]
+    assert (header[:4], int.from_bytes(header[4:], "little")) == (b"DUCK", 64)
 
 
 def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) -> None:

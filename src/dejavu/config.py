@@ -330,6 +330,11 @@ def _check_split(name: str, split: dict, config: dict) -> None:
         if section["dataset"] is None:
             section["dataset"] = split["dataset"]
         _require_dataset(f"{where}.dataset", section["dataset"], datasets)
+        if role != "public" and datasets[section["dataset"]]["columns"]["caption"] is None:
+            raise InputError(
+                f"{where}: the dataset {section['dataset']!r} has no captions (its columns.caption is empty), so it "
+                "can only be searched, as role public: name another dataset."
+            )
         if section["interval"] is None and section["uids"] is None:
             raise InputError(
                 f"configuration key '{where}.interval' is missing: add it, or uids, a list of the role's samples."
@@ -507,11 +512,24 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
                 if letter == "a"
                 else f"{where}.search is images, but a text encoder can only search captions: remove the key."
             )
+        if side["search"] == "captions":
+            _require_captions(where, name, config)
         if kinds[0] == "checkpoint":
             _check_checkpoint(where, side)
             if side["architecture"] is not None:
                 _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
             _check_membership(name, letter, config)
+
+
+def _require_captions(where: str, name: str, config: dict) -> None:
+    """Refuses a side that searches captions of a public set that has none."""
+    for split_name, split in config["splits"].items():
+        dataset = split["roles"]["public"]["dataset"]
+        if name in split["models"] and config["datasets"][dataset]["columns"]["caption"] is None:
+            raise InputError(
+                f"{where} searches captions, but the public set of splits.{split_name}, {dataset!r}, has none: name "
+                f"another dataset in splits.{split_name}.roles.public, or leave the model out of its models."
+            )
 
 
 def _check_checkpoint(where: str, side: dict) -> None:

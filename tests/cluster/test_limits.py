@@ -103,6 +103,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], set[
     config["datasets"]["demo"]["annotate"] = detector
     project = Project.make(tmp_path_factory.mktemp("asked") / "project", config | {"device": "cuda"})
     (project.folder / "labels.txt").write_text("star\n")
+    (project.folder / "owl").mkdir()
+    (project.folder / "owl" / "config.json").write_text("{}")
     output = project.run("--dry-run")
 
     def values(rule: str, resource: str) -> set[str]:

@@ -227,6 +227,11 @@ WRONG = {
         "set loss to siglip",
     ),
     "siglip_s_loss_without_bias": ({"models.base.loss": "siglip"}, "models.base: loss is siglip", "init_logit_bias"),
+    "a_role_without_captions": (
+        {"datasets.demo": {"raw": ["*.parquet"], "columns": {"caption": None}}},
+        f"{ROLES}.a: the dataset 'demo' has no captions",
+        "name another dataset",
+    ),
     "column_without_list": ({f"{ROLES}.a.uids_column": "key"}, f"{ROLES}.a.uids_column", "remove it"),
     "missing_without_list": ({f"{ROLES}.a.max_missing": 0.5}, f"{ROLES}.a.max_missing", "remove it"),
     "a_date_as_name": ({"models": {date(2024, 5, 1): {}}}, "'models'", "put it in quotation marks"),

@@ -72,10 +72,11 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_object
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     project = Project.make(tmp_path / "project")
     found = pictures(project.folder / "images")
-    with open(project.folder / "pairs.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+    # as Excel of many countries saves it
+    with open(project.folder / "pairs.csv", "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
         writer.writerow(["file", "caption", "objects"])
-        writer.writerows([name, f"a {labels[0]} number {name}", ";".join(labels)] for name, labels in found)
+        writer.writerows([name, f"a {labels[0]}, number {name}", "+".join(labels)] for name, labels in found)
     subprocess.run([sys.executable, "-c", program], cwd=project.folder, check=True)
     columns = {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
     config = config_of({"root": "pairs", "raw": ["*.parquet"], "image_root": "images", "columns": columns})
@@ -84,6 +85,22 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_object
     measured = objects_by_uid(project)
     assert len(measured) > 150
     assert measured == {uid: truth[uid] for uid in measured}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("file,caption\ncat.jpg,a café\n".encode("cp1252"), "is not UTF-8: save it as 'CSV UTF-8'"),
+        (b"image_name| comment\ncat.jpg| A cat .\n", "has the columns image_name, comment: rename two of them"),
+        (b"", "has the columns none"),
+    ],
+)
+def test_the_program_of_the_docs_says_what_is_wrong_with_a_csv(tmp_path: Path, content: bytes, told: str) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL)
+    (tmp_path / "pairs.csv").write_bytes(content)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert told in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with_objects(tmp_path: Path) -> None:

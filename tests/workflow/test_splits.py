@@ -3,33 +3,56 @@
 from __future__ import annotations
 
 import copy
+import io
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.conftest import CONFIG, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
-def with_another_public_set() -> dict:
+def with_another_public_set(project: Project) -> dict:
+    """A public set of images and objects alone, as ImageNet is in the paper."""
+    drawn = pq.read_table(project.folder / "results" / "demo" / "raw" / "part-00000.parquet")
+    images = drawn.select(["image", "objects"]).append_column("key", pa.array([f"i{i}" for i in range(len(drawn))]))
+    # other pictures, so that no role shares one with it
+    turned = [turned_over(image) for image in images["image"].to_pylist()]
+    (project.folder / "images").mkdir()
+    for number in (0, 1):
+        part = images.set_column(0, "image", pa.array(turned)).slice(number * 100, 100)
+        pq.write_table(part, project.folder / "images" / f"{number}.parquet")
     config = copy.deepcopy(CONFIG)
-    config["datasets"]["elsewhere"] = {"synthetic": {"pairs": 200, "files": 2, "seed": 8}, "files_per_job": 1}
+    columns = {"image": "image", "caption": None, "key": "key", "objects": "objects"}
+    config["datasets"]["elsewhere"] = {"raw": ["images/*.parquet"], "columns": columns, "files_per_job": 1}
     config["splits"]["default"]["roles"]["public"] = {"dataset": "elsewhere", "interval": [0.0, 1.0], "limit": 80}
     return config
+
+
+def turned_over(image: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(image)).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_a_public_set_from_another_dataset_is_searched_and_nothing_else_is_made_again(
     finished: Project, tmp_path: Path
 ) -> None:
     project = finished.copy(tmp_path / "project")
-    config = with_another_public_set()
+    config = with_another_public_set(project)
+    one_model = config["models"].pop("one-model")
     project.write_config(config)
     planned = project.planned()
     assert not any(job.startswith("train") or "role=a" in job or "role=holdout" in job for job in planned)
+    config["models"]["one-model"] = one_model
+    project.write_config(config)
+    refused = project.snakemake("--dry-run")
+    assert "models.one-model.sides.b searches captions, but the public set" in refused.stdout + refused.stderr
     del config["models"]["masked"], config["models"]["early"], config["models"]["one-model"]
     project.write_config(config)
     project.run()

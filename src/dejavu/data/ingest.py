@@ -74,10 +74,10 @@ def ingest_file(
 ) -> ImageSource:
     """Reads one raw file and writes its samples and its quarantine.
 
-    A caption is put in Unicode's form NFC, on one line, without control characters, and stripped. An image must
-    decode. ``uid`` is the key column's value, or a hash of image and caption where there is no key; where every caption
-    is a sample, ``#`` and the caption's number follow. The lower half of ``row`` is the row in the file, or, where
-    every caption is a sample, 64 times that plus the caption's number.
+    A caption is put in Unicode's form NFC, on one line, without control characters, and stripped; where there is no
+    column of captions, all are empty. An image must decode. ``uid`` is the key column's value, or a hash of image and
+    caption where there is no key; where every caption is a sample, ``#`` and the caption's number follow. The lower
+    half of ``row`` is the row in the file, or, where every caption is a sample, 64 times that and the caption's number.
 
     Args:
         path: the raw file.
@@ -186,6 +186,7 @@ class _Reader:
         self._notes = Notes(Path(place.raw), place.column, source) if place.tar else None
         self._before_key = f"{PurePosixPath(name).with_suffix('')}/" if how.key_unique_in == "file" else ""
         self.refused: list[dict] = []
+        self._captioned = True
 
     def read(self, number: int, row: dict[str, Any]) -> Iterator[dict]:
         """Yields the samples of one raw row."""
@@ -199,6 +200,7 @@ class _Reader:
         except Unusable as unusable:
             picture = unusable
         usable = self._usable_captions(row)
+        self._captioned = "caption" in row
         for index, caption in enumerate(self._captions(row, key, picture)):
             suffix = f"#{index}" if self.how.captions == "all" else ""
             where = {"source": self.name, "source_row": number, "uid": None if key is None else key + suffix}
@@ -231,7 +233,7 @@ class _Reader:
 
     def _captions(self, row: dict[str, Any], key: str | None, picture: _Picture | Unusable) -> list:
         """The captions that make pairs: one, or all; where there is none, one that is empty."""
-        given = row["caption"]
+        given = row.get("caption")
         captions = (given if isinstance(given, list) else [given]) or [None]
         if self.how.captions == "all":
             return captions
@@ -243,7 +245,7 @@ class _Reader:
 
     def _usable_captions(self, row: dict[str, Any]) -> list[str]:
         """The distinct captions of a list, as they are stored, without those that cannot be used."""
-        given = row["caption"]
+        given = row.get("caption")
         texts: dict[str, None] = {}
         for caption in given[:CAPTIONS_PER_ROW] if isinstance(given, list) else []:
             with suppress(Unusable):
@@ -255,7 +257,7 @@ class _Reader:
             raise picture
         if index >= self.captions_per_row:
             raise Unusable("row has too many captions", f"caption {index + 1}, but {CAPTIONS_PER_ROW} are taken")
-        text = clean_caption(caption, self.how.max_caption)
+        text = clean_caption(caption, self.how.max_caption) if self._captioned else ""
         content = hashlib.blake2b(picture.data + text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         size = {"width": picture.width, "height": picture.height}
         return {"uid": content, "caption": text, "image": picture.stored, **size}

@@ -20,11 +20,11 @@ from dejavu.files import first_line
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the raw files hold what; all but ``caption`` may be absent (None).
+    """Which columns of the raw files hold what; any may be absent (None).
 
     Attributes:
         image: bytes, structs ``{bytes, path}``, or paths; None where the images are in a tar beside the raw file.
-        caption: a text, or a list of texts.
+        caption: a text, or a list of texts; None for images that are searched only.
         key: the user's identifier, a text or a whole number; with a tar, the name of the member without its ending.
         objects: what is in the image.
         status: a text; a row where it is not ``success`` is set aside.
@@ -32,7 +32,7 @@ class Columns:
     """
 
     image: str | None
-    caption: str
+    caption: str | None
     key: str | None = None
     objects: str | None = None
     status: str | None = None
@@ -240,6 +240,6 @@ def take_inventory(paths: Mapping[str, str], columns: Columns, every_caption: bo
     for name, path in paths.items():
         with open_raw(path, columns) as file:
             # of a list column the footer counts the elements, and one for each list without any
-            chunks = column_chunks(file, columns.caption) if every_caption else []
-            counts[name] = sum(chunk.num_values for chunk in chunks) if every_caption else file.metadata.num_rows
+            chunks = column_chunks(file, columns.caption) if every_caption and columns.caption else []
+            counts[name] = sum(chunk.num_values for chunk in chunks) if chunks else file.metadata.num_rows
     return counts

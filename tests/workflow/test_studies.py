@@ -88,7 +88,10 @@ def test_the_ready_configuration_at_the_paper_s_scale_can_be_planned(tmp_path: P
     config = yaml.safe_load((ROOT / "config" / "laion-10m.yaml").read_text(encoding="utf-8"))
     project = Project.make(tmp_path / "project", config)
     raw = project.folder / "laion"
-    raw.mkdir()
+    detector = project.folder / config["datasets"]["laion"]["annotate"]["model"]
+    for folder in (raw, detector):
+        folder.mkdir(parents=True)
+    (detector / "config.json").write_text("{}")
     # what the roles ask for, and nothing that planning does not read
     rows = sum(role["limit"] for role in config["splits"]["ten-million"]["roles"].values())
     column = pa.array(["x"]).dictionary_encode().take(pa.array([0] * 1_000_000))
@@ -97,5 +100,6 @@ def test_the_ready_configuration_at_the_paper_s_scale_can_be_planned(tmp_path: P
         (raw / f"{number:05d}.tar").touch()
     planned = project.planned()
     models = {job.split()[1] for job in planned if job.startswith("recipe")}
-    assert len(models) == 1 + 3 + 3 + 3 + 2  # one is the first value of every axis but that of the sizes
+    # each of two is the first value of its axes but that of the sizes
+    assert len(models) == 2 + 3 + 3 + 3 + 2
     assert sum(number for job, number in planned.items() if job.startswith("study")) == len(config["studies"])

@@ -41,9 +41,9 @@ CONTRACT = {
 }
 
 
-# the drawn data holds no duplicates, and this run no study
+# the drawn data holds no duplicates, and this run no study and no list
 EMPTY = ("duplicates", "studies")
-EMPTY_QUERIES = ("duplicate_groups", "seed_spread", "study", "study_draws", "study_utility")
+EMPTY_QUERIES = ("duplicate_groups", "listed_roles", "seed_spread", "study", "study_draws", "study_utility")
 
 
 def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Project) -> None:

@@ -175,10 +175,18 @@ def same(one: Path, other: Path) -> bool:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"shuffle_buffer": 100, "text_mask": 0.0}, {"precision": "bf16", "accumulation": 2}],
-    ids=["streaming", "resident", "bf16 in two parts"],
+    [
+        {},
+        {"shuffle_buffer": 100, "text_mask": 0.0},
+        {"precision": "bf16", "accumulation": 2},
+        {"loss": "siglip", "temperature": 0.1},
+    ],
+    ids=["streaming", "resident", "bf16 in two parts", "siglip"],
 )
-def test_a_killed_run_continues_and_ends_with_bit_identical_weights(run, changes):
+def test_a_killed_run_continues_and_ends_with_bit_identical_weights(run, tiny, changes):
+    if "loss" in changes:
+        text = Path(tiny).read_text()
+        Path(tiny).write_text(text.replace("{", '{"init_logit_bias": -10.0, ', 1))
     whole, whole_metrics = run("whole", changes=changes)
     # killed after 3 steps, and after 3 more
     for _ in range(2):

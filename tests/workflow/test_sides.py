@@ -118,12 +118,12 @@ def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Proj
 def test_the_verdict_says_what_of_a_list_the_dataset_lacks(declared: Project) -> None:
     results = declared.folder / "results" / "demo" / "declared"
     found = rows(results / "memorization.duckdb", "SELECT role, samples, listed, missing FROM roles ORDER BY role")
-    assert found == [("a", 60, 61, 1), ("b", 60, 60, 0), ("holdout", 60, None, None), ("public", 60, None, None)]
-    told = "1 of 61 uids listed for role a are not in the dataset"
+    assert found == [("a", 50, 51, 1), ("b", 50, 50, 0), ("holdout", 60, None, None), ("public", 80, None, None)]
+    told = "1 of 51 uids listed for role a are not in the dataset"
     verdicts = [line for line in (results / "summary.txt").read_text().splitlines() if "symmetric PPG" in line]
     assert len(verdicts) == 2 and all(told in line for line in verdicts)
     page = (results / "report" / "index.html").read_text()
-    assert told in page and "The list of role b has 60 uids, all of which are in the dataset" in page
+    assert told in page and "The list of role b has 50 uids, all of which are in the dataset" in page
 
 
 def test_another_list_of_members_never_trains(declared: Project, tmp_path: Path) -> None:

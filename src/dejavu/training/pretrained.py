@@ -16,6 +16,7 @@ from PIL import Image
 from dejavu.errors import InputError, closest, words
 from dejavu.files import first_line
 from dejavu.progress import say
+from dejavu.training import huggingface
 from dejavu.training.model import FOLDER_CONFIG, LOCAL, Clip, build, load_checkpoint, read_folder
 from dejavu.training.openclip import open_clip
 from dejavu.training.weights import Weights, read_weights
@@ -58,8 +59,9 @@ def load_pretrained(
 
     Args:
         source: a file of weights (of this workflow, of ``open_clip_train``, a state dict, safetensors, or OpenAI's
-            TorchScript); a folder with ``open_clip_config.json``, also as ``local-dir:``; ``hf-hub:`` and a name in the
-            user's cache; or a pretrained tag of OpenCLIP whose weights are in the cache.
+            TorchScript); a folder with ``open_clip_config.json``, also as ``local-dir:``, or one of transformers with
+            CLIP or SigLIP; ``hf-hub:`` and a name in the user's cache; or a pretrained tag of OpenCLIP whose weights
+            are in the cache.
         architecture: a name that OpenCLIP knows, or the path of a JSON file in its form; None where a folder says it.
         device: ``cpu`` or ``cuda``.
         preprocessing: of :data:`PREPROCESSING` what is known better.
@@ -68,6 +70,9 @@ def load_pretrained(
         InputError: when there is no such file, folder or tag, or it is not in the cache, or the weights do not fit.
     """
     found = find_model(source, architecture)
+    if huggingface.is_folder(found.weights):
+        clip = huggingface.load_folder(found.weights, device)
+        return _prepared(clip, found.described or None, found.by, preprocessing or {}, source)
     weights = read_weights(found.weights)
     clip = build(found.architecture, device)
     _require_activation(found, weights, clip)
@@ -84,7 +89,7 @@ class Found:
     """Where a model is, and what is said of it there.
 
     Attributes:
-        weights: the file.
+        weights: the file, or a folder of transformers.
         architecture: as :func:`build` takes it.
         described: ``quick_gelu`` and the keys of preprocessing, of a tag or a folder.
         by: what describes it.
@@ -118,6 +123,10 @@ def find_model(source: str, architecture: str | None) -> Found:
 
 
 def _in_folder(folder: Path, source: str) -> Found:
+    if not (folder / FOLDER_CONFIG).is_file() and huggingface.is_folder(folder):
+        by = words(f"{folder} does not say it")
+        found = huggingface.preprocessing(folder)
+        return Found(folder, source, found, str(folder / "preprocessor_config.json") if found else by)
     described = read_folder(folder)
     weights = open_clip.factory._find_checkpoint_in_dir(folder)
     if weights is None:
@@ -126,8 +135,9 @@ def _in_folder(folder: Path, source: str) -> Found:
 
 
 def _cached_folder(repository: str) -> Path:
-    found = try_to_load_from_cache(repository, FOLDER_CONFIG)
-    if not isinstance(found, str):
+    names = (FOLDER_CONFIG, huggingface.CONFIG)
+    found = next((path for name in names if isinstance(path := try_to_load_from_cache(repository, name), str)), None)
+    if found is None:
         raise InputError(
             f"{HUB}{repository} is not in the cache, and this workflow downloads nothing: fetch it first "
             f"(huggingface-cli download {repository} on a machine with a network), or give its folder."

@@ -381,7 +381,7 @@ def _require_text_encoder(where: str, encoder: str) -> None:
 
 def _require_cached(where: str, given: str, names: Sequence[str], files: Sequence[str], hint: str = "") -> None:
     """Refuses a model that is neither a folder with one of some files, nor in the cache of Hugging Face with one."""
-    folder = Path(given).expanduser()
+    folder = Path(given)
     if folder.is_dir():
         if not any((folder / file).is_file() for file in files):
             raise InputError(f"{where}: the folder {folder} has no {' and no '.join(files)}: name that of a model.")

@@ -142,6 +142,7 @@ def with_side(encoder: str) -> dict:
     ("given", "told"),
     [
         ("/models/no-such-model", "'/models/no-such-model' is neither a folder nor in the cache"),
+        ("~/models/e5", "'~/models/e5' is neither a folder nor in the cache"),
         ("someone/not-fetched", "fetch it first (huggingface-cli download someone/not-fetched"),
         ("empty", "the folder empty has no "),
     ],

@@ -290,12 +290,14 @@ def import_objects(
     found: dict[str, list[dict]] = defaultdict(list)
     for part in scan_file(imported, IMPORTED.names):
         images = part.select(["uid", "image_id"]).group_by(["uid", "image_id"]).aggregate([]).to_pylist()
-        names = {i["uid"]: here for i in images if (here := image_names(i["uid"], i["image_id"]) & wanted)}
-        for record in part.filter(pc.is_in(part["uid"], value_set=pa.array(names, pa.string()))).to_pylist():
-            for name in names[record["uid"]]:
+        # one file name may have several ids, one in each of several imported files
+        named = {(i["uid"], i["image_id"]): image_names(i["uid"], i["image_id"]) & wanted for i in images}
+        uids = pa.array({uid for (uid, _), names in named.items() if names}, pa.string())
+        for record in part.filter(pc.is_in(part["uid"], value_set=uids)).to_pylist():
+            for name in named[record["uid"], record["image_id"]]:
                 found[name].append({key: record[key] for key in ("label", "score", "box")})
-    for table, uids, file in zip(known, names_of, objects, strict=True):
-        pairs = zip(table["row"].to_pylist(), uids, strict=True)
+    for table, images_named, file in zip(known, names_of, objects, strict=True):
+        pairs = zip(table["row"].to_pylist(), images_named, strict=True)
         records = [{"row": row, "objects": found.get(name, [])} for row, name in pairs]
         write_table(file, pa.Table.from_pylist(records, schema=OBJECTS), OBJECTS)
         progress.advance(len(records))

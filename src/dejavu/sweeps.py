@@ -17,7 +17,7 @@ from dejavu.tables.fields import SIDES
 
 # axes that are no key of a recipe
 CHECKPOINT = "checkpoint"
-SPLIT_AXES = ("training_set_size", "deduplicate")
+SPLIT_AXES = ("training_set_size", "public_set_size", "deduplicate")
 _NO_AXIS = ("like", "sides", "checkpoints")
 
 
@@ -87,14 +87,14 @@ def _point(config: dict, study: Mapping, value: Any) -> dict:
 
 
 def _split_with(config: dict, study: Mapping, value: Any) -> str:
-    """The name of the split with other training sets; its public set and its holdout are the same."""
+    """The name of the split with other training sets, or another public set; all its other roles are the same."""
     base = config["splits"][study["split"]]
     changed = copy.deepcopy(base)
     if study["axis"] == "deduplicate":
         changed["deduplicate"] = value
     else:
-        for side in SIDES:
-            changed["roles"][side]["limit"] = value
+        for role in SIDES if study["axis"] == "training_set_size" else ("public",):
+            changed["roles"][role]["limit"] = value
     if changed == base:
         return study["split"]
     name = _name(study["split"], study["axis"], value)
@@ -146,7 +146,7 @@ def _check_values(where: str, study: Mapping, schema: Mapping) -> None:
     recipe = schema["properties"]["models"]["additionalProperties"]["properties"]
     count = {"type": "integer", "minimum": 1}
     axes = {key: part for key, part in recipe.items() if key not in _NO_AXIS}
-    axes |= {"training_set_size": count, "deduplicate": {"type": "boolean"}, CHECKPOINT: count}
+    axes |= {axis: count for axis in (*SPLIT_AXES, CHECKPOINT)} | {"deduplicate": {"type": "boolean"}}
     _require(f"{where}.axis", study["axis"], list(axes), "axis")
     for value in study["values"]:
         error = next(jsonschema.Draft202012Validator(axes[study["axis"]]).iter_errors(value), None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dejavu.config import load_config
+from dejavu.roles import trained_in
 from dejavu.sides import sides_measured, trained_sides
 
 GIVEN: dict[str, Any] = {
@@ -78,6 +79,15 @@ def test_a_study_of_training_set_size_makes_splits_whose_public_set_and_holdout_
         assert small[role] == whole[role]
     assert [small[role]["interval"] for role in "ab"] == [whole[role]["interval"] for role in "ab"]
     assert config["splits"][name]["models"] == {"base": [6400]}
+
+
+def test_a_study_of_public_sets_trains_nothing(load, tmp_path):
+    config = load(public={"axis": "public_set_size", "values": [100, 500]})
+    name = "default.public_set_size-100"
+    assert where(config, "public") == [(100, name, "base", 6400), (500, "default", "base", 6400)]
+    roles, whole = config["splits"][name]["roles"], config["splits"]["default"]["roles"]
+    assert roles == whole | {"public": whole["public"] | {"limit": 100}}
+    assert trained_in(config, name, "base", "a", tmp_path) == tmp_path / "demo" / "default"
 
 
 def test_a_study_of_checkpoints_trains_nothing_more_and_keeps_them(load):

@@ -30,7 +30,9 @@ def with_another_public_set(project: Project) -> dict:
     config = copy.deepcopy(CONFIG)
     columns = {"image": "image", "caption": None, "key": "key", "objects": "objects"}
     config["datasets"]["elsewhere"] = {"raw": ["images/*.parquet"], "columns": columns, "files_per_job": 1}
-    config["splits"]["default"]["roles"]["public"] = {"dataset": "elsewhere", "interval": [0.0, 1.0], "limit": 80}
+    # a name that comes before that of the split which has trained already
+    config["splits"]["again"] = copy.deepcopy(config["splits"]["default"])
+    config["splits"]["again"]["roles"]["public"] = {"dataset": "elsewhere", "interval": [0.0, 1.0], "limit": 80}
     return config
 
 
@@ -40,26 +42,25 @@ def turned_over(image: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_public_set_from_another_dataset_is_searched_and_nothing_else_is_made_again(
-    finished: Project, tmp_path: Path
-) -> None:
+def test_a_second_split_searches_images_without_captions_and_trains_nothing(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     config = with_another_public_set(project)
-    one_model = config["models"].pop("one-model")
-    project.write_config(config)
-    planned = project.planned()
-    assert not any(job.startswith("train") or "role=a" in job or "role=holdout" in job for job in planned)
-    config["models"]["one-model"] = one_model
     project.write_config(config)
     refused = project.snakemake("--dry-run")
     assert "models.one-model.sides.b searches captions, but the public set" in refused.stdout + refused.stderr
-    del config["models"]["masked"], config["models"]["early"], config["models"]["one-model"]
+    config["splits"]["again"]["models"] = ["baseline", "masked", "early"]
     project.write_config(config)
-    project.run()
-    with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
+    assert not any(job.split()[0] in ("train", "recipe") for job in project.planned())
+    config["splits"]["again"]["models"] = ["baseline"]
+    project.write_config(config)
+    project.run("results/demo/again/report")
+    results = project.folder / "results" / "demo"
+    with duckdb.connect(str(results / "again" / "memorization.duckdb"), read_only=True) as connection:
         public = connection.execute("SELECT row FROM samples WHERE role = 'public'").fetchall()
         found = connection.execute("SELECT DISTINCT public_row FROM neighbors").fetchall()
         ingested = connection.execute("SELECT subject, rows_out FROM stages WHERE stage = 'ingest'").fetchall()
+        trained = connection.execute("SELECT model, side, max(samples_seen) FROM training GROUP BY ALL").fetchall()
+        costs = connection.execute("SELECT subject, seconds > 0 FROM stages WHERE stage = 'train'").fetchall()
     elsewhere = {
         row
         for file in (project.folder / "results" / "elsewhere" / "samples").glob("*/*.parquet")
@@ -68,7 +69,10 @@ def test_a_public_set_from_another_dataset_is_searched_and_nothing_else_is_made_
     assert {row for (row,) in public} <= elsewhere and len(public) == 80
     assert {row for (row,) in found} <= elsewhere
     assert sorted(ingested) == [("demo", 400), ("elsewhere", 200)]
-    assert (project.results / "report" / "index.html").is_file()
+    assert sorted(trained) == [("baseline", side, CONFIG["models"]["baseline"]["samples_seen"]) for side in "ab"]
+    assert sorted(costs) == [("baseline.a", True), ("baseline.b", True)]
+    assert (results / "again" / "report" / "index.html").is_file()
+    assert not (results / "again" / "models").exists()
 
 
 def test_a_second_split_shares_the_data_and_leaves_the_first_alone(finished: Project, tmp_path: Path) -> None:

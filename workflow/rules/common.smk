@@ -33,6 +33,7 @@ from dejavu.plan import (
     lost_metadata,
     tell_jobs,
 )
+from dejavu.roles import drawing, trained_in
 from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
@@ -197,15 +198,9 @@ def split_of(wildcards):
 POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curves"]
 
 
-def listed_roles(wildcards):
-    """Role: its section, for the listed roles of a role's own dataset."""
-    roles = split_of(wildcards)["roles"]
-    return {
-        role: roles[role]
-        for role in ROLES
-        if roles[role]["uids"]
-        and role_dataset(wildcards, role) == role_dataset(wildcards, wildcards.role)
-    }
+def drawn(wildcards):
+    """What the samples of a role depend on."""
+    return drawing(split_of(wildcards), wildcards.role)
 
 
 def role_dataset(wildcards, role):
@@ -331,13 +326,20 @@ def training_resources():
     return resources
 
 
+@cache
+def trainer(split, model, letter):
+    """The folder of the split that trains a side, which may be another split with the same training set.
+
+    Asked once: while a job writes its output anew, what was there is gone.
+    """
+    return trained_in(CONFIG, split, model, letter, Path("results"))
+
+
 def weights(wildcards):
     """Where a side's weights are: the folder that training makes, a file or folder, or nothing for what is cached."""
     if side(wildcards).kind == "trained":
-        return (
-            f"results/{wildcards.dataset}/{wildcards.split}/models/{wildcards.model}/"
-            f"{wildcards.side}/checkpoints"
-        )
+        folder = trainer(wildcards.split, wildcards.model, wildcards.side)
+        return f"{folder}/models/{wildcards.model}/{wildcards.side}/checkpoints"
     source = Path(side(wildcards).source.removeprefix("local-dir:"))
     return str(source) if source.exists() else []
 
@@ -365,6 +367,14 @@ def attacked_embeddings(wildcards):
     }
 
 
+def training_tables(wildcards):
+    """What training has noted, of every side that is trained here."""
+    return [
+        f"{trainer(wildcards.split, one.model, one.letter)}/models/{one.model}/{one.letter}/training.parquet"
+        for one in trained_sides(sides_measured(CONFIG, wildcards.split))
+    ]
+
+
 def embedded_sides(wildcards):
     """The sides of a split that are embedded for themselves, which have utility and attacks of their own."""
     return [one for one in sides_measured(CONFIG, wildcards.split) if one.own]
@@ -390,13 +400,13 @@ def per_model(pattern, **more):
     return files
 
 
-def per_side(pattern, sides=embedded_sides, **more):
-    """A split's files of a kind for every side that is embedded itself, or others, as an input function."""
+def per_side(pattern, **more):
+    """A split's files of a kind for every side that is embedded itself, as an input function."""
 
     def files(wildcards):
         return [
             path
-            for one in sides(wildcards)
+            for one in embedded_sides(wildcards)
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
@@ -496,9 +506,12 @@ def split_benchmarks(wildcards):
     files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
     files.append(f"{own}/disjoint.tsv")
     sides = sides_measured(CONFIG, wildcards.split)
-    trained = trained_sides(sides)
-    files += sorted({f"{own}/recipe/{one.model}.tsv" for one in trained})
-    files += [f"{own}/train/{one.model}.{one.letter}.tsv" for one in trained]
+    trained = {
+        one: f"{trainer(wildcards.split, one.model, one.letter)}/benchmarks"
+        for one in trained_sides(sides)
+    }
+    files += sorted({f"{at}/recipe/{one.model}.tsv" for one, at in trained.items()})
+    files += [f"{at}/train/{one.model}.{one.letter}.tsv" for one, at in trained.items()]
     for model, seen in sorted({(one.model, one.seen) for one in sides}):
         files += [
             f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS

@@ -32,10 +32,7 @@ rule database:
             "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
         ),
         disjoint="results/{dataset}/{split}/disjoint.json",
-        training=per_side(
-            "results/{dataset}/{split}/models/{model}/{side}/training.parquet",
-            sides=lambda w: trained_sides(sides_measured(CONFIG, w.split)),
-        ),
+        training=training_tables,
         rows=per_side(
             "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
             role=ROLES,

@@ -9,7 +9,7 @@ rule manifest:
         groups=lambda w: f"results/{role_dataset(w, w.role)}/groups.parquet",
         samples=folders("samples", "role"),
         # what is listed belongs to no other role
-        lists=lambda w: [section["uids"] for section in listed_roles(w).values()],
+        lists=lambda w: [one["file"] for one in drawn(w)["listed"].values()],
     output:
         "results/{dataset}/{split}/manifests/{role}.parquet",
     log:
@@ -23,17 +23,17 @@ rule manifest:
         runtime=growing(30, per_gb=30, of=["groups"]),
     params:
         code=code("manifest.py"),
-        seed=lambda w: split_of(w)["seed"],
-        interval=lambda w: as_json(split_of(w)["roles"][w.role]["interval"]),
+        seed=lambda w: drawn(w)["seed"],
+        interval=lambda w: as_json(drawn(w)["interval"]),
         listed=lambda w: as_json(
             {
-                role: {"column": s["uids_column"], "max_missing": s["max_missing"]}
-                for role, s in listed_roles(w).items()
+                role: {key: one[key] for key in ("column", "max_missing")}
+                for role, one in drawn(w)["listed"].items()
             }
         ),
-        stratify=lambda w: split_of(w)["stratify"],
-        limit=lambda w: split_of(w)["roles"][w.role]["limit"],
-        deduplicate=lambda w: w.role in SIDES and split_of(w)["deduplicate"],
+        stratify=lambda w: drawn(w)["stratify"],
+        limit=lambda w: drawn(w)["limit"],
+        deduplicate=lambda w: drawn(w)["deduplicate"],
     script:
         "../scripts/manifest.py"
 

@@ -2,6 +2,8 @@
 # Makes:  results/<dataset>/<split>/models/<model>/recipe.json
 #         results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
 #
+# Splits that draw a side's role alike share what one of them trains, see dejavu.roles.
+#
 # What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
 
 

@@ -10,6 +10,7 @@ with logged(snakemake.log[0]):
         split_folder=Path("results") / w.dataset / w.split,
         batches=json.loads(p.batches),
         inventory={Path(file).parent.name: json.loads(Path(file).read_text()) for file in snakemake.input.inventory},
+        training=[Path(file) for file in snakemake.input.training],
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
         config=snakemake.config,
     )

@@ -25,6 +25,7 @@ AXIS_NAMES = {
     "text_mask": "share of the caption hidden",
     "caption_dropout": "share of the captions left out",
     "training_set_size": "training pairs per side",
+    "public_set_size": "public images that are searched",
     "samples_seen": "samples seen in training",
     "checkpoint": "samples seen, in one training",
     "deduplicate": "one sample of each duplicate group",

@@ -38,6 +38,8 @@ class Run:
         split_folder: ``results/<dataset>/<split>``.
         batches: name of a dataset that roles are taken from -> names of its batch folders.
         inventory: name of a dataset -> raw file -> number of rows.
+        training: the table of training of every side that is trained here, ``…/<model>/<side>/training.parquet``; of
+            another split where that one has trained the side.
         benchmarks: Snakemake's benchmark files.
         config: the configuration.
     """
@@ -45,6 +47,7 @@ class Run:
     split_folder: Path
     batches: Mapping[str, Sequence[str]]
     inventory: Mapping[str, Mapping[str, int]]
+    training: Sequence[Path]
     benchmarks: Sequence[Path]
     config: dict = field(repr=False)
 
@@ -172,8 +175,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
             for name in ("attacks", "sample_attacks"):
                 _insert_file(connection, name, run.of_side("attacks", side) / f"{name}.parquet", here)
     _insert(connection, "studies", pa.Table.from_pylist(list(_study_points(run, epochs)), schema=STUDIES))
-    for side in trained_sides(run.sides):
-        _insert(connection, "training", _training(run, side, epochs))
+    for path in run.training:
+        _insert(connection, "training", _training(path, epochs))
 
 
 def _epochs(run: Run) -> Callable[[int], int]:
@@ -220,11 +223,11 @@ def _roles(run: Run) -> Iterator[dict]:
         }
 
 
-def _training(run: Run, side: Side, epoch: Callable[[int], int]) -> pa.Table:
-    table = read_table(run.split_folder / "models" / side.model / side.letter / "training.parquet")
+def _training(path: Path, epoch: Callable[[int], int]) -> pa.Table:
+    table = read_table(path)
     epochs = [epoch(seen) for seen in table["samples_seen"].to_pylist()]
     table = table.append_column("epoch", pa.array(epochs, pa.int32()))
-    for column, value in (("model", side.model), ("side", side.letter)):
+    for column, value in zip(("model", "side"), path.parts[-3:-1], strict=True):
         table = table.append_column(column, pa.array([value] * table.num_rows))
     return table
 

@@ -146,7 +146,7 @@ def _check_values(where: str, study: Mapping, schema: Mapping) -> None:
     recipe = schema["properties"]["models"]["additionalProperties"]["properties"]
     count = {"type": "integer", "minimum": 1}
     axes = {key: part for key, part in recipe.items() if key not in _NO_AXIS}
-    axes |= {axis: count for axis in (*SPLIT_AXES, CHECKPOINT)} | {"deduplicate": {"type": "boolean"}}
+    axes |= dict.fromkeys((*SPLIT_AXES, CHECKPOINT), count) | {"deduplicate": {"type": "boolean"}}
     _require(f"{where}.axis", study["axis"], list(axes), "axis")
     for value in study["values"]:
         error = next(jsonschema.Draft202012Validator(axes[study["axis"]]).iter_errors(value), None)

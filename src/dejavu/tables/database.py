@@ -36,7 +36,9 @@ BANDS = pa.schema(
 STUDIES = pa.schema(
     [
         field("study", pa.string(), "name of the study"),
-        field("axis", pa.string(), "a key of the recipe, training_set_size, public_set_size, deduplicate or checkpoint"),
+        field(
+            "axis", pa.string(), "a key of the recipe, training_set_size, public_set_size, deduplicate or checkpoint"
+        ),
         field("place", pa.int32(), "place of the value among those of the study, from 0"),
         field("value", pa.string(), "the value, as JSON"),
         MODEL_NAME,

@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 # of one lock file at a time
 INSTALLED := $(VENV)/installed-$(basename $(LOCK))
 DEMO := results/demo/default
+CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install demo test lint unit bench bench-large soak upgrade lock clean
+.PHONY: install demo check test lint unit bench bench-large soak upgrade lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -19,6 +20,9 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	$(BIN)/snakemake --cores $(CORES)
 	@test $(DEMO)/summary.txt -nt $(VENV)/started || \
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
+
+check: $(INSTALLED) ## look into all that a configuration names, before anything long; CONFIG=config/mine.yaml
+	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) --forcerun check -- check
 
 # three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes
 TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder

@@ -31,6 +31,7 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/utility.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/studies.smk"
+include: "workflow/rules/check.smk"
 
 
 rule all:

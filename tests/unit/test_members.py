@@ -154,3 +154,16 @@ def test_tables_whose_column_cannot_hold_uids_are_refused(tmp_path):
 def test_a_list_that_says_nothing_is_refused_naming_the_file(tmp_path, content):
     with pytest.raises(InputError, match=r"list\.txt"):
         listed(tmp_path, content).read()
+
+
+@pytest.mark.parametrize(("lost", "refused"), [(0, False), (12, False), (200, True)])
+def test_some_of_a_long_list_tell_whether_it_fits_but_for_luck(tmp_path, dataset, lost, refused):
+    uids = [f"key-{number:04d}" for number in range(1000)]
+    # evenly over the list, so that the hundred that are looked for have their share
+    spelled = [f"KEY-{number:04d}" if lost and number % (1000 // lost) == 0 else uid for number, uid in enumerate(uids)]
+    members, samples = listed(tmp_path, lines(spelled).encode()), dataset(uids)
+    if not refused:
+        assert find_members(members, samples, most=100).listed == 100
+    else:
+        with pytest.raises(InputError, match=r"of 100 that were looked for of 1,000 uids of .* \(in other case\)"):
+            find_members(members, samples, most=100)

@@ -19,9 +19,10 @@ FLOORS = [
     {"training", "retrieval"},
     {"studies"},
     {"report"},
+    {"check"},
 ]
 # used by the Snakefile, above data; studies.database writes the configuration out
-BESIDE = {"config": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
+BESIDE = {"config": 0, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
 
 CONDA_NAMES = {
     "python-duckdb": "duckdb",

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import CONFIG, Project, encoded_image
+from tests.conftest import ARCHITECTURE, CONFIG, Project, encoded_image
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -183,3 +183,20 @@ def test_a_crash_of_ours_shows_its_traceback_on_screen_and_in_the_log(tmp_path: 
     assert "TypeError: make_world() missing" in log.read_text()
     told = f"{log.relative_to(project.folder)} ends with: TypeError: make_world() missing"
     assert any(line.startswith(told) for line in (done.stdout + done.stderr).splitlines()[-10:])
+
+
+def test_a_check_names_every_fault_on_screen_and_on_its_page_and_makes_nothing_else(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project", raw_config())
+    write_raw(project, pairs=300, objects=[[{"label": "red square", "score": 87.0}]] * 300)
+    architecture = ARCHITECTURE | {"text_cfg": {"heads": 0}}
+    (project.folder / "config" / "architectures" / "small.json").write_text(json.dumps(architecture))
+    done = project.snakemake("check")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    page = (project.folder / "results" / "check.html").read_text()
+    assert "2 faults were found" in page
+    for fault in ("the score 87.0 is no number from 0 to 1", "OpenCLIP cannot build the architecture"):
+        assert any(line.startswith("fault ") and fault in line for line in output.splitlines())
+        assert fault in page
+    assert "Traceback" not in output
+    assert [path.name for path in (project.folder / "results").iterdir()] == ["check.html"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import math
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -137,30 +138,41 @@ class Members:
     missing: int
 
 
-def find_members(members: MemberList, samples: Sequence[str | Path]) -> Members:
+def find_members(members: MemberList, samples: Sequence[str | Path], most: int | None = None) -> Members:
     """Looks a list up in a dataset. Where every caption is a sample, an image's uid without number means all of them.
 
     Args:
         members: the list.
-        samples: batch folders of the samples table.
+        samples: batch folders of the samples table; the columns row and uid will do.
+        most: so many uids of a longer list are looked up, evenly spaced; then more may be missing than the allowed
+            share, by as much as luck makes of it (three standard deviations).
 
     Raises:
         InputError: when more than the allowed share is missing: it would be taken for what is not listed.
     """
-    wanted = members.read()
-    values = pa.array(wanted, pa.string())
+    every = wanted = members.read()
+    allowed = members.max_missing * len(wanted)
+    if most is not None and len(wanted) > most:
+        ordered = sorted(wanted)
+        wanted = {ordered[number * len(ordered) // most] for number in range(most)}
+        allowed = most * members.max_missing + 3 * math.sqrt(most * members.max_missing * (1 - members.max_missing))
     store = SampleStore(samples)
     rows: list[np.ndarray] = []
     found: set[str] = set()
     for table in store.scan(["row", "uid"]):
-        names = _plain_names(table["uid"])
-        listed = [pc.is_in(name, value_set=values) for name in names]
-        rows.append(table["row"].filter(pc.or_(*listed)).to_numpy())
-        for name, mask in zip(names, listed, strict=True):
-            found.update(name.filter(mask).to_pylist())
+        # Arrow's is_in would build its table of a long list anew for every part
+        names = [name.to_pylist() for name in _plain_names(table["uid"])]
+        listed = [one in wanted or other in wanted for one, other in zip(*names, strict=True)]
+        rows.append(table["row"].to_numpy()[np.array(listed, dtype=bool)])
+        found.update(*(wanted.intersection(name) for name in names))
     missing = sorted(wanted - found)
-    if len(missing) > members.max_missing * len(wanted):
-        raise InputError(_too_many_missing(members, len(wanted), missing, store))
+    if len(missing) > allowed:
+        told = (
+            f"{len(wanted):,}"
+            if len(every) == len(wanted)
+            else f"{len(wanted):,} that were looked for of {len(every):,}"
+        )
+        raise InputError(_too_many_missing(members, told, len(wanted), missing, store))
     return Members(np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *rows])), len(wanted), len(missing))
 
 
@@ -195,10 +207,10 @@ def _first_field(uid: str) -> str:
     return uid.strip("\"'")
 
 
-def _too_many_missing(members: MemberList, listed: int, missing: Sequence[str], store: SampleStore) -> str:
+def _too_many_missing(members: MemberList, told: str, listed: int, missing: Sequence[str], store: SampleStore) -> str:
     share = len(missing) / listed
     return words(
-        f"{members.key}.uids: {len(missing):,} of {listed:,} uids of {members.path} ({share:.1%}) are not in the "
+        f"{members.key}.uids: {len(missing):,} of {told} uids of {members.path} ({share:.1%}) are not in the "
         f"dataset, for instance {missing[0]!r}; what is not found would be taken for samples that are not listed. "
         f"{_remedy(members, missing, store)} If these samples really are not in the dataset, set "
         f"{members.key}.max_missing to a share from {share:.3f} on."

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -134,22 +135,34 @@ def embed_captions(
     Raises:
         InputError: when ``sentence-transformers`` is not installed, or the model cannot be loaded.
     """
-    model = _sentence_transformer(encoder, device)
+    model = load_text_encoder(encoder, device)
     wanted = _rows(manifest)
     progress = Progress(title, len(wanted), "captions")
     parts = []
     for table in SampleStore(samples).batches(wanted, ["caption"], CAPTIONS_PER_BLOCK):
-        found = model.encode(
-            table["caption"].to_pylist(), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
-        )
-        parts.append(require_finite(np.asarray(found, dtype=np.float32), title))
+        parts.append(encode_captions(model, table["caption"].to_pylist(), batch_size, title))
         progress.advance(table.num_rows)
     write_array(captions, np.concatenate(parts))
     write_array(rows, wanted)
     progress.finish()
 
 
-def _sentence_transformer(encoder: str, device: str):
+def encode_captions(model: Any, captions: Sequence[str], batch_size: int, title: str) -> np.ndarray:
+    """float32 (n, dimension), L2-normalised, by a model of :func:`load_text_encoder`.
+
+    Raises:
+        InputError: when an embedding is not finite.
+    """
+    found = model.encode(list(captions), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
+    return require_finite(np.asarray(found, dtype=np.float32), title)
+
+
+def load_text_encoder(encoder: str, device: str) -> Any:
+    """Loads a ``sentence-transformers`` model, as a folder or a name in the cache; code in it is not run.
+
+    Raises:
+        InputError: when ``sentence-transformers`` is not installed, or the model cannot be loaded.
+    """
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         from sentence_transformers import SentenceTransformer

@@ -35,7 +35,7 @@ class Clip:
         size: side of the square images it takes, in pixels.
         mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
         view: makes an image square as the model's authors did; None: the central square, as models are trained here.
-        crop, bilinear: how that is done, where it is the central square, and not bicubic.
+        prepared: how images are prepared, and who says so; nothing where it is done as for models trained here.
         name: of the architecture, without folder and suffix.
     """
 
@@ -46,8 +46,7 @@ class Clip:
     mean: torch.Tensor
     std: torch.Tensor
     view: Callable[[Image.Image], Image.Image] | None = None
-    crop: bool = True
-    bilinear: bool = False
+    prepared: str = ""
     name: str = ""
 
     def pixels(self, image: Image.Image) -> np.ndarray:

@@ -302,14 +302,14 @@ def _prepared(clip: Clip, known: Mapping[str, Any] | None, why: str, given: Mapp
             f"OpenCLIP's default, since how the model's images were prepared cannot be known ({why}): set it in "
             "preprocessing where it was otherwise"
         )
-    say(f"{source}: images are prepared with {told}: {why}")
+    prepared = words(f"{told}: {why}")
+    say(f"{source}: images are prepared with {prepared}")
     return replace(
         clip,
         mean=torch.tensor(chosen["mean"]).view(1, 3, 1, 1),
         std=torch.tensor(chosen["std"]).view(1, 3, 1, 1),
         view=_view(chosen, clip.size),
-        crop=chosen["resize_mode"] != "squash",
-        bilinear=chosen["interpolation"] == "bilinear",
+        prepared=prepared,
     )
 
 

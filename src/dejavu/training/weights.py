@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -52,9 +53,13 @@ def read_weights(path: Path) -> Weights:
     try:
         found = _read(path)
     except pickle.UnpicklingError as error:
+        # the rest of what torch says is advice to load such a file nevertheless
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code is None:
+            raise InputError(f"{path} is no whole file of weights: replace it, or name another.") from error
         raise InputError(
-            f"{path} holds more than tensors and plain values, or is damaged ({first_line(error)}): "
-            "it was not loaded, because such a file can run code; save its state_dict alone."
+            f"{path} holds more than tensors and plain values ({code.group(1)}): it was not loaded, because such a "
+            "file can run code; save its state_dict alone."
         ) from error
     except Exception as error:  # torch and safetensors have many ways to say that a file is damaged
         raise InputError(f"{path} cannot be read as a file of weights ({first_line(error)}): replace it.") from error
@@ -77,7 +82,7 @@ def _read(path: Path) -> Weights:
         return Weights(path, "OpenAI" if set(_NUMBERS) <= state.keys() else "state dict", bare)
     saved = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(saved, Mapping):
-        raise pickle.UnpicklingError(f"it holds a {type(saved).__name__}")
+        raise ValueError(f"it holds a {type(saved).__name__}")
     if "architecture" in saved and "model" in saved:
         return Weights(path, "ours", dict(saved["model"]), json.loads(saved["architecture"]), saved.get("name", ""))
     if isinstance(saved.get("state_dict"), Mapping):

@@ -1,0 +1,209 @@
+"""A few rows of a dataset, made into samples with objects by the very code of the workflow's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dejavu.data.annotate import annotate_file
+from dejavu.data.coco import RAW_SCHEMA, write_coco
+from dejavu.data.detector import Detector
+from dejavu.data.images import decode_rgb
+from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
+from dejavu.data.ingest import FAILED, Ingestion, ingest_file
+from dejavu.data.raw import Columns, file_id, open_raw, read_raw, table_name, take_inventory
+from dejavu.data.samples import SampleStore
+from dejavu.data.sources import tar_beside
+from dejavu.data.synthetic import make_pairs, make_world, raw_schema
+from dejavu.files import write_table
+from dejavu.plan import Dataset
+from dejavu.progress import Progress
+from dejavu.tables.data import OBJECTS, QUARANTINE
+from dejavu.tables.fields import ROW, UID
+
+# of a dataset so many files are looked into, and of each so many rows
+FILES = 8
+ROWS = 32
+PAIRS = 8
+_NAMES = pa.schema([ROW, UID])
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The first rows of some raw files of a dataset.
+
+    Attributes:
+        dataset: the dataset.
+        folder: where what is made of it lies.
+        paths: raw file's name -> path of its excerpt.
+        pairs: number of pairs in the whole dataset, by the footers.
+    """
+
+    dataset: Dataset
+    folder: Path
+    paths: dict[str, Path]
+    pairs: int
+
+    @property
+    def columns(self) -> Columns:
+        """What the raw columns hold."""
+        return Columns.of(self.dataset.columns)
+
+    def files(self, kind: str) -> list[Path]:
+        """The files of a table, one for each raw file."""
+        return [self.folder / kind / table_name(name) for name in self.paths]
+
+    def records(self, kind: str, columns: Sequence[str]) -> list[dict]:
+        """The rows of a table."""
+        return [
+            record for table in SampleStore([self.folder / kind]).scan(list(columns)) for record in table.to_pylist()
+        ]
+
+    def refused(self) -> pa.Table:
+        """The quarantine, without downloads that had failed."""
+        found = pa.concat_tables([QUARANTINE.empty_table(), *map(pq.read_table, self.files("quarantine"))])
+        return found.filter(pa.array([reason != FAILED for reason in found["reason"].to_pylist()], pa.bool_()))
+
+
+def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
+    """Opens every raw file of a dataset, and ingests the first rows of some that are spread over it.
+
+    Args:
+        dataset: of the configuration; what is drawn here, or comes from COCO's annotations, is made for this.
+        folder: to work in.
+
+    Raises:
+        InputError: as the steps that make samples.
+    """
+    raw = folder / "raw"
+    if "synthetic" in dataset.section:
+        paths, pairs = _drawn(dataset, raw)
+    elif "coco" in dataset.section:
+        paths, pairs = _of_coco(dataset, raw)
+    else:
+        pairs = sum(take_inventory(dataset.paths, Columns.of(dataset.columns), dataset.every_caption).values())
+        paths = {name: _first_rows(dataset, name, raw) for name in _spread(sorted(dataset.paths), FILES)}
+    taken = Excerpt(dataset, folder, paths, pairs)
+    progress = Progress(dataset.name, 0, "pairs")
+    outputs = zip(paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
+    for (name, path), samples, quarantine in outputs:
+        how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
+        ingest_file(path, name, taken.columns, samples, quarantine, progress, replace(how, store="copy"))
+    return taken
+
+
+def _spread(entries: Sequence, most: int) -> list:
+    """At most so many entries, evenly spaced, the first among them."""
+    number = min(most, len(entries))
+    return [entries[place * len(entries) // number] for place in range(number)]
+
+
+def _first_rows(dataset: Dataset, name: str, folder: Path) -> Path:
+    path, made = Path(dataset.paths[name]), folder / name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with open_raw(path, Columns.of(dataset.columns)) as file:
+        # one row at least, so that what is damaged is found
+        batch = next(file.iter_batches(batch_size=ROWS), None)
+        table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+        pq.write_table(table.replace_schema_metadata(file.schema_arrow.metadata), made)
+    if dataset.section["images"] == "tar":
+        tar_beside(made).symlink_to(tar_beside(path).resolve())
+    return made
+
+
+def _drawn(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
+    section = dataset.section["synthetic"]
+    pairs = make_pairs(make_world(section["seed"]), 0, min(ROWS, section["pairs"]), captions=section["captions"])
+    return _written(dataset, folder, pa.Table.from_pylist(list(pairs), schema=raw_schema(section["captions"]))), int(
+        section["pairs"]
+    )
+
+
+def _of_coco(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
+    files = {key: Path(file) for key, file in dataset.annotations.items()}
+    write_coco(files["captions"], files.get("instances"), folder / "coco.parquet")
+    whole = pq.read_table(folder / "coco.parquet", partitioning=None)
+    pairs = sum(max(1, len(some)) for some in whole["captions"].to_pylist()) if dataset.every_caption else len(whole)
+    return _written(dataset, folder, whole.take(_spread(range(len(whole)), FILES * ROWS)).cast(RAW_SCHEMA)), pairs
+
+
+def _written(dataset: Dataset, folder: Path, table: pa.Table) -> dict[str, Path]:
+    name = min(dataset.paths)
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return {name: path}
+
+
+def write_names(excerpt: Excerpt) -> Path | None:
+    """Writes the uids of all rows of the dataset, as a folder of tables with row and uid.
+
+    None where there are no keys, whose uids are hashes of content, or the dataset is not drawn yet. Where every
+    caption is a sample, an image's uid stands for all of them.
+    """
+    dataset, folder = excerpt.dataset, excerpt.folder / "names"
+    columns = excerpt.columns
+    if columns.key is None or "synthetic" in dataset.section:
+        return None
+    paths = dict(dataset.paths)
+    if "coco" in dataset.section:
+        paths = {min(dataset.paths): str(excerpt.folder / "raw" / "coco.parquet")}
+    for name, path in paths.items():
+        before = f"{PurePosixPath(name).with_suffix('')}/" if dataset.section["key_unique_in"] == "file" else ""
+        parts = (
+            pa.table(
+                {"row": pa.array(range(start, start + len(batch["key"]))), "uid": _names(batch["key"], before)},
+                schema=_NAMES,
+            )
+            for start, batch in read_raw(path, columns, ("key",))
+        )
+        write_table(folder / f"{file_id(name):08x}.parquet", parts, _NAMES)
+    return folder
+
+
+def _names(keys: pa.Array, before: str) -> pa.Array:
+    return pc.binary_join_element_wise(before, keys.cast(pa.string()), "")
+
+
+def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None) -> list[dict]:
+    """The objects of the excerpt's samples, as records ``{row, objects}``; a detector looks at eight of them.
+
+    Args:
+        excerpt: of the dataset.
+        names: of :func:`write_names`, for objects that are imported.
+        detector: where the dataset's objects come from one.
+
+    Raises:
+        InputError: as the steps that make objects.
+    """
+    dataset, samples, objects = excerpt.dataset, excerpt.files("samples"), excerpt.files("objects")
+    progress = Progress(dataset.name, 0, "objects")
+    if detector is not None:
+        records = chosen_pairs(excerpt)
+        found = detector([decode_rgb(record["image"]) for record in records])
+        return [{"row": record["row"], "objects": some} for record, some in zip(records, found, strict=True)]
+    if dataset.section["annotate"]["from"] == "import":
+        imported = excerpt.folder / "imported.parquet"
+        files = find_imports(f"datasets.{dataset.name}.annotate.files", dataset.section["annotate"]["files"])
+        read_imports(files, imported, progress)
+        whole = [str(names)] if names is not None else [str(excerpt.folder / "samples")]
+        match_import(imported, whole, excerpt.folder / "matched.json", dataset.name, dataset.every_caption)
+        import_objects(imported, samples, objects, progress, dataset.every_caption)
+    elif excerpt.columns.objects is None:
+        return []
+    else:
+        for path, sample, file in zip(excerpt.paths.values(), samples, objects, strict=True):
+            annotate_file(path, excerpt.columns, sample, file, progress)
+    return excerpt.records("objects", OBJECTS.names)
+
+
+def chosen_pairs(excerpt: Excerpt) -> list[dict]:
+    """At most eight samples with row, uid, caption and image, spread over the excerpt, no two of one caption."""
+    records = excerpt.records("samples", ["row", "uid", "caption", "image"])
+    distinct = list({record["caption"] or record["uid"]: record for record in reversed(records)}.values())
+    return _spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)

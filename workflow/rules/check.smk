@@ -1,0 +1,16 @@
+# Needs:  what the configuration names
+# Makes:  results/check.html, which is no output: what is wrong is shown there too, and a check is made anew every time
+
+
+rule check:
+    """Looks into everything that the configuration names before anything long is run."""
+    log:
+        "logs/check.log",
+    localrule: True
+    conda:
+        CONDA
+    threads: workflow.cores or 1
+    params:
+        page="results/check.html",
+    script:
+        "../scripts/check.py"

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from dejavu.check.page import write_page
+from dejavu.check.run import check
+from dejavu.errors import InputError
+from dejavu.progress import logged, say
+
+with logged(snakemake.log[0]):
+    base = Path(snakemake.scriptdir).resolve().parents[1]
+    config, page = snakemake.config, Path(snakemake.params.page)
+    findings = check(config, base)
+    write_page(findings, config["measure"]["score_threshold"], base / "workflow" / "report" / "site", page)
+    say(f"The pairs that were looked at: {page.resolve()}")
+    if findings.faults:
+        raise InputError("the lines above name what is at fault: mend it before the run.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,8 @@ from dejavu.data.detector import Detector
 from dejavu.data.images import decode_rgb
 from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
 from dejavu.data.ingest import FAILED, Ingestion, ingest_file
-from dejavu.data.raw import Columns, file_id, open_raw, read_raw, table_name, take_inventory
+from dejavu.data.members import plain
+from dejavu.data.raw import Columns, open_raw, python_values, read_raw, table_name, take_inventory
 from dejavu.data.samples import SampleStore
 from dejavu.data.sources import tar_beside
 from dejavu.data.synthetic import make_pairs, make_world, raw_schema
@@ -30,6 +32,10 @@ from dejavu.tables.fields import ROW, UID
 FILES = 8
 ROWS = 32
 PAIRS = 8
+# files that captions of members and of others are looked for in
+SEARCHED = 64
+# a large detector takes as long for an image, where there is no GPU, as all the rest
+SECONDS_OF_DETECTION = 30
 _NAMES = pa.schema([ROW, UID])
 
 
@@ -150,28 +156,52 @@ def write_names(excerpt: Excerpt) -> Path | None:
     columns = excerpt.columns
     if columns.key is None or "synthetic" in dataset.section:
         return None
-    paths = dict(dataset.paths)
-    if "coco" in dataset.section:
-        paths = {min(dataset.paths): str(excerpt.folder / "raw" / "coco.parquet")}
-    for name, path in paths.items():
-        before = f"{PurePosixPath(name).with_suffix('')}/" if dataset.section["key_unique_in"] == "file" else ""
+    for name in _whole(excerpt):
         parts = (
-            pa.table(
-                {"row": pa.array(range(start, start + len(batch["key"]))), "uid": _names(batch["key"], before)},
-                schema=_NAMES,
-            )
-            for start, batch in read_raw(path, columns, ("key",))
+            pa.table({"row": pa.array(range(start, start + len(uids))), "uid": uids}, schema=_NAMES)
+            for start, uids, _ in _keyed(excerpt, name)
         )
-        write_table(folder / f"{file_id(name):08x}.parquet", parts, _NAMES)
+        write_table(folder / table_name(name), parts, _NAMES)
     return folder
 
 
-def _names(keys: pa.Array, before: str) -> pa.Array:
-    return pc.binary_join_element_wise(before, keys.cast(pa.string()), "")
+def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[list[str], list[str]]:
+    """Captions of members of a list and of other samples, at most so many of each, from files that are spread.
+
+    Args:
+        excerpt: of a dataset with keys and captions.
+        members: uids in their plain form.
+        most: number.
+    """
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for name in _spread(sorted(_whole(excerpt)), SEARCHED):
+        for _, uids, batch in _keyed(excerpt, name):
+            for uid, caption in zip(uids.to_pylist(), python_values(batch["caption"]), strict=True):
+                text = caption[0] if isinstance(caption, list) and caption else caption
+                if uid is not None and isinstance(text, str) and text.strip():
+                    kinds[plain(uid) not in members].append(text.strip())
+            if min(map(len, kinds)) >= most:
+                return kinds
+    return kinds
+
+
+def _whole(excerpt: Excerpt) -> dict[str, str]:
+    """Name and path of all raw files; COCO's are one as yet."""
+    if "coco" in excerpt.dataset.section:
+        return {min(excerpt.dataset.paths): str(excerpt.folder / "raw" / "coco.parquet")}
+    return dict(excerpt.dataset.paths)
+
+
+def _keyed(excerpt: Excerpt, name: str) -> Iterator[tuple[int, pa.Array, dict[str, pa.Array]]]:
+    """Number of the first row, uids and what else is read of a raw file, part by part."""
+    before = f"{PurePosixPath(name).with_suffix('')}/" if excerpt.dataset.section["key_unique_in"] == "file" else ""
+    for start, batch in read_raw(_whole(excerpt)[name], excerpt.columns, ("key", "caption")):
+        yield start, pc.binary_join_element_wise(before, batch["key"].cast(pa.string()), ""), batch
 
 
 def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None) -> list[dict]:
-    """The objects of the excerpt's samples, as records ``{row, objects}``; a detector looks at eight of them.
+    """The objects of the excerpt's samples, as records ``{row, objects}``; a detector looks at eight of them, or fewer
+    where it takes long.
 
     Args:
         excerpt: of the dataset.
@@ -184,9 +214,7 @@ def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None
     dataset, samples, objects = excerpt.dataset, excerpt.files("samples"), excerpt.files("objects")
     progress = Progress(dataset.name, 0, "objects")
     if detector is not None:
-        records = chosen_pairs(excerpt)
-        found = detector([decode_rgb(record["image"]) for record in records])
-        return [{"row": record["row"], "objects": some} for record, some in zip(records, found, strict=True)]
+        return list(_detected(excerpt, detector))
     if dataset.section["annotate"]["from"] == "import":
         imported = excerpt.folder / "imported.parquet"
         files = find_imports(f"datasets.{dataset.name}.annotate.files", dataset.section["annotate"]["files"])
@@ -200,6 +228,13 @@ def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None
         for path, sample, file in zip(excerpt.paths.values(), samples, objects, strict=True):
             annotate_file(path, excerpt.columns, sample, file, progress)
     return excerpt.records("objects", OBJECTS.names)
+
+
+def _detected(excerpt: Excerpt, detector: Detector) -> Iterator[dict]:
+    start = time.monotonic()
+    for record in chosen_pairs(excerpt):
+        if time.monotonic() - start < SECONDS_OF_DETECTION:
+            yield {"row": record["row"], "objects": detector([decode_rgb(record["image"])])[0]}
 
 
 def chosen_pairs(excerpt: Excerpt) -> list[dict]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dejavu.check.excerpt import Excerpt, chosen_pairs, take_excerpt, take_objects, write_names
+from dejavu.check.apart import MOST, told_apart
+from dejavu.check.excerpt import Excerpt, captions_by_kind, chosen_pairs, take_excerpt, take_objects, write_names
 from dejavu.check.models import BETTER_THAN_LUCK, ranks_of_own_images, weights_in
 from dejavu.config import architecture_path
 from dejavu.data.benchmarks import find_benchmarks, read_images
@@ -186,7 +187,8 @@ def _look_at_roles(
             continue
         with findings.about(about):
             members = MemberList(about, Path(section["uids"]), section["uids_column"], section["max_missing"])
-            count = len(members.read())
+            uids = members.read()
+            count = len(uids)
             listed[section["dataset"]] += count
             folder = names.get(section["dataset"])
             if folder is None:
@@ -196,11 +198,30 @@ def _look_at_roles(
                 told = f"{found.listed - found.missing:,} of {found.listed:,} that were looked for are in the dataset"
             limit = "" if section["limit"] is None else f", of which {section['limit']:,} are taken"
             findings.add(about, LOOK if folder is None else OK, f"{count:,} samples are listed{limit}; {told}")
+            if folder is not None and excerpts[section["dataset"]].columns.caption is not None:
+                _look_for_difference(findings, about, excerpts[section["dataset"]], uids)
     for role in ROLES:
         section = roles[role]
         if section["uids"] is None and section["dataset"] in excerpts:
             excerpt = excerpts[section["dataset"]]
             _tell_size(findings, f"splits.{split}.roles.{role}", section, excerpt, listed[section["dataset"]])
+
+
+def _look_for_difference(findings: Findings, about: str, excerpt: Excerpt, members: set[str]) -> None:
+    apart = told_apart(*captions_by_kind(excerpt, members, 2 * MOST))
+    if apart is None:
+        findings.add(about, LOOK, "too few captions of members or of others to see whether they are of one kind")
+        return
+    told = f"captions of members and of others ({apart.number:,} each) are told apart without any model at ROC AUC"
+    chance = f"{apart.auc:.3f}, where chance is 0.5 ± {2 * apart.error:.3f}"
+    if apart.clear:
+        told += (
+            f" {chance}: they are not of one distribution, and a gap between them need not be memory; draw the other "
+            "roles from what was held out of the same data at random"
+        )
+    else:
+        told += f" {chance}"
+    findings.add(about, LOOK if apart.clear else OK, told)
 
 
 def _tell_size(findings: Findings, about: str, section: Mapping, excerpt: Excerpt, listed: int) -> None:

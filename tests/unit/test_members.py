@@ -106,9 +106,10 @@ def test_an_image_that_is_listed_means_all_its_captions(tmp_path, dataset):
     assert find_members(listed(tmp_path, b"img001#2\n"), samples).rows.tolist() == [5]
 
 
-@pytest.mark.parametrize("name", ["list.csv", "list.tsv"])
-def test_a_table_of_text_is_read_by_the_name_of_its_column(tmp_path, dataset, name):
-    mark = "," if name.endswith("csv") else "\t"
+@pytest.mark.parametrize(
+    ("name", "mark"), [("list.csv", ","), ("list.tsv", "\t"), ("list.csv", ";"), ("list.CSV", "\t")]
+)
+def test_a_table_of_text_is_read_by_the_name_of_its_column(tmp_path, dataset, name, mark):
     text = "".join(f'{mark.join(["split", "key", "note"])}\r\n' if i < 0 else f'train{mark}"{KEYS[i]}"{mark}x\r\n'
                    for i in range(-1, 10))  # fmt: skip
     given = listed(tmp_path, text.encode("utf-8-sig"), name, column="key")

@@ -22,7 +22,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError, closest, words
 from dejavu.files import first_line
 
-TABLES = {".parquet": "", ".csv": ",", ".tsv": "\t"}
+TABLES = (".parquet", ".csv", ".tsv")
 # of what is listed and not found, so many are looked for in other spellings
 LOOKED_FOR = 1000
 
@@ -53,7 +53,7 @@ class MemberList:
         if kind == ".parquet":
             values = self._of_parquet()
         elif kind in TABLES:
-            values = self._of_table(TABLES[kind])
+            values = self._of_table()
         else:
             # not splitlines, which also splits at characters that a uid may hold
             values = (line.strip("\r") for line in self._text().split("\n"))
@@ -72,8 +72,10 @@ class MemberList:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self.path} cannot be read as UTF-8 text ({first_line(error)}): mend it.") from None
 
-    def _of_table(self, delimiter: str) -> Iterator[str]:
-        lines = csv.reader(self._text().splitlines(keepends=True), delimiter=delimiter)
+    def _of_table(self) -> Iterator[str]:
+        text = self._text().splitlines(keepends=True)
+        # commas and tabs, or what Excel writes in many countries
+        lines = csv.reader(text, delimiter=max(",;\t|", key="".join(text[:1]).count))
         try:
             header = [name.strip() for name in next(lines, [])]
             at = self._place(header)

@@ -264,8 +264,15 @@ def _check_dataset(name: str, dataset: dict) -> None:
     _check_images(f"datasets.{name}", dataset, kinds[0])
 
 
+def are_shards(dataset: Mapping) -> bool:
+    """Whether a dataset's raw files are WebDataset shards alone."""
+    return all(pattern.endswith(".tar") for pattern in dataset.get("raw", [""]))
+
+
 def _check_images(where: str, dataset: dict, kind: str) -> None:
     """Refuses keys about images that contradict each other, and settles what the columns are then."""
+    if are_shards(dataset):
+        dataset["images"] = "tar"
     columns, tar = dataset["columns"], dataset["images"] == "tar"
     for key, given in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
         if given and kind != "raw":

@@ -12,9 +12,12 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
+from dejavu.config import are_shards
 from dejavu.data.coco import COLUMNS as COCO_COLUMNS
 from dejavu.data.objects import ObjectsColumn
 from dejavu.data.raw import Columns, batch_name, file_id, file_ids, open_raw, take_inventory
+from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
+from dejavu.data.shards import SHARD, table_of
 from dejavu.data.sources import tar_beside
 from dejavu.devices import CLUSTER_JOB
 from dejavu.errors import InputError, closest, words
@@ -43,6 +46,8 @@ class Dataset:
     def of(cls, name: str, section: Mapping) -> Dataset:
         """From the dataset's section of the configuration.
 
+        Of what is not there yet, since the workflow makes it, the paths are those that it will have.
+
         Raises:
             InputError: when a pattern matches no file, a file that is needed is not there, or two files share a hash.
         """
@@ -56,11 +61,26 @@ class Dataset:
         columns: dict[str, str | None]
         if "synthetic" in self.section:
             columns = {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
+        elif self.shards:
+            given = self.section["columns"]
+            columns = {use: name if given[use] or use == "key" else None for use, name in SHARD_COLUMNS.items()}
         else:
             columns = dict(COCO_COLUMNS if "coco" in self.section else self.section["columns"])
         if self.section.get("annotate", {}).get("from", "column") != "column":
             columns["objects"] = None
         return columns
+
+    @property
+    def shards(self) -> dict[str, str]:
+        """The tars that raw files are made of: name of what is made, without ending -> path; none for other forms."""
+        root = Path(self.section["root"])
+        tars = [name for name in self.paths if name.endswith(SHARD)]
+        return {Path(self.paths[name]).stem: str(root / name) for name in tars}
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the workflow makes its raw files, so that they need not be there yet."""
+        return "raw" not in self.section or bool(self.shards)
 
     @property
     def every_caption(self) -> bool:
@@ -114,7 +134,7 @@ def check_supply(name: str, split: Mapping, datasets: Mapping[str, Dataset]) -> 
     used = {role["dataset"]: datasets[role["dataset"]] for role in roles}
     _require_distinct_rows(name, used)
     for dataset in used.values():
-        if "raw" not in dataset.section:
+        if dataset.is_made:
             continue
         wanted = sum(role["limit"] or 1 for role in roles if role["dataset"] == dataset.name)
         rows = _rows_of(dataset)
@@ -212,6 +232,14 @@ def _raw_paths(name: str, section: Mapping) -> dict[str, str]:
         paths |= {Path(path).as_posix(): str(root / path) for path in found}
     for path in paths.values():
         require_plain_name(f"datasets.{name}.raw", path)
+    tars = [path for path in paths if path.endswith(SHARD)]
+    if tars and (len(tars) < len(paths) or not are_shards(section)):
+        raise InputError(
+            f"datasets.{name}.raw matches the tar {tars[0]!r}: let all patterns end in .tar, where tars are all there "
+            "is, or name the parquet files beside them, with images: tar."
+        )
+    if tars:
+        return {path: table_of(name, file_id(path)) for path in paths}
     alone = [path for path in paths.values() if section.get("images") == "tar" and not tar_beside(path).is_file()]
     if alone:
         raise InputError(
@@ -369,7 +397,7 @@ def check_what_is_needed(config: Mapping, datasets: Mapping[str, Dataset]) -> No
         annotate = dataset.section["annotate"]
         if annotate["from"] == "detector":
             _require_cached(f"datasets.{name}.annotate.model", annotate["model"], [annotate["model"]], ["config.json"])
-        if "raw" in dataset.section:
+        if not dataset.is_made:
             _check_first_file(dataset)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,36 @@ def test_what_is_right_is_told_with_its_numbers(mine, looked_into):
     assert "it was trained by this workflow" in told(findings, "models.released.sides.a", OK)
     assert len(findings.pairs["mine"]) == 8
     assert sorted(findings.ranks["mine"]) == ["released.sides.a"]
+
+
+def test_shards_alone_are_looked_into_as_parquet_is(mine, looked_into):
+    for path in sorted(Path("data").iterdir()):
+        with tarfile.open(path.with_suffix(".tar"), "w") as tar:
+            for row in pq.read_table(path).to_pylist():
+                for ending, data in (("png", row["image"]), ("txt", row["caption"].encode())):
+                    info = tarfile.TarInfo(f"{row['key']}.{ending}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    mine["datasets"]["mine"] = {"root": "data", "raw": ["*.tar"]}
+    findings = looked_into(mine)
+    assert "60 pairs (raw files: 3); of 60 that were read 60 can be used" in told(findings, "datasets.mine", OK)
+    assert "15 of 15" in told(findings, "splits.audit.roles.a", OK)
+    assert "0 objects in 60 images" in told(findings, "datasets.mine.annotate", LOOK)
+
+
+def test_captions_that_tell_members_from_others_are_noticed(mine, looked_into, picture):
+    mine["splits"]["audit"]["roles"]["a"] = {"uids": "members.txt"}
+    Path("members.txt").write_text("".join(f"key-{n}\n" for n in range(0, 120, 2)))
+    captions = ["thing {} of {}".format(*pair) for pair in np.random.default_rng(0).integers(0, 1000, (120, 2))]
+    for late in (False, True):
+        told_by = [text + (" in 2024" if late and n % 2 else "") for n, text in enumerate(captions)]
+        columns = {"image": [picture(n) for n in range(120)], "caption": told_by, "objects": [["cat"]] * 120}
+        pq.write_table(pa.table(columns | {"key": [f"key-{n}" for n in range(120)]}), "data/0.parquet")
+        for other in ("data/1.parquet", "data/2.parquet"):
+            Path(other).unlink(missing_ok=True)
+        said = told(looked_into(mine), "splits.audit.roles.a", LOOK if late else OK)
+        assert "(60 each) are told apart without any model at ROC AUC" in said
+        assert ("they are not of one distribution" in said) == late
 
 
 def test_a_model_whose_weights_are_not_its_own_is_no_better_than_luck(mine, looked_into):

@@ -29,6 +29,8 @@ from dejavu.data.ingest import Ingestion, ingest_changed, ingest_file
 from dejavu.data.raw import Columns, file_id, open_raw, take_inventory
 from dejavu.data.reuse import Kept
 from dejavu.data.samples import SampleStore, scan_file
+from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
+from dejavu.data.shards import link_tar, write_shard
 from dejavu.errors import InputError
 from dejavu.plan import Dataset
 from dejavu.progress import Progress
@@ -166,7 +168,31 @@ def with_coco(folder: Path, pairs: list[Pair]) -> Form:
     return Form(folder / "raw.parquet", Columns.of(COCO_COLUMNS), how)
 
 
-FORMS = {form.__name__: form for form in (with_bytes, with_structs, with_paths, with_tar, with_coco)}
+def as_shard(folder: Path, members: dict[str, bytes]) -> Form:
+    write_tar(folder / "shard.tar", members)
+    write_shard(folder / "shard.tar", folder / "raw.parquet", "title", "things")
+    link_tar(folder / "shard.tar", folder / "raw.tar")
+    return Form(folder / "raw.parquet", Columns.of(SHARD_COLUMNS), Ingestion())
+
+
+def with_shard(folder: Path, pairs: list[Pair]) -> Form:
+    members = {}
+    for pair in pairs:
+        members[f"./{pair.key}.{ENDINGS[pair.kind].upper()}"] = pair.image
+        members[f"./{pair.key}.txt"] = f"\ufeff{pair.caption}\n".encode()
+        members[f"./{pair.key}.json"] = json.dumps({"title": "not this one"}).encode()
+    return as_shard(folder, members)
+
+
+def with_shard_of_json(folder: Path, pairs: list[Pair]) -> Form:
+    notes = {f"{p.key}.json": json.dumps({"title": [p.caption], "width": None}).encode() for p in pairs}
+    return as_shard(folder, notes | {f"{p.key}.{ENDINGS[p.kind]}": p.image for p in reversed(pairs)})
+
+
+FORMS = {
+    form.__name__: form
+    for form in (with_bytes, with_structs, with_paths, with_tar, with_coco, with_shard, with_shard_of_json)
+}
 
 
 def ingest(form: Form, folder: Path) -> tuple[list[dict], list[dict]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +54,12 @@ def config_of(dataset: dict) -> dict:
     return config
 
 
-def objects_by_uid(project: Project) -> dict[str, list[str]]:
-    """Makes the roles and the objects, which all that follows is made of alike; the objects of the roles' samples."""
-    project.run("--until", "annotate", "disjoint")
-    results = project.folder / "results" / "mine"
+def objects_by_uid(project: Project, dataset: str = "mine", split: str = "default") -> dict[str, list[str]]:
+    """The objects of the roles' samples, which all that follows is made of alike."""
+    results = project.folder / "results" / dataset
     samples, objects = (pq.read_table(results / table, partitioning=None) for table in ("samples", "objects"))
     uids = dict(zip(samples["row"].to_pylist(), samples["uid"].to_pylist(), strict=True))
-    manifests = [pq.read_table(results / "default" / "manifests" / f"{role}.parquet") for role in ROLES]
+    manifests = [pq.read_table(results / split / "manifests" / f"{role}.parquet") for role in ROLES]
     roles = {row for manifest in manifests for row in manifest["row"].to_pylist()}
     return {
         uids[row["row"]]: sorted(one["label"] for one in row["objects"])
@@ -82,6 +83,7 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_object
     config = config_of({"root": "pairs", "raw": ["*.parquet"], "image_root": "images", "columns": columns})
     project.write_config(config)
     truth = dict(found)
+    project.run("--until", "annotate", "disjoint")
     measured = objects_by_uid(project)
     assert len(measured) > 150
     assert measured == {uid: truth[uid] for uid in measured}
@@ -103,9 +105,38 @@ def test_the_program_of_the_docs_says_what_is_wrong_with_a_csv(tmp_path: Path, c
     assert told in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with_objects(tmp_path: Path) -> None:
-    project = Project.make(tmp_path / "project")
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[tuple[str, list[str]]]]:
+    """The same pictures in the form of COCO and as WebDataset shards, with a split of each."""
+    project = Project.make(tmp_path_factory.mktemp("brought") / "project")
     found = pictures(project.folder / "coco" / "images")
+    config = config_of({"coco": write_coco(project, found)})
+    config["datasets"]["tars"] = {"root": "shards", "raw": ["*.tar"], "files_per_job": 1}
+    config["splits"]["shards"] = copy.deepcopy(config["splits"]["default"]) | {"dataset": "tars"}
+    for number in range(3):
+        write_shard(project, found[number::3], number)
+    project.write_config(config)
+    project.run("--until", "annotate", "disjoint")
+    return project, found
+
+
+def write_shard(project: Project, found: list[tuple[str, list[str]]], number: int) -> None:
+    path = project.folder / "shards" / f"{number:05d}.tar"
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, labels in found:
+            key = name.split(".")[0]
+            note = json.dumps({"caption": f"a {labels[0]}, number {key}", "objects": labels})
+            for member, data in (
+                (f"{key}.json", note.encode()),
+                (name, (project.folder / "coco" / "images" / name).read_bytes()),
+            ):
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def write_coco(project: Project, found: list[tuple[str, list[str]]]) -> dict:
     images = [{"id": i, "file_name": name, "width": 36, "height": 40} for i, (name, _) in enumerate(found)]
     captions = [
         {"id": 10 * i + j, "image_id": i, "caption": f"{text} {labels[0]} in picture {i}"}
@@ -122,13 +153,30 @@ def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with
     (folder / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
     instances = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(instances))
-    section = {
+    return {
         "captions": "coco/captions.json",
         "instances": "coco/instances.json",
         "images": "coco/images",
         "files": 2,
     }
-    project.write_config(config_of({"coco": section}))
+
+
+def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with_objects(brought) -> None:
+    project, found = brought
     measured = objects_by_uid(project)
     assert len(measured) > 150
     assert measured == {uid: found[int(uid)][1] for uid in measured}
+
+
+def test_shards_alone_go_to_roles_with_objects_and_a_new_one_is_read_alone(brought, tmp_path: Path) -> None:
+    project, found = brought
+    measured = objects_by_uid(project, "tars", "shards")
+    assert len(measured) > 150
+    assert measured == {uid: found[int(uid)][1] for uid in measured}
+    done = project.copy(tmp_path / "project")
+    assert "Nothing to be done" in done.run("results/tars/inventory.json", "--until", "annotate", "disjoint")
+    write_shard(done, found[:2], 3)
+    planned = done.planned()
+    assert {job.split()[0] for job in planned} >= {"shard", "ingest", "inventory"}
+    assert sum(count for job, count in planned.items() if job.startswith("shard ")) == 1
+    assert sum(count for job, count in planned.items() if job.startswith("ingest ")) == 1

@@ -494,6 +494,7 @@ def split_benchmarks(wildcards):
                 f"{whole}/{stage}/{batch}.tsv"
                 for stage in ("ingest", "annotate", "fingerprint")
             ]
+        files += [f"{whole}/shard/{shard}.tsv" for shard in dataset.shards]
         if "synthetic" in dataset.section:
             files += [
                 f"{whole}/synthesize/{index:05d}.tsv"

@@ -1,4 +1,5 @@
-# Needs:  raw parquet files (or the section `synthetic`, which draws them, or `coco`, whose annotations become some)
+# Needs:  raw parquet files (or the section `synthetic`, which draws them, or `coco`, whose annotations become some, or
+#         WebDataset shards, each of which becomes one)
 # Makes:  results/<dataset>/{samples,quarantine,fingerprints}/<batch>/<file>.parquet,
 #         groups.parquet and duplicates.parquet
 #
@@ -73,6 +74,33 @@ rule coco_file:
         files=lambda w: CONFIG["datasets"][w.dataset]["coco"]["files"],
     script:
         "../scripts/coco_file.py"
+
+
+rule shard:
+    """Tells keys and captions of a WebDataset shard in a raw file, beside a link to the shard, which has the images."""
+    input:
+        lambda w: DATASETS[w.dataset].shards[w.shard],
+    output:
+        table="results/{dataset}/raw/{shard}.parquet",
+        tar="results/{dataset}/raw/{shard}.tar",
+    log:
+        "logs/{dataset}/shard/{shard}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/shard/{shard}.tsv"
+    wildcard_constraints:
+        dataset=any_of(name for name, one in DATASETS.items() if one.shards),
+        shard="[0-9a-f]{8}",
+    conda:
+        CONDA
+    resources:
+        mem_mb=1000,
+        runtime=growing(20, per_gb=10),
+    params:
+        code=code("shard.py"),
+        caption=lambda w: DATASETS[w.dataset].section["columns"]["caption"],
+        objects=lambda w: DATASETS[w.dataset].section["columns"]["objects"],
+    script:
+        "../scripts/shard.py"
 
 
 rule inventory:

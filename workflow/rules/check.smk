@@ -12,5 +12,6 @@ rule check:
     threads: workflow.cores or 1
     params:
         page="results/check.html",
+        given=", ".join(map(str, workflow.configfiles)),
     script:
         "../scripts/check.py"

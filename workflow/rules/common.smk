@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -619,12 +620,19 @@ FAILURES = Failures()
 logger.addHandler(FAILURES)
 
 
+STARTED = time.time()
+
+
 def print_summaries():
-    """Shows the result table of every split and what every study found, and where the reports are."""
+    """Shows the result tables of splits and studies that this run has made, and where the reports are."""
+
+    def is_new(summary):
+        return summary.is_file() and summary.stat().st_mtime >= STARTED
+
     for split, section in CONFIG["splits"].items():
         folder = Path("results") / section["dataset"] / split
         summary = folder / "summary.txt"
-        if summary.is_file():
+        if is_new(summary):
             print(
                 summary.read_text(encoding="utf-8")
                 + f"\nReport:   {(folder / 'report' / 'index.html').resolve()}"
@@ -633,7 +641,7 @@ def print_summaries():
             )
     for study in CONFIG["studies"]:
         summary = study_folder(study) / "summary.txt"
-        if summary.is_file():
+        if is_new(summary):
             print(
                 summary.read_text(encoding="utf-8")
                 + f"\nReport:   {(study_folder(study) / 'report' / 'index.html').resolve()}",

@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 
 from dejavu.check.page import write_page
@@ -7,9 +8,11 @@ from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):
     base = Path(snakemake.scriptdir).resolve().parents[1]
-    config, page = snakemake.config, Path(snakemake.params.page)
+    p = snakemake.params
+    config, page = snakemake.config, Path(p.page)
     findings = check(config, base)
-    write_page(findings, config["measure"]["score_threshold"], base / "workflow" / "report" / "site", page)
+    title = f"{p.given}, {datetime.now():%Y-%m-%d %H:%M}"
+    write_page(findings, title, config["measure"]["score_threshold"], base / "workflow" / "report" / "site", page)
     say(f"The pairs that were looked at: {page.resolve()}")
     if findings.faults:
         raise InputError("the lines above name what is at fault: mend it before the run.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from dejavu.data.annotate import annotate_file
 from dejavu.data.coco import RAW_SCHEMA, write_coco
 from dejavu.data.detector import Detector
+from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
 from dejavu.data.images import decode_rgb
 from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
 from dejavu.data.ingest import FAILED, Ingestion, ingest_file
@@ -23,7 +24,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.data.shards import link_tar, write_shard
 from dejavu.data.sources import tar_beside
 from dejavu.data.synthetic import make_pairs, make_world, raw_schema
-from dejavu.files import write_table
+from dejavu.files import read_table, write_table
 from dejavu.plan import Dataset
 from dejavu.progress import Progress
 from dejavu.tables.data import OBJECTS, QUARANTINE
@@ -32,7 +33,8 @@ from dejavu.tables.fields import ROW, UID
 # of a dataset so many files are looked into, and of each so many rows
 FILES = 8
 ROWS = 32
-PAIRS = 8
+# pairs that models are tried on, the first of which are shown and detected in
+PAIRS, SHOWN = 64, 8
 # files that captions of members and of others are looked for in
 SEARCHED = 64
 # a large detector takes as long for an image, where there is no GPU, as all the rest
@@ -71,6 +73,15 @@ class Excerpt:
             record for table in SampleStore([self.folder / kind]).scan(list(columns)) for record in table.to_pylist()
         ]
 
+    def groups(self) -> list[dict]:
+        """Row and group of every sample, by the dataset's criteria of duplicates."""
+        progress, groups = Progress(self.dataset.name, 0, "samples"), self.folder / "groups.parquet"
+        for samples, fingerprints in zip(self.files("samples"), self.files("fingerprints"), strict=True):
+            fingerprint_file(samples, fingerprints, progress)
+        criteria = Criteria.of(self.dataset.section["duplicates"])
+        group_duplicates([self.folder / "fingerprints"], groups, self.folder / "duplicates.parquet", criteria)
+        return read_table(groups).to_pylist()
+
     def refused(self) -> pa.Table:
         """The quarantine, without downloads that had failed."""
         found = pa.concat_tables([QUARANTINE.empty_table(), *map(pq.read_table, self.files("quarantine"))])
@@ -102,7 +113,7 @@ def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
     outputs = zip(paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
     for (name, path), samples, quarantine in outputs:
         how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
-        ingest_file(path, name, taken.columns, samples, quarantine, progress, replace(how, store="copy"))
+        ingest_file(path, name, taken.columns, samples, quarantine, progress, how)
     return taken
 
 
@@ -252,13 +263,15 @@ def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None
 
 def _detected(excerpt: Excerpt, detector: Detector) -> Iterator[dict]:
     start = time.monotonic()
-    for record in chosen_pairs(excerpt):
+    for record in chosen_pairs(excerpt)[:SHOWN]:
         if time.monotonic() - start < SECONDS_OF_DETECTION:
             yield {"row": record["row"], "objects": detector([decode_rgb(record["image"])])[0]}
 
 
 def chosen_pairs(excerpt: Excerpt) -> list[dict]:
-    """At most eight samples with row, uid, caption and image, spread over the excerpt, no two of one caption."""
+    """Some samples with row, uid, caption and image, no two of one caption; the first few are spread as well."""
     records = excerpt.records("samples", ["row", "uid", "caption", "image"])
     distinct = list({record["caption"] or record["uid"]: record for record in reversed(records)}.values())
-    return _spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)
+    pairs = _spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)
+    shown = _spread(pairs, SHOWN)
+    return [*shown, *(pair for pair in pairs if pair not in shown)]

@@ -1,40 +1,30 @@
-"""Whether models are what they should be: loaded, run on eight pairs, and asked for each caption's own image."""
+"""Whether models are what they should be: loaded, run on some pairs, and asked for each caption's own image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from dejavu.check.findings import LOOK, OK, Findings
+from dejavu.config import architecture_path
 from dejavu.data.images import decode_rgb
 from dejavu.errors import words
 from dejavu.retrieval.finite import require_finite
-from dejavu.training.model import Clip
+from dejavu.retrieval.text import encode_captions, load_text_encoder
+from dejavu.sides import TFIDF
+from dejavu.training.model import Clip, build
+from dejavu.training.pretrained import load_side
 
-# of eight captions, so many find their own image first by luck in one of a hundred models that know nothing
-BETTER_THAN_LUCK = 4
-
-
-def ranks_of_own_images(clip: Clip, pairs: Sequence[dict], device: str, title: str) -> list[int]:
-    """For the caption of each pair, the rank of its own image among the images of all, by cosine; 1 is the nearest.
-
-    Args:
-        clip: the model.
-        pairs: with caption and encoded image.
-        device: ``cpu`` or ``cuda``.
-        title: of the model, for the sentence.
-
-    Raises:
-        InputError: when an embedding is not finite.
-    """
-    with torch.inference_mode():
-        pixels = np.stack([clip.pixels(decode_rgb(pair["image"])) for pair in pairs])
-        images = clip.model.encode_image(clip.normalize(pixels, device), normalize=True)
-        captions = clip.encode_text(clip.tokenize([pair["caption"] for pair in pairs]).to(device))
-    found = require_finite(images.float().cpu().numpy(), words(f"{title}, images"))
-    asked = require_finite(captions.float().cpu().numpy(), words(f"{title}, captions"))
-    return own_ranks(found, asked)
+# of the pairs that are there a large model, where there is no GPU, is shown fewer
+SECONDS, PART = 15, 8
+# standard deviations that luck is given
+TOLERANCE = 3
 
 
 def own_ranks(images: np.ndarray, captions: np.ndarray) -> list[int]:
@@ -47,6 +37,135 @@ def own_ranks(images: np.ndarray, captions: np.ndarray) -> list[int]:
     return (similarity >= np.diag(similarity)[:, None]).sum(axis=1).tolist()
 
 
-def weights_in(clip: Clip) -> int:
-    """Number of a model's weights."""
+def ranks_of_own_images(clip: Clip, pairs: Sequence[dict], device: str, title: str) -> list[int]:
+    """For the caption of each pair, the rank of its own image among the images of all, by cosine; 1 is the nearest.
+
+    Args:
+        clip: the model.
+        pairs: with caption and encoded image; the first eight, and more of them as long as there is time.
+        device: ``cpu`` or ``cuda``.
+        title: of the model, for the sentence.
+
+    Raises:
+        InputError: when an embedding is not finite.
+    """
+    start, images, captions = time.monotonic(), [], []
+    for first in range(0, len(pairs), PART):
+        if first and time.monotonic() - start > SECONDS:
+            break
+        part = pairs[first : first + PART]
+        with torch.inference_mode():
+            pixels = np.stack([clip.pixels(decode_rgb(pair["image"])) for pair in part])
+            found = clip.model.encode_image(clip.normalize(pixels, device), normalize=True)
+            asked = clip.encode_text(clip.tokenize([pair["caption"] for pair in part]).to(device))
+        images.append(require_finite(found.float().cpu().numpy(), words(f"{title}, images")))
+        captions.append(require_finite(asked.float().cpu().numpy(), words(f"{title}, captions")))
+    return own_ranks(np.concatenate(images), np.concatenate(captions))
+
+
+def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) -> None:
+    """Builds every architecture, loads every checkpoint and text encoder, and runs them.
+
+    Args:
+        findings: what is found goes there; its pairs are used.
+        config: checked and complete.
+        base: the workflow's folder, for architectures.
+    """
+    seen: dict[str, str] = {}
+    for name, model in config["models"].items():
+        dataset = _pairs_for(name, config, findings)
+        if "sides" not in model:
+            if model["architecture"] not in seen:
+                seen[model["architecture"]] = name
+                with findings.about(f"models.{name}"):
+                    _look_at_recipe(findings, f"models.{name}", model, dataset, config["device"], base)
+            continue
+        for letter, side in model["sides"].items():
+            about = f"models.{name}.sides.{letter}"
+            source = side["checkpoint"] or side["text_encoder"]
+            if source is None or source == TFIDF:
+                continue
+            known = f"{source} {side['architecture']} {side['preprocessing']} {dataset}"
+            if known in seen:
+                findings.add(about, OK, f"as {seen[known]}")
+                continue
+            seen[known] = about
+            with findings.about(about):
+                look = _look_at_checkpoint if side["checkpoint"] else _look_at_text_encoder
+                look(findings, about, side, dataset, config, base)
+
+
+def _pairs_for(model: str, config: Mapping[str, Any], findings: Findings) -> str | None:
+    """The dataset whose pairs a model is tried on: what its first split takes role a from."""
+    for split in config["splits"].values():
+        dataset = split["roles"]["a"]["dataset"]
+        if model in split["models"] and findings.pairs.get(dataset):
+            return str(dataset)
+    return None
+
+
+def _look_at_recipe(
+    findings: Findings, about: str, recipe: Mapping, dataset: str | None, device: str, base: Path
+) -> None:
+    clip = build(_architecture(recipe["architecture"], base) or "", device)
+    clip.model.eval()
+    if dataset is not None:
+        ranks_of_own_images(clip, findings.pairs[dataset][:PART], device, about)
+    findings.add(
+        about, OK, f"{recipe['architecture']}, {_weights(clip):,} weights, images of {clip.size} pixels, can be built"
+    )
+
+
+def _architecture(given: str | None, base: Path) -> str | None:
+    path = None if given is None else architecture_path(given, base)
+    return given if path is None else str(path)
+
+
+def _weights(clip: Clip) -> int:
     return sum(weight.numel() for weight in clip.model.parameters())
+
+
+def _look_at_checkpoint(
+    findings: Findings, about: str, side: Mapping, dataset: str | None, config: Mapping, base: Path
+) -> None:
+    source, device = side["checkpoint"], config["device"]
+    path = Path(source.removeprefix("local-dir:"))
+    architecture = _architecture(side["architecture"], base)
+    clip = load_side(str(path) if path.exists() else "", 0, source, architecture, device, side["preprocessing"])
+    findings.add(about, OK, f"{_weights(clip):,} weights, images of {clip.size} pixels")
+    findings.add(about, LOOK if clip.is_guessed else OK, f"images are prepared with {clip.prepared}")
+    if dataset is None:
+        return
+    ranks = ranks_of_own_images(clip, findings.pairs[dataset], device, about)
+    findings.ranks.setdefault(dataset, {})[about.removeprefix("models.")] = ranks
+    _tell_ranks(findings, about, ranks)
+
+
+def _tell_ranks(findings: Findings, about: str, ranks: Sequence[int]) -> None:
+    number = len(ranks)
+    if number < 2:
+        return
+    before = float(np.mean([(number - rank) / (number - 1) for rank in ranks]))
+    luck = math.sqrt((number + 1) / (12 * (number - 1) * number))
+    told = (
+        f"of {number} captions {sum(rank == 1 for rank in ranks)} find their own image first among {number}, where "
+        f"luck finds one; it comes before {before:.0%} of the others, where luck has 50% ± {2 * luck:.0%}"
+    )
+    if before > 0.5 + TOLERANCE * luck:
+        findings.add(about, OK, told)
+        return
+    findings.add(
+        about,
+        LOOK,
+        f"{told}: the weights, their architecture, activation or preprocessing may not belong together, or the model "
+        "does not know such pairs",
+    )
+
+
+def _look_at_text_encoder(
+    findings: Findings, about: str, side: Mapping, dataset: str | None, config: Mapping, base: Path
+) -> None:
+    model = load_text_encoder(side["text_encoder"], config["device"])
+    captions = [pair["caption"] for pair in findings.pairs[dataset]] if dataset is not None else ["a photo"]
+    found = encode_captions(model, captions, len(captions), about)
+    findings.add(about, OK, f"{side['text_encoder']} embeds captions in {found.shape[1]:,} dimensions")

@@ -25,6 +25,8 @@ from dejavu.files import first_line
 TABLES = (".parquet", ".csv", ".tsv")
 # of what is listed and not found, so many are looked for in other spellings
 LOOKED_FOR = 1000
+# where more is missing, nobody means to leave it out
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,13 @@ def _too_many_missing(members: MemberList, told: str, listed: int, missing: Sequ
     return words(
         f"{members.key}.uids: {len(missing):,} of {told} uids of {members.path} ({share:.1%}) are not in the "
         f"dataset, for instance {missing[0]!r}; what is not found would be taken for samples that are not listed. "
-        f"{_remedy(members, missing, store)} If these samples really are not in the dataset, set "
-        f"{members.key}.max_missing to a share from {share:.3f} on."
+        f"{_remedy(members, missing, store)}"
+        + (
+            f" If these samples really are not in the dataset, set {members.key}.max_missing to a share from "
+            f"{share:.3f} on."
+            if share < HALF
+            else ""
+        )
     )
 
 

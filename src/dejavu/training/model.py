@@ -35,7 +35,8 @@ class Clip:
         size: side of the square images it takes, in pixels.
         mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
         view: makes an image square as the model's authors did; None: the central square, as models are trained here.
-        prepared: how images are prepared, and who says so; nothing where it is done as for models trained here.
+        prepared: how images are prepared, and who says so.
+        is_guessed: whether that cannot be known.
         name: of the architecture, without folder and suffix.
     """
 
@@ -46,7 +47,8 @@ class Clip:
     mean: torch.Tensor
     std: torch.Tensor
     view: Callable[[Image.Image], Image.Image] | None = None
-    prepared: str = ""
+    prepared: str = words("CLIP's mean and std, the central square, bicubic: as in the training of this workflow")
+    is_guessed: bool = False
     name: str = ""
 
     def pixels(self, image: Image.Image) -> np.ndarray:

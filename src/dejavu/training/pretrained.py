@@ -295,9 +295,10 @@ def _prepared(clip: Clip, known: Mapping[str, Any] | None, why: str, given: Mapp
         f"mean {_numbers(chosen['mean'])}, std {_numbers(chosen['std'])}, resize {chosen['resize_mode']}, "
         f"interpolation {chosen['interpolation']}"
     )
+    is_guessed = known is None and set(given) != set(PREPROCESSING)
     if set(given) == set(PREPROCESSING):
         why = words("as the configuration says")
-    elif known is None:
+    elif is_guessed:
         why = words(
             f"OpenCLIP's default, since how the model's images were prepared cannot be known ({why}): set it in "
             "preprocessing where it was otherwise"
@@ -310,6 +311,7 @@ def _prepared(clip: Clip, known: Mapping[str, Any] | None, why: str, given: Mapp
         std=torch.tensor(chosen["std"]).view(1, 3, 1, 1),
         view=_view(chosen, clip.size),
         prepared=prepared,
+        is_guessed=is_guessed,
     )
 
 

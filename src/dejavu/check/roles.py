@@ -1,0 +1,139 @@
+"""How many samples the roles of a split will get, and whether what lists declare can be compared with the others."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dejavu.check.apart import MOST, told_apart
+from dejavu.check.excerpt import Excerpt, captions_by_kind
+from dejavu.check.findings import LOOK, OK, Findings
+from dejavu.data.members import MemberList, find_members, plain
+from dejavu.data.split import position
+from dejavu.tables.fields import ROLES
+
+# of a list of members, so many are looked for
+LOOKED_FOR = 1000
+# of so few samples that are not listed nothing is concluded from where they lie
+FEWEST = 30
+
+
+@dataclass(frozen=True)
+class _Supply:
+    """What a dataset has for the roles of a split that are not lists.
+
+    Attributes:
+        unlisted: number of samples that no list names, about.
+        positions: where those of the excerpt lie; of none where everything is unlisted, so that shares are known.
+    """
+
+    unlisted: float
+    positions: np.ndarray
+
+
+def look_at_roles(
+    findings: Findings,
+    split: str,
+    config: Mapping[str, Any],
+    excerpts: Mapping[str, Excerpt],
+    names: Mapping[str, Path | None],
+) -> None:
+    """Looks lists up, compares what they name with the rest, and puts down how many samples every role will have.
+
+    Args:
+        findings: what is found goes there.
+        split: its name.
+        config: checked and complete.
+        excerpts: dataset -> rows of it.
+        names: dataset -> the uids of all its rows, see :func:`dejavu.check.excerpt.write_names`.
+    """
+    section = config["splits"][split]
+    listed: dict[str, set[str]] = {name: set() for name in excerpts}
+    for role in ROLES:
+        one, about = section["roles"][role], f"splits.{split}.roles.{role}"
+        if one["uids"] is not None and one["dataset"] in excerpts:
+            with findings.about(about):
+                members = MemberList(about, Path(one["uids"]), one["uids_column"], one["max_missing"])
+                listed[one["dataset"]] |= members.read()
+                _look_at_list(findings, about, members, one["limit"], excerpts[one["dataset"]], names[one["dataset"]])
+    supplies = {name: _supply(excerpts[name], listed[name], section["seed"]) for name in excerpts}
+    for role in ROLES:
+        one = section["roles"][role]
+        if one["uids"] is None and one["dataset"] in excerpts:
+            _tell_size(findings, split, role, one, supplies[one["dataset"]])
+
+
+def _look_at_list(
+    findings: Findings, about: str, members: MemberList, limit: int | None, excerpt: Excerpt, names: Path | None
+) -> None:
+    uids = members.read()
+    of_them = "" if limit is None else f", of which {limit:,} are taken"
+    told = f"{len(uids):,} samples are listed{of_them}"
+    if names is None:
+        findings.add(about, LOOK, f"{told}; whether the dataset has them is seen when its uids are made")
+        return
+    found = find_members(members, [names], LOOKED_FOR)
+    there = f"{found.listed - found.missing:,} of {found.listed:,} that were looked for are in the dataset"
+    findings.add(about, OK, f"{told}; {there}")
+    if excerpt.columns.caption is not None:
+        _look_for_difference(findings, about, excerpt, uids)
+
+
+def _look_for_difference(findings: Findings, about: str, excerpt: Excerpt, members: set[str]) -> None:
+    apart = told_apart(*captions_by_kind(excerpt, members, 2 * MOST))
+    if apart is None:
+        findings.add(about, LOOK, "too few captions of members or of others to see whether they are of one kind")
+        return
+    told = (
+        f"captions of members and of others ({apart.number:,} each) are told apart without any model at ROC AUC "
+        f"{apart.auc:.3f}, where chance is 0.5 ± {2 * apart.error:.3f}"
+    )
+    if apart.clear:
+        told += (
+            ": they are not of one distribution, and a gap between them need not be memory; draw the other roles from "
+            "what was held out of the same data at random"
+        )
+    findings.add(about, LOOK if apart.clear else OK, told)
+
+
+def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:
+    samples = excerpt.records("samples", ["row", "uid"])
+    refused = len(excerpt.refused())
+    usable = excerpt.pairs * len(samples) / max(1, len(samples) + refused)
+    names = {one["row"]: plain(one["uid"]) for one in samples}
+    unlisted = {row for row, uid in names.items() if not {uid, re.sub("#[0-9]+$", "", uid)} & listed}
+    groups = {one["row"]: one["group_id"] for one in excerpt.groups() if one["row"] in unlisted} if listed else {}
+    positions = np.array([position(seed, group) for group in groups.values()])
+    return _Supply(max(0.0, usable - len(listed)), positions)
+
+
+def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supply: _Supply) -> None:
+    about, (low, high), number = f"splits.{split}.roles.{role}", section["interval"], len(supply.positions)
+    share, error = high - low, 0.0
+    # members that were themselves drawn by their positions leave holes among those of the others
+    if number >= FEWEST:
+        here = float(((supply.positions >= low) & (supply.positions < high)).mean())
+        expected = math.sqrt(share * (1 - share) / number)
+        if here < share - 4 * expected:
+            findings.add(
+                about,
+                LOOK,
+                f"of {number:,} samples that are not listed {here:.0%} lie in its interval, where {share:.0%} are "
+                "expected: the listed ones seem to have been drawn by their positions; give the split another seed "
+                f"(splits.{split}.seed)",
+            )
+        share, error = here, math.sqrt(max(here, 1 / number) / number)
+    there, limit = share * supply.unlisted, section["limit"]
+    if limit is None:
+        findings.add(about, OK, f"about {there:,.0f} samples")
+    elif there + 2 * error * supply.unlisted < limit:
+        told = f"about {there:,.0f} samples, fewer than its limit {limit:,}: widen its interval, or lower the limit"
+        findings.add(about, LOOK, told)
+    else:
+        findings.add(about, OK, f"{limit:,} samples, of about {there:,.0f}")

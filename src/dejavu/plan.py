@@ -73,9 +73,8 @@ class Dataset:
     @property
     def shards(self) -> dict[str, str]:
         """The tars that raw files are made of: name of what is made, without ending -> path; none for other forms."""
-        root = Path(self.section["root"])
         tars = [name for name in self.paths if name.endswith(SHARD)]
-        return {Path(self.paths[name]).stem: str(root / name) for name in tars}
+        return {Path(self.paths[name]).stem: str(Path(self.section["root"]) / name) for name in tars}
 
     @property
     def is_made(self) -> bool:

@@ -99,6 +99,15 @@ def test_the_target_and_the_reference_search_what_they_are_told_to(declared: Pro
     assert rows(database, nearest.format("one")) > rows(database, nearest.format("both"))
 
 
+def test_how_images_are_prepared_for_a_checkpoint_is_noted(declared: Project) -> None:
+    database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    noted = rows(database, "SELECT kind, preprocessing, preprocessing_known FROM sides ORDER BY ALL")
+    ours = "CLIP's mean and std, the central square, bicubic: as in the training of this workflow"
+    assert noted == [("checkpoint", ours, True)] * 3 + [("text_encoder", None, None)]
+    page = (database.parent / "report" / "index.html").read_text()
+    assert "both, side b: b.pt; images are prepared with CLIP" in page
+
+
 def test_attacks_that_need_a_second_image_encoder_are_left_out_of_a_one_model_test(declared: Project) -> None:
     database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
     found = rows(database, "SELECT DISTINCT model, side, attack FROM attacks ORDER BY ALL")

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 MODELS = ("baseline", "masked", "early", "one-model")
 CONTRACT = {
-    "sides": "model side kind source search",
+    "sides": "model side kind source search preprocessing preprocessing_known",
     "roles": "role dataset samples listed missing",
     "samples": "row uid role caption objects group_id",
     "neighbors": "model side epoch population row rank public_row similarity",
@@ -43,7 +43,15 @@ CONTRACT = {
 
 # the drawn data holds no duplicates, and this run no study and no list
 EMPTY = ("duplicates", "studies")
-EMPTY_QUERIES = ("duplicate_groups", "listed_roles", "seed_spread", "study", "study_draws", "study_utility")
+EMPTY_QUERIES = (
+    "checkpoints",
+    "duplicate_groups",
+    "listed_roles",
+    "seed_spread",
+    "study",
+    "study_draws",
+    "study_utility",
+)
 
 
 def test_the_database_has_the_tables_and_columns_of_the_contract(finished: Project) -> None:

@@ -376,6 +376,15 @@ def training_tables(wildcards):
     ]
 
 
+def described_checkpoints(wildcards):
+    """What is known of the checkpoints from elsewhere that a split measures."""
+    return [
+        f"results/{wildcards.dataset}/{wildcards.split}/embeddings/{one.model}/{one.letter}/{one.seen}/checkpoint.json"
+        for one in sides_measured(CONFIG, wildcards.split)
+        if one.kind == "checkpoint"
+    ]
+
+
 def embedded_sides(wildcards):
     """The sides of a split that are embedded for themselves, which have utility and attacks of their own."""
     return [one for one in sides_measured(CONFIG, wildcards.split) if one.own]

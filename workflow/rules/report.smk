@@ -33,6 +33,7 @@ rule database:
         ),
         disjoint="results/{dataset}/{split}/disjoint.json",
         training=training_tables,
+        checkpoints=described_checkpoints,
         rows=per_side(
             "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
             role=ROLES,

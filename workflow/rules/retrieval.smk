@@ -1,11 +1,37 @@
 # Needs:  a checkpoint or a text encoder, the manifests, samples
 # Makes:  results/<dataset>/<split>/embeddings/<model>/<side>/<seen>/<role>.{images,captions,rows}.npy
+#         and checkpoint.json beside them for a checkpoint from elsewhere
 #         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet
 
 
 # a text encoder has captions only
 ruleorder: embed_captions > embed
 ruleorder: tfidf_neighbors > neighbors
+
+
+rule describe:
+    """Notes how images are prepared for a checkpoint from elsewhere, and whether that is known."""
+    input:
+        weights=weights,
+        architecture=architecture_file,
+    output:
+        "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/checkpoint.json",
+    log:
+        "logs/{dataset}/{split}/describe/{model}.{side}.{seen}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/describe/{model}.{side}.{seen}.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=growing(4000),
+        runtime=20,
+    params:
+        code=code("describe.py"),
+        source=lambda w: side(w).source,
+        architecture=lambda w: built_from(w)["architecture"],
+        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+    script:
+        "../scripts/describe.py"
 
 
 rule embed:

@@ -82,6 +82,7 @@ def write_site(
             title=title,
             verdicts=verdicts(queries),
             lists=queries.rows("listed_roles"),
+            checkpoints=queries.rows("checkpoints"),
             results=results,
             one_model=any(row["reference"] == ONE_MODEL for row in results),
             two_models=any(row["reference"] != ONE_MODEL for row in results),

@@ -42,10 +42,12 @@ def verdict(row: dict) -> str:
 
 
 def verdicts(queries: Queries) -> dict[str, tuple[dict, str]]:
-    """Model -> the row that its verdict is drawn from, and the verdict, with what the lists of its roles lack."""
+    """Model -> the row that its verdict is drawn from, and the verdict, with what it rests on and is not known."""
     lists = [_list_sentence(row) for row in queries.rows("listed_roles") if row["missing"]]
+    guessed = [row for row in queries.rows("checkpoints") if not row["preprocessing_known"]]
     return {
-        model: (row, " ".join([verdict(row), *lists])) for model, row in headline(queries.rows("result_table")).items()
+        model: (row, " ".join([verdict(row), *lists, *(_guess_sentence(g) for g in guessed if g["model"] == model)]))
+        for model, row in headline(queries.rows("result_table")).items()
     }
 
 
@@ -53,6 +55,13 @@ def _list_sentence(row: dict) -> str:
     return (
         f"{row['missing']:,} of {row['listed']:,} uids listed for role {row['role']} are not in the dataset; a sample "
         "that is there under another name counts as not listed."
+    )
+
+
+def _guess_sentence(row: dict) -> str:
+    return (
+        f"How images were prepared for the checkpoint of side {row['side']} is not known, and OpenCLIP's default was "
+        "taken: if that is wrong, so are these numbers."
     )
 
 

@@ -149,6 +149,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
             "kind": s.kind,
             "source": s.source,
             "search": s.search,
+            **_preparation(run, s),
         }
         for s in run.sides
     }
@@ -177,6 +178,13 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     _insert(connection, "studies", pa.Table.from_pylist(list(_study_points(run, epochs)), schema=STUDIES))
     for path in run.training:
         _insert(connection, "training", _training(path, epochs))
+
+
+def _preparation(run: Run, side: Side) -> dict[str, str | bool]:
+    if side.kind != "checkpoint":
+        return {}
+    noted = json.loads((run.of_side("embeddings", side) / "checkpoint.json").read_text(encoding="utf-8"))
+    return {"preprocessing": noted["preprocessing"], "preprocessing_known": not noted["is_guessed"]}
 
 
 def _epochs(run: Run) -> Callable[[int], int]:

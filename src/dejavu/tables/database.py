@@ -66,6 +66,12 @@ SIDES_TABLE = pa.schema(
         field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
+        field("preprocessing", pa.string(), "of a checkpoint: how images are prepared, and who says so"),
+        field(
+            "preprocessing_known",
+            pa.bool_(),
+            "of a checkpoint: false where that is OpenCLIP's default for want of better",
+        ),
     ]
 )
 ROLES_TABLE = pa.schema(

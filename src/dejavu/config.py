@@ -500,7 +500,7 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
         kinds = [kind for kind in SIDE_KINDS if side[kind] is not None]
         if len(kinds) != 1:
             raise InputError(f"{where} needs exactly one of {', '.join(SIDE_KINDS)}: it has {len(kinds)}.")
-        for key in ("architecture", "preprocessing"):
+        for key in ("architecture", "preprocessing", "clip_benchmark"):
             if side[key] is not None and kinds[0] != "checkpoint":
                 raise InputError(f"{where}.{key} is about a checkpoint, and this is none: remove it.")
         if kinds[0] == "model":

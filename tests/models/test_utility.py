@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,13 +96,29 @@ def scenes(clip: Clip, picture, write):
     return images, vectors, prompts, truth
 
 
-@pytest.mark.parametrize("form", ["names", "numbers", "classes from the labels"])
-def test_zero_shot_is_that_of_each_class_averaged_over_its_own_prompts(clip, scenes, write, form):
+def write_shards(folder: Path, images: list[bytes], labels: list[int]) -> list[str]:
+    """As clip-benchmark has them: two tars, whose keys begin anew."""
+    paths = [folder / f"{number}.tar" for number in range(2)]
+    for number, path in enumerate(paths):
+        with tarfile.open(path, "w") as tar:
+            for place, (image, label) in enumerate(list(zip(images, labels, strict=True))[number * 40 :][:40]):
+                for ending, data in (("cls", f"{label}\n".encode()), ("webp", image), ("txt", b"")):
+                    info = tarfile.TarInfo(f"s{place:07d}.{ending}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("form", ["names", "numbers", "classes from the labels", "shards"])
+def test_zero_shot_is_that_of_each_class_averaged_over_its_own_prompts(clip, scenes, write, form, tmp_path):
     images, vectors, prompts, truth = scenes
     names = [CLASSES[t] for t in truth]
-    path = write("scenes", image=images, label=truth.tolist() if form == "numbers" else names)
+    if form == "shards":
+        paths = write_shards(tmp_path, images, truth.tolist())
+    else:
+        paths = [write("scenes", image=images, label=truth.tolist() if form == "numbers" else names)]
     classes = None if form == "classes from the labels" else CLASSES
-    found = run(clip, Benchmark("zero_shot", "s", {"data": [path]}, COLUMNS, classes, TEMPLATES))
+    found = run(clip, Benchmark("zero_shot", "s", {"data": paths}, COLUMNS, classes, TEMPLATES))
     known = sorted(set(names)) if classes is None else CLASSES
     means = np.array([unit(prompts[CLASSES.index(name)].mean(axis=0)) for name in known])
     expected = accuracies(vectors @ means.T, np.array([known.index(name) for name in names]))

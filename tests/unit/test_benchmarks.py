@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 from PIL import Image
 
 from dejavu.config import load_config
-from dejavu.data.benchmarks import find_benchmarks, read_images
+from dejavu.data.benchmarks import find_benchmarks, read_images, read_values
 from dejavu.data.evaluation import draw_compositional, draw_labelled
+from dejavu.data.results import read_results
 from dejavu.data.synthetic import COLORS, SCENES, make_pairs, make_world
 from dejavu.errors import InputError
 
@@ -155,6 +158,7 @@ def labelled(tmp_path: Path, monkeypatch, picture) -> Path:
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "prompts.txt").write_text("a photo of {}\nthe sea\n")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    (tmp_path / "broken.tar").write_bytes(b"no tar" * 200)
     return tmp_path
 
 
@@ -170,6 +174,7 @@ def labelled(tmp_path: Path, monkeypatch, picture) -> Path:
         ({"classes": "empty.txt"}, "empty.txt is empty: write one entry per line"),
         ({"templates": ["a photo"]}, r"'a photo' has no \{\}, which stands for the class"),
         ({"templates": "prompts.txt"}, r"'the sea' has no \{\}"),
+        ({"data": ["broken.tar"]}, "broken.tar is not a whole, uncompressed tar"),
     ],
 )
 def test_files_columns_classes_and_templates_that_do_not_fit_are_refused_before_any_job(
@@ -187,3 +192,57 @@ def test_images_are_read_from_bytes_and_from_paths_that_do_not_leave_their_folde
     assert others == [None, None]
     ((only,),) = read_images(structs, "data", 2)
     assert np.array_equal(np.asarray(only), np.asarray(Image.open(io.BytesIO(picture(5)))))
+
+
+def test_a_folder_of_clip_benchmark_is_taken_as_it_is(utility, tmp_path, monkeypatch, picture):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test").mkdir()
+    with tarfile.open("test/0.tar", "w") as tar:
+        members = {"a.cls": b"1", "a.jpg": picture(0), "b.jpg": b"none", "b.cls": b"0", "c.cls": b"1"}
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    Path("classnames.txt").write_text("sea\ncity\n")
+    Path("zeroshot_classification_templates.txt").write_text("a photo of a {c}.\n")
+    given = {"data": ["test/*.tar"], "classes": "classnames.txt", "templates": "zeroshot_classification_templates.txt"}
+    (benchmark,) = find_benchmarks(utility(zero_shot={"s": given}))
+    assert (benchmark.classes, benchmark.templates) == (["sea", "city"], ["a photo of a {}."])
+    assert read_values(benchmark, "data", "label") == [1, 0]
+    (images,) = read_images(benchmark, "data", 10)
+    assert [image is not None for image in images] == [True, False]
+    with pytest.raises(InputError, match="is a tar, and those hold labelled images only"):
+        find_benchmarks(utility(compositional={"s": {"data": ["test/*.tar"]}}))
+
+
+RESULT = {"dataset": "wds/cars", "model": "ViT-B-32", "pretrained": "x.pt", "task": "zeroshot_classification"}
+RESULT |= {"metrics": {"acc1": 0.5, "acc5": 1, "report": "text"}, "language": "en"}
+
+
+def result(path: Path, **changes: object) -> Path:
+    path.write_text(json.dumps(RESULT | changes))
+    return path
+
+
+def test_what_clip_benchmark_has_measured_becomes_rows_of_utility(tmp_path):
+    files = [result(tmp_path / "one.json"), result(tmp_path / "two.json", language="de", metrics={"acc1": 0.25})]
+    rows = [(row["task"], row["metric"], row["value"], row["n"]) for row in read_results(files, "ViT-B-32")]
+    assert rows == [
+        ("clip_benchmark", "wds/cars_acc1", 0.5, None),
+        ("clip_benchmark", "wds/cars_acc5", 1.0, None),
+        ("clip_benchmark", "wds/cars_de_acc1", 0.25, None),
+    ]
+    assert read_results(files, "architectures/tiny.json") == read_results(files, None) != []
+
+
+def test_results_of_another_model_or_twice_or_of_another_program_are_refused(tmp_path):
+    file, other = result(tmp_path / "one.json"), tmp_path / "other.json"
+    other.write_text('{"accuracy": 1}')
+    for files, architecture, told in (
+        ([file], "ViT-L-14", "the results of the model 'ViT-B-32', but the checkpoint is of 'ViT-L-14'"),
+        ([file, result(tmp_path / "again.json")], None, "again.json has acc1 of wds/cars, which another file has"),
+        ([other], None, "is no result of clip-benchmark"),
+        ([tmp_path / "none.json"], None, "none.json is not a JSON file"),
+    ):
+        with pytest.raises(InputError, match=told):
+            read_results(files, architecture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def declared(finished: Project, tmp_path_factory: pytest.TempPathFactory, once: 
         path = project.folder / f"{side}.pt"
         path.write_bytes((project.results / "models" / "baseline" / side / "checkpoints" / "320.pt").read_bytes())
         checkpoints[side] = {"checkpoint": path.name, "architecture": SMALL, "torch_threads": 1}
+    result = {"dataset": "wds/cars", "model": "small", "metrics": {"acc1": 0.25}}
+    (project.folder / "cars.json").write_text(json.dumps(result))
+    checkpoints["b"]["clip_benchmark"] = ["cars*.json"]
     config = copy.deepcopy(CONFIG)
     config["splits"] = {"declared": {"dataset": "demo", "roles": roles}}
     encoder = {"text_encoder": str(sentence_model(folder / "encoder"))}
@@ -106,6 +110,13 @@ def test_how_images_are_prepared_for_a_checkpoint_is_noted(declared: Project) ->
     assert noted == [("checkpoint", ours, True)] * 3 + [("text_encoder", None, None)]
     page = (database.parent / "report" / "index.html").read_text()
     assert "both, side b: b.pt; images are prepared with CLIP" in page
+
+
+def test_what_clip_benchmark_has_measured_stands_beside_our_own_utility(declared: Project) -> None:
+    database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    taken = rows(database, "SELECT model, side, metric, value, n FROM utility WHERE task = 'clip_benchmark'")
+    assert taken == [("both", "b", "wds/cars_acc1", 0.25, None)]
+    assert "wds/cars acc1" in (database.parent / "report" / "index.html").read_text()
 
 
 def test_attacks_that_need_a_second_image_encoder_are_left_out_of_a_one_model_test(declared: Project) -> None:

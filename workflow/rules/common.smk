@@ -24,6 +24,7 @@ from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.imported import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
+from dejavu.files import matching_files
 from dejavu.fingerprint import step_code
 from dejavu.plan import (
     Dataset,
@@ -374,6 +375,13 @@ def training_tables(wildcards):
         f"{trainer(wildcards.split, one.model, one.letter)}/models/{one.model}/{one.letter}/training.parquet"
         for one in trained_sides(sides_measured(CONFIG, wildcards.split))
     ]
+
+
+def clip_benchmark_results(wildcards):
+    """The results that clip-benchmark has written of a checkpoint."""
+    patterns = built_from(wildcards).get("clip_benchmark")
+    where = f"models.{wildcards.model}.sides.{wildcards.side}.clip_benchmark"
+    return [] if patterns is None else matching_files(where, patterns)
 
 
 def described_checkpoints(wildcards):

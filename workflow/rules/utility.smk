@@ -43,6 +43,7 @@ rule utility:
         weights=weights,
         architecture=architecture_file,
         benchmarks=[file for one in BENCHMARKS for file in one.inputs],
+        results=clip_benchmark_results,
     output:
         "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
     log:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dejavu.data.benchmarks import find_benchmarks
+from dejavu.data.results import read_results
 from dejavu.devices import claim, require
 from dejavu.errors import words
 from dejavu.files import read_array, write_table
@@ -14,6 +15,7 @@ from dejavu.tables.evaluation import UTILITY
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
     rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions))
+    rows += read_results(snakemake.input.results, p.architecture)
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
         # not before they are needed, since PyTorch and OpenCLIP take seconds to import

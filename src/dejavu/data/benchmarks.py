@@ -5,6 +5,7 @@ A benchmark of an embedded dataset's world is read in the same way from the file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from PIL import Image
 from dejavu.data.evaluation import TEMPLATES as DRAWN_TEMPLATES
 from dejavu.data.images import BadImage, decode_rgb
 from dejavu.data.raw import is_bytes, is_list, is_text, python_values
-from dejavu.data.sources import ImageSource, Place, rows_per_batch
+from dejavu.data.shards import SHARD, image_of, read_keys
+from dejavu.data.sources import ImageSource, Place, read_members, rows_per_batch
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
 
@@ -100,12 +102,14 @@ def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Be
         files = {part: matching_files(f"{where}.{part}", entry[part]) for part in TASKS[task]}
         for found in files.values():
             # only the first, since every job that starts looks here; the others are checked when they are read
-            _open(found[0], where, columns).close()
+            _check_file(found[0], where, columns)
     else:
         files = {part: [f"{drawn_folder(drawn)}/{file}.parquet"] for part, file in TASKS[task].items()}
     classes, class_file = _lines(f"{where}.classes", entry.get("classes"), CLASSES)
     default = "openai" if drawn is None else DRAWN_TEMPLATES
     templates, template_file = _lines(f"{where}.templates", entry.get("templates") or default, TEMPLATES)
+    if isinstance(templates, list):
+        templates = [template.replace("{c}", "{}") for template in templates]  # as clip-benchmark's files have it
     for template in templates if not isinstance(templates, str) else []:
         if "{}" not in template:
             raise InputError(
@@ -146,6 +150,15 @@ def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]
     if not lines:
         raise InputError(f"{where}: {named} is empty: write one entry per line.")
     return lines, [named]
+
+
+def _check_file(path: str, where: str, columns: Mapping[str, str]) -> None:
+    if not path.endswith(SHARD):
+        _open(path, where, columns).close()
+        return
+    if not set(columns) <= {"image", "label"}:
+        raise InputError(f"{where}: {path} is a tar, and those hold labelled images only: bring parquet files.")
+    next(read_members(Path(path)), None)
 
 
 def _open(path: str, where: str, columns: Mapping[str, str]) -> pq.ParquetFile:
@@ -231,6 +244,9 @@ def _decoded(source: ImageSource, value: object) -> Image.Image | None:
 
 
 def _columns(benchmark: Benchmark, path: str, use: str, size: int) -> Iterator[list]:
+    if path.endswith(SHARD):
+        yield from _of_shard(path, use, size)
+        return
     where = f"utility.{benchmark.task}.{benchmark.name}"
     name = benchmark.columns[use]
     with _open(path, where, {use: name}) as file:
@@ -239,3 +255,19 @@ def _columns(benchmark: Benchmark, path: str, use: str, size: int) -> Iterator[l
                 yield python_values(batch.column(0))
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{where}: {path} is damaged ({first_line(error)}): replace it.") from None
+
+
+def _of_shard(path: str, use: str, size: int) -> Iterator[list]:
+    """Images, or labels (``.cls``: a class's number or name), of the keys of a shard that have an image."""
+    samples = [members for members in read_keys(Path(path)).values() if image_of(members)]
+    with open(path, "rb") as file:
+        for start in range(0, len(samples), size):
+            part = samples[start : start + size]
+            places = [image_of(members) if use == "image" else members.get(".cls") for members in part]
+            found = [None if place is None else os.pread(file.fileno(), place[1], place[0]) for place in places]
+            yield found if use == "image" else [None if data is None else _label(data) for data in found]
+
+
+def _label(data: bytes) -> int | str:
+    text = data.decode("utf-8-sig", "replace").strip()
+    return int(text) if text.isdecimal() else text

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,27 +24,48 @@ COLUMNS = {"image": None, "caption": "caption", "key": "key", "objects": "object
 _ROWS_PER_PART = 10_000
 
 
-@dataclass
-class _Sample:
-    """What a shard has under a key, by ending."""
-
-    has_image: bool = False
-    text: tuple[int, int] | None = None
-    note: tuple[int, int] | None = None
+# ending, in lower case -> (offset, size) in bytes
+Members = Mapping[str, tuple[int, int]]
 
 
-def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None, most: int | None = None) -> int:
+def read_keys(tar: Path, most: int | None = None) -> dict[str, Members]:
+    """What a shard has under each key, in the order in which they come; of one name and ending the first counts.
+
+    A key is what stands before the first dot of a name, as in WebDataset.
+
+    Args:
+        tar: the shard.
+        most: so many keys are read; None: all.
+
+    Raises:
+        InputError: when the tar is missing, compressed or damaged.
+    """
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for name, place in read_members(tar):
+        folder, base = os.path.split(name)
+        stem, _, ending = base.partition(".")
+        key = os.path.join(folder, stem)
+        if key not in found and len(found) == most:
+            break
+        found.setdefault(key, {}).setdefault(f".{ending.lower()}", place)
+    return dict(found)
+
+
+def image_of(members: Members) -> tuple[int, int] | None:
+    """The place of the image under a key, if there is one."""
+    return next((place for ending, place in members.items() if ending in SUFFIXES), None)
+
+
+def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None) -> int:
     """Writes a row for every key of a shard that has an image: ``key``, and what is wanted of caption and objects.
 
-    A key is what stands before the first dot of a name, as in WebDataset. The caption is the member ``.txt`` or, where
-    there is none, a field of the member ``.json``, a text or a list of texts. Objects are a field of the JSON: a list
-    of labels, or of ``{label, score, box}``.
+    The caption is the member ``.txt`` or, where there is none, a field of the member ``.json``, a text or a list of
+    texts. Objects are a field of the JSON: a list of labels, or of ``{label, score, box}``.
 
     Args:
         tar: the shard.
         table: parquet file to write.
         caption, objects: fields of the JSON; None where they are not wanted.
-        most: so many keys are read; None: all.
 
     Returns:
         The number of rows.
@@ -54,8 +74,8 @@ def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None
         InputError: when the tar is missing, compressed or damaged, no key has an image, or a score is no number from 0
             to 1.
     """
-    samples = dict(_samples(tar, most))
-    rows = [key for key, sample in samples.items() if sample.has_image]
+    samples = read_keys(tar)
+    rows = [key for key, members in samples.items() if image_of(members)]
     if not rows:
         raise InputError(
             f"{tar} has no image ({', '.join(SUFFIXES)}) under any key: name other files in datasets.*.raw."
@@ -78,35 +98,16 @@ def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None
         return write_table(table, parts, schema)
 
 
-def _samples(tar: Path, most: int | None) -> Iterator[tuple[str, _Sample]]:
-    """The keys of a shard in the order in which they come, and what is under each."""
-    found: dict[str, _Sample] = {}
-    for name, place in read_members(tar):
-        folder, base = os.path.split(name)
-        stem, _, ending = base.partition(".")
-        key = os.path.join(folder, stem)
-        if key not in found and most is not None and len(found) == most:
-            break
-        sample = found.setdefault(key, _Sample())
-        ending = f".{ending.lower()}"
-        if ending in SUFFIXES:
-            sample.has_image = True
-        elif ending == ".txt" and place[1] <= MAX_NOTE_BYTES:
-            sample.text = place
-        elif ending == ".json" and place[1] <= MAX_NOTE_BYTES:
-            sample.note = place
-    yield from found.items()
-
-
 class _Reader:
     def __init__(self, tar: str, handle: int, caption: str | None, objects: str | None) -> None:
         self.tar, self.handle, self.caption, self.objects = tar, handle, caption, objects
 
-    def row(self, key: str, sample: _Sample) -> dict[str, Any]:
-        note = self._note(sample.note) if self.objects or sample.text is None else {}
+    def row(self, key: str, members: Members) -> dict[str, Any]:
+        small = {ending: place for ending, place in members.items() if place[1] <= MAX_NOTE_BYTES}
+        note = self._note(small.get(".json")) if self.objects or ".txt" not in small else {}
         row: dict[str, Any] = {"key": key}
         if self.caption:
-            text = self._read(sample.text) if sample.text else note.get(self.caption)
+            text = self._read(small[".txt"]) if ".txt" in small else note.get(self.caption)
             row["caption"] = text if isinstance(text, list) else [text]
             row["caption"] = [one if isinstance(one, str) else None for one in row["caption"]]
         if self.objects:

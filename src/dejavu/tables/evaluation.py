@@ -11,7 +11,7 @@ UTILITY = pa.schema(
         field("task", pa.string(), "what the model is used for"),
         field("metric", pa.string(), "how that is measured"),
         field("value", pa.float64(), "the result"),
-        field("n", pa.int64(), "number of queries"),
+        field("n", pa.int64(), "number of queries, null where it is not known"),
     ]
 )
 LABELLED = pa.schema(

@@ -81,6 +81,7 @@ def _point(config: dict, study: Mapping, value: Any) -> dict:
     elif axis in SPLIT_AXES:
         split = _split_with(config, study, value)
     else:
+        _require_effect(study, config["models"][model])
         model = _model_with(config, study, value)
     seen = seen or int(config["models"][model]["samples_seen"])
     return {"value": value, "split": split, "model": model, "samples_seen": seen}
@@ -117,6 +118,26 @@ def _model_with(config: dict, study: Mapping, value: Any) -> str:
         raise InputError(f"models.{name} has the name that a study gives to a model of its own: rename it.")
     measured.append(name)
     return name
+
+
+# axis -> (key of the recipe, the value of it at which the axis changes next to nothing, what to do)
+_IDLE = {
+    "temperature": ("learn_temperature", True, "set learn_temperature: false, or take max_logit_scale as the axis"),
+    "max_logit_scale": ("learn_temperature", False, "set learn_temperature: true, or take temperature as the axis"),
+    "text_mask_unit": ("text_mask", 0, "set text_mask to what is to be hidden"),
+    "text_mask_with": ("text_mask", 0, "set text_mask to what is to be hidden"),
+}
+
+
+def _require_effect(study: Mapping, recipe: Mapping) -> None:
+    """Refuses an axis that another key of the recipe makes idle: its trainings would be paid for nothing."""
+    key, idle, remedy = _IDLE.get(study["axis"], ("", None, ""))
+    if key and recipe[key] == idle:
+        raise InputError(
+            f"a study varies {study['axis']} of models.{study['model']}, whose {key} is {json.dumps(idle)}, so "
+            f"{'only where training begins would differ' if study['axis'] == 'temperature' else 'nothing would differ'}"
+            f": {remedy} in models.{study['model']}."
+        )
 
 
 def _name(base: str, axis: str, value: Any) -> str:

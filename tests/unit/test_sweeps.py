@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dejavu.config import load_config
+from dejavu.errors import InputError
 from dejavu.roles import trained_in
 from dejavu.sides import sides_measured, trained_sides
 
@@ -63,7 +64,27 @@ def test_two_studies_that_meet_in_a_model_train_it_once(load):
     assert len(trained_sides(sides_measured(config, "default"))) == 2 * (2 + 3)
 
 
-@pytest.mark.parametrize("axis", ["temperature", "weight_decay", "learning_rate"])
+@pytest.mark.parametrize(
+    ("axis", "values", "idle", "working"),
+    [
+        ("temperature", [0.05, 0.1], {}, {"learn_temperature": False}),
+        ("max_logit_scale", [50, 100], {"learn_temperature": False}, {}),
+        ("text_mask_unit", ["words", "tokens"], {}, {"text_mask": 0.3}),
+        ("text_mask_with", ["nothing", "random"], {}, {"text_mask": 0.3}),
+    ],
+)
+def test_an_axis_that_another_key_makes_idle_is_refused(repository, axis, values, idle, working):
+    given = copy.deepcopy(GIVEN) | {"studies": {"s": {"model": "base", "axis": axis, "values": values}}}
+    for changes in (idle, working):
+        given["models"]["base"] = GIVEN["models"]["base"] | changes
+        if changes == idle:
+            with pytest.raises(InputError, match=f"a study varies {axis} of models.base, whose .* differ"):
+                load_config(given, repository / "workflow/schemas/config.schema.yaml", repository)
+        else:
+            assert load_config(given, repository / "workflow/schemas/config.schema.yaml", repository)["studies"]
+
+
+@pytest.mark.parametrize("axis", ["epsilon", "weight_decay", "learning_rate"])
 def test_numbers_may_be_written_with_exponents(load, axis):
     config = load(s={"axis": axis, "values": ["2e-2", 0.05]})
     assert [config["models"][p["model"]][axis] for p in config["studies"]["s"]["points"]] == [0.02, 0.05]

@@ -40,6 +40,8 @@ rule utility:
     input:
         images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.images.npy",
         captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.captions.npy",
+        rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.rows.npy",
+        manifest="results/{dataset}/{split}/manifests/holdout.parquet",
         weights=weights,
         architecture=architecture_file,
         benchmarks=[file for one in BENCHMARKS for file in one.inputs],

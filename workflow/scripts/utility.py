@@ -1,20 +1,25 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from dejavu.data.benchmarks import find_benchmarks
 from dejavu.data.results import read_results
 from dejavu.devices import claim, require
-from dejavu.errors import words
-from dejavu.files import read_array, write_table
+from dejavu.errors import require_same_rows, words
+from dejavu.files import read_array, read_table, write_table
 from dejavu.progress import logged
 from dejavu.studies.utility import retrieval
 from dejavu.tables.evaluation import UTILITY
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
-    rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions))
+    title = words(f"utility {w.split} {w.model} {w.side}")
+    manifest = read_table(snakemake.input.manifest, ["row", "group_id"]).sort_by("row")
+    require_same_rows(read_array(snakemake.input.rows), manifest["row"].to_numpy(), title)
+    groups = np.unique(manifest["group_id"].to_pylist(), return_inverse=True)[1]
+    rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions), groups)
     rows += read_results(snakemake.input.results, p.architecture)
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
@@ -25,7 +30,6 @@ with logged(snakemake.log[0]):
         from dejavu.studies.evaluate import evaluate
         from dejavu.training.pretrained import load_side
 
-        title = words(f"utility {w.split} {w.model} {w.side}")
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)

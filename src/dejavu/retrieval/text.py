@@ -1,7 +1,7 @@
 """Text-only references of the one-model test: they find public captions, and have never seen an image.
 
-In "Déjà Vu Memorization in Vision-Language Models" (arXiv 2402.02103) a text encoder stands in for the second model
-where none can be trained. TF-IDF is built in; ``sentence-transformers`` models are an optional extra.
+In "Measuring Déjà vu Memorization Efficiently" (arXiv 2504.05651) a text encoder stands in for the second model where
+none can be trained. TF-IDF is built in; ``sentence-transformers`` models are an optional extra.
 """
 
 from __future__ import annotations

@@ -5,35 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import gammaln
 
 QUERIES_PER_BLOCK = 2048
 RECALL_AT = (1, 5, 10)
 
 
-def ranks_of_pair(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """The rank (from 1) of candidate i for query i; int64 (n,). Of equal similarities the pair comes last.
+def ranks_of_own(queries: np.ndarray, candidates: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The rank (from 1) of the nearest right candidate for every query; int64 (n,).
+
+    Right are the candidates of the query's own group: of an image with five captions each of the five. Of equal
+    similarities the right one comes last; those of its group that are further away do not come before it.
 
     Args:
         queries, candidates: float32 (n, dimension), L2-normalised, row i of one belongs to row i of the other.
+        groups: int64 (n,), numbers that are the same within a group of duplicates.
     """
     ranks = np.empty(len(queries), dtype=np.int64)
     for start in range(0, len(queries), QUERIES_PER_BLOCK):
         block = slice(start, min(start + QUERIES_PER_BLOCK, len(queries)))
         similarity = queries[block] @ np.asarray(candidates).T
-        own = similarity[np.arange(block.stop - start), np.arange(start, block.stop)]
-        ranks[block] = (similarity >= own[:, None]).sum(axis=1)
+        right = groups[block, None] == groups
+        own = np.where(right, similarity, -np.inf).max(axis=1)
+        ranks[block] = ((similarity >= own[:, None]) & ~right).sum(axis=1) + 1
     return ranks
 
 
-def retrieval(images: np.ndarray, captions: np.ndarray, at: Sequence[int] = RECALL_AT) -> list[dict]:
-    """Recall@k of the pairs in both directions, as rows of the utility table."""
+def chance_at(groups: np.ndarray, k: int) -> float:
+    """The recall@k of a random order: of n candidates, as many as a query's group has are right, mean over queries."""
+    number = len(groups)
+    sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    wrong = number - sizes[2][sizes[1]]
+    if k >= number:
+        return 1.0
+    # the share of choices of k that are all wrong, C(wrong, k) / C(n, k)
+    missed = np.zeros(number)
+    some = wrong >= k
+    missed[some] = np.exp(
+        gammaln(wrong[some] + 1) - gammaln(wrong[some] - k + 1) - gammaln(number + 1) + gammaln(number - k + 1)
+    )
+    return float(1 - missed.mean())
+
+
+def retrieval(
+    images: np.ndarray, captions: np.ndarray, groups: np.ndarray, at: Sequence[int] = RECALL_AT
+) -> list[dict]:
+    """Recall@k in both directions, and what chance would reach, as rows of the utility table.
+
+    Args:
+        images, captions: float32 (n, dimension), L2-normalised; row i of either is of sample i.
+        groups: int64 (n,), as for :func:`ranks_of_own`.
+        at: values of k.
+    """
     found = []
     for name, queries, candidates in (
         ("caption_to_image", captions, images),
         ("image_to_caption", images, captions),
     ):
-        ranks = ranks_of_pair(queries, candidates)
+        ranks = ranks_of_own(queries, candidates, groups)
         for k in at:
-            metric = f"{name}_recall@{k}"
-            found.append({"task": "retrieval", "metric": metric, "value": float((ranks <= k).mean()), "n": len(ranks)})
+            for metric, value in (("recall", (ranks <= k).mean()), ("chance", chance_at(groups, k))):
+                row = {"task": "retrieval", "metric": f"{name}_{metric}@{k}", "value": float(value), "n": len(ranks)}
+                found.append(row)
     return found

@@ -268,6 +268,8 @@ def test_every_rule_carries_the_hash_of_its_code(project: Project) -> None:
         rules = file.read_text().split("\nrule ")[1:]
         for body in rules:
             name = body.split(":")[0]
+            if "    output:" not in body:
+                continue  # made anew every time
             assert "code=code(" in body, f"rule {name} would not notice an edit of the library"
             for part in ('"""', "log:", "benchmark:", "resources:", "conda:", "script:"):
                 assert part in body, f"rule {name} has no {part}"

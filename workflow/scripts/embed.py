@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import torch
@@ -7,7 +6,7 @@ from dejavu.devices import claim, require
 from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.embed import embed
-from dejavu.training.pretrained import load_side
+from dejavu.training.pretrained import load_of_job
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -16,15 +15,7 @@ with logged(snakemake.log[0]):
     require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
-    architecture = snakemake.input.architecture or p.architecture
-    clip = load_side(
-        str(snakemake.input.weights or ""),
-        w.seen,
-        p.source,
-        str(architecture) if architecture else None,
-        p.device,
-        json.loads(p.preprocessing),
-    )
+    clip = load_of_job(snakemake.input, p, w.seen, p.device)
     embed(
         clip,
         Path(snakemake.input.manifest),

@@ -28,19 +28,11 @@ with logged(snakemake.log[0]):
 
         from dejavu.studies.encode import Encoder
         from dejavu.studies.evaluate import evaluate
-        from dejavu.training.pretrained import load_side
+        from dejavu.training.pretrained import load_of_job
 
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
-        architecture = snakemake.input.architecture or p.architecture
-        clip = load_side(
-            str(snakemake.input.weights or ""),
-            w.seen,
-            p.source,
-            str(architecture) if architecture else None,
-            p.device,
-            json.loads(p.preprocessing),
-        )
+        clip = load_of_job(snakemake.input, p, w.seen, p.device)
         rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks)
     write_table(Path(snakemake.output[0]), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)

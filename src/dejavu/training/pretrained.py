@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -47,6 +48,25 @@ def load_side(
         assert architecture is not None
         return load_checkpoint(checkpoint, architecture, device)
     return load_pretrained(weights or source, architecture, device, preprocessing)
+
+
+def load_of_job(inputs: Any, params: Any, seen: int, device: str = "cpu") -> Clip:
+    """Loads the model of one side that a job of the workflow names.
+
+    Args:
+        inputs: with ``weights`` and ``architecture``, paths or nothing.
+        params: with ``source``, ``architecture`` and ``preprocessing``, the latter as JSON.
+        seen, device: as for :func:`load_side`.
+    """
+    architecture = inputs.architecture or params.architecture
+    return load_side(
+        str(inputs.weights or ""),
+        seen,
+        params.source,
+        str(architecture) if architecture else None,
+        device,
+        json.loads(params.preprocessing),
+    )
 
 
 def load_pretrained(

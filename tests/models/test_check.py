@@ -27,7 +27,7 @@ from dejavu.config import load_config
 from dejavu.data.split import position
 from dejavu.plan import Dataset
 from dejavu.training.model import build, save_checkpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, encoded_image
 
 PAIRS = 60
 ROLES = {
@@ -123,6 +123,40 @@ def test_shards_alone_are_looked_into_as_parquet_is(mine, looked_into):
     assert "0 objects in 60 images" in told(findings, "datasets.mine.annotate", LOOK)
 
 
+def test_captions_that_are_samples_are_listed_with_their_numbers_or_by_their_image(mine, looked_into):
+    for path in sorted(Path("data").iterdir()):
+        table = pq.read_table(path)
+        texts = [[text, f"{text} again"] for text in table["caption"].to_pylist()]
+        pq.write_table(table.set_column(1, "caption", pa.array(texts)), path)
+    mine["datasets"]["mine"]["captions"] = "all"
+    for uids in ([f"key-{n}" for n in range(15)], [f"key-{n}#{c}" for n in range(15) for c in (0, 1)]):
+        Path("members.txt").write_text("\n".join(uids))
+        findings = looked_into(mine)
+        assert "15 images are listed; 15 of 15" in told(findings, "splits.audit.roles.a", OK)
+        assert not findings.faults
+
+
+def test_keys_that_are_null_or_no_unicode_name_nobody(mine, looked_into):
+    path = Path("data/0.parquet")
+    table = pq.read_table(path)
+    keys = pa.array([None, b"k\xff", *[f"key-{n}".encode() for n in range(2, 20)]]).view(pa.string())
+    pq.write_table(table.set_column(2, "key", keys), path)
+    mine["datasets"]["mine"]["max_quarantined"] = 0.1
+    Path("members.txt").write_text("".join(f"key-{n}\n" for n in range(2, 17)))
+    assert "15 of 15" in told(looked_into(mine), "splits.audit.roles.a", OK)
+
+
+def test_samples_that_are_duplicates_of_listed_ones_are_left_for_no_role(mine, looked_into):
+    for path in sorted(Path("data").iterdir()):
+        table = pq.read_table(path)
+        same = pa.array([f"group {n % 5}" for n in range(20)])
+        pq.write_table(table.set_column(1, "caption", same), path)
+    Path("members.txt").write_text("".join(f"key-{n}\n" for n in range(5)))
+    findings = looked_into(mine)
+    for role in ("b", "public", "holdout"):
+        assert "no sample will be left for it" in told(findings, f"splits.audit.roles.{role}", FAULT)
+
+
 def test_captions_that_tell_members_from_others_are_noticed(mine, looked_into, picture):
     mine["splits"]["audit"]["roles"]["a"] = {"uids": "members.txt"}
     Path("members.txt").write_text("".join(f"key-{n}\n" for n in range(0, 120, 2)))
@@ -151,7 +185,7 @@ def test_members_that_were_drawn_by_their_positions_leave_nothing_in_an_interval
     Path("members.txt").write_text("".join(f"{uid}\n" for uid in drawn))
     said = told(looked_into(mine), "splits.audit.roles.b", LOOK)
     assert "0% lie in its interval, where 30% are expected" in said and "splits.audit.seed" in said
-    assert "about 0 samples" in told(looked_into(mine), "splits.audit.roles.b", OK)
+    assert "no sample will be left for it" in told(looked_into(mine), "splits.audit.roles.b", FAULT)
     mine["splits"]["audit"]["seed"] = 1
     assert not told(looked_into(mine), "splits.audit.roles.b", LOOK)
 
@@ -228,7 +262,25 @@ def _bring_no_text_encoder(mine: dict) -> None:
     mine["models"]["released"]["sides"]["b"]["text_encoder"] = "encoder"
 
 
+def _measure_with_labels_that_are_no_class(mine: dict) -> None:
+    pq.write_table(pa.table({"image": [encoded_image(0)], "label": [7]}), "labelled.parquet")
+    Path("classes.txt").write_text("sea\ncity\n")
+    mine["utility"] = {"zero_shot": {"s": {"data": ["labelled.parquet"], "classes": "classes.txt"}}}
+
+
+def _bring_results_of_something_else(mine: dict) -> None:
+    Path("result.json").write_text("{}")
+    mine["models"]["released"]["sides"]["a"]["clip_benchmark"] = ["result.json"]
+
+
+def _list_everything(mine: dict) -> None:
+    Path("members.txt").write_text("".join(f"key-{n}\n" for n in range(PAIRS)))
+
+
 FAULTS = {
+    "labels that are no class": (_measure_with_labels_that_are_no_class, "utility.zero_shot.s", "the label 7 is none"),
+    "results of something else": (_bring_results_of_something_else, "models.released.sides.a", "no result of clip-"),
+    "a list of everything": (_list_everything, "splits.audit.roles.public", "no sample will be left for it"),
     "members in another spelling": (_lose_members, "splits.audit.roles.a", "in the dataset"),
     "weights that are none": (_spoil_weights, "models.released.sides.a", "model.pt is no whole file of weights"),
     "another architecture": (_take_other_architecture, "models.released.sides.a", "differ in embed_dim"),

@@ -233,6 +233,13 @@ def test_what_clip_benchmark_has_measured_becomes_rows_of_utility(tmp_path):
         ("clip_benchmark", "wds/cars_de_acc1", 0.25, None),
     ]
     assert read_results(files, "architectures/tiny.json") == read_results(files, None) != []
+    probe = result(tmp_path / "probe.json", task="linear_probe", model="ViT-B/32")
+    assert {row["metric"] for row in read_results([files[0], probe], "ViT-B-32")} == {
+        "wds/cars_acc1",
+        "wds/cars_acc5",
+        "wds/cars_linear_probe_acc1",
+        "wds/cars_linear_probe_acc5",
+    }
 
 
 def test_results_of_another_model_or_twice_or_of_another_program_are_refused(tmp_path):
@@ -240,9 +247,13 @@ def test_results_of_another_model_or_twice_or_of_another_program_are_refused(tmp
     other.write_text('{"accuracy": 1}')
     for files, architecture, told in (
         ([file], "ViT-L-14", "the results of the model 'ViT-B-32', but the checkpoint is of 'ViT-L-14'"),
-        ([file, result(tmp_path / "again.json")], None, "again.json has acc1 of wds/cars, which another file has"),
+        ([file, result(tmp_path / "again.json")], None, "again.json has wds/cars_acc1, which another file has"),
         ([other], None, "is no result of clip-benchmark"),
         ([tmp_path / "none.json"], None, "none.json is not a JSON file"),
+        ([file, result(tmp_path / "weights.json", pretrained="y.pt")], None, "of the weights 'x.pt', and .* of 'y.pt'"),
+        ([result(tmp_path / "text.json", metrics={"acc1": "0.5"})], None, "no metric that is a finite number"),
+        ([result(tmp_path / "nan.json", metrics={"acc1": float("nan")})], None, "no metric that is a finite number"),
+        ([result(tmp_path / "null.json", dataset=None)], None, "is no result of clip-benchmark"),
     ):
         with pytest.raises(InputError, match=told):
             read_results(files, architecture)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.config import load_config
+from dejavu.data.objects import ObjectsColumn
 from dejavu.data.shards import write_shard
 from dejavu.errors import InputError
 from dejavu.plan import Dataset
@@ -36,30 +37,62 @@ def rows(tmp_path: Path, path: Path, caption: str | None = "caption", objects: s
     return pq.read_table(tmp_path / "table.parquet").to_pylist()
 
 
-def test_a_key_ends_at_the_first_dot_and_needs_an_image(tmp_path):
-    path = shard(
-        tmp_path / "s.tar", a__seg__png=b"mask", a__jpg=b"x", a__txt="one", b__txt="alone", c__cls="7", d__png=b"y"
-    )
-    assert [(row["key"], row["caption"]) for row in rows(tmp_path, path)] == [("a", ["one"]), ("d", [None])]
+def test_a_key_ends_at_the_first_dot_and_one_without_an_image_is_kept_to_be_set_aside(tmp_path):
+    members = {
+        "a__seg__png": b"mask",
+        "a__jpg": b"x",
+        "a__txt": "one",
+        "b__txt": "alone",
+        "c__cls": "7",
+        "d__png": b"y",
+    }
+    path = shard(tmp_path / "s.tar", **members)
+    found = [(row["key"], row["caption"]) for row in rows(tmp_path, path)]
+    assert found == [("a", ["one"]), ("b", ["alone"]), ("d", [None])]
 
 
-def test_objects_of_the_json_have_the_forms_of_a_column_and_nothing_stands_for_none(tmp_path):
-    path = shard(
-        tmp_path / "s.tar",
-        a__jpg=b"x",
-        a__json={"things": ["dog", 7, {"label": "cat", "score": 0.5, "box": [1, 2, 3, 4]}, {"box": []}]},
-        b__jpg=b"x",
-        b__json={"things": "dog"},
-        c__jpg=b"x",
-        c__json='{"things": [',
-    )
-    found = {row["key"]: row["objects"] for row in rows(tmp_path, path, objects="things")}
-    assert found["a"] == [
-        {"label": "dog", "score": 1.0, "box": None},
-        {"label": "cat", "score": 0.5, "box": [1, 2, 3, 4]},
-    ]
-    assert found["b"] is found["c"] is None
-    assert set(rows(tmp_path, path, caption=None, objects=None)[0]) == {"key"}
+def test_names_with_several_dots_are_keys_of_their_own_where_no_image_stands_under_the_first(tmp_path):
+    members = {"k__jpg": b"x", "k__txt": "plain", "0__5_photo__jpg": b"y", "0__5_photo__txt": "half"}
+    members |= {f"img__v{n}__{ending}": text for n in range(2) for ending, text in (("JPG", b"x"), ("txt", f"no {n}"))}
+    found = {row["key"]: row["caption"] for row in rows(tmp_path, shard(tmp_path / "s.tar", **members))}
+    assert found == {"k": ["plain"], "0.5_photo": ["half"], "img.v0": ["no 0"], "img.v1": ["no 1"]}
+
+
+def test_what_is_no_unicode_costs_its_own_sample_at_most(tmp_path):
+    path = tmp_path / "s.tar"
+    members = {"a__jpg": b"x", "a__json": '{"caption": "bad \\ud800 x"}', "b__jpg": b"y", "b__json": "[" * 100_000}
+    shard(path, **members, **{"caf\udce9__jpg": b"z"})
+    found = {row["key"]: row["caption"] for row in rows(tmp_path, path)}
+    assert found["a"] == ["bad \ufffd\ufffd\ufffd x"] and found["b"] == [None] and len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        (["dog", "cat"], [("dog", 1.0), ("cat", 1.0)]),
+        ([{"label": "dog", "score": 0.5, "box": [1, 2, 3, 4]}], [("dog", 0.5)]),
+        ({"label": ["dog", "cat"], "score": [0.9, 0.8]}, [("dog", 0.9), ("cat", 0.8)]),
+        (None, []),
+    ],
+    ids=["labels", "structs", "struct of lists", "none"],
+)
+def test_objects_of_the_json_have_the_forms_of_a_column(tmp_path, objects, expected):
+    path = shard(tmp_path / "s.tar", a__jpg=b"x", a__json={"things": objects}, b__jpg=b"x", c__jpg=b"x", c__json="{")
+    write_shard(path, tmp_path / "t.parquet", "caption", "things")
+    table = pq.read_table(tmp_path / "t.parquet")
+    column = ObjectsColumn("t", table.schema, "objects")
+    found = [column.read(row, value) for row, value in enumerate(table["objects"].to_pylist())]
+    assert [(one["label"], one["score"]) for one in found[0]] == expected
+    assert found[1] == found[2] == []
+
+
+def test_a_field_that_no_json_has_is_told_with_those_that_there_are(tmp_path, capfd):
+    rows(tmp_path, shard(tmp_path / "s.tar", a__jpg=b"x", a__json={"labels": ["dog"]}))
+    assert "no JSON has a field 'objects', which columns.objects names; they have labels" in capfd.readouterr().err
+
+
+def test_a_shard_without_members_has_no_rows(tmp_path):
+    assert rows(tmp_path, shard(tmp_path / "s.tar")) == []
 
 
 @pytest.mark.parametrize(
@@ -67,9 +100,12 @@ def test_objects_of_the_json_have_the_forms_of_a_column_and_nothing_stands_for_n
     [
         (lambda p: shard(p, a__txt="no image"), "has no image (.jpg, .jpeg, .png, .webp) under any key"),
         (lambda p: p.write_bytes(b"no tar at all" * 100), "is not a whole, uncompressed tar"),
-        (lambda p: shard(p, a__jpg=b"x", a__json={"objects": [{"label": "dog", "score": 87}]}), "87 is no number"),
+        (
+            lambda p: shard(p, a__jpg=b"x", a__json={"objects": ["dog"]}, b__jpg=b"x", b__json={"objects": [{"x": 1}]}),
+            "has several forms",
+        ),
     ],
-    ids=["no image", "no tar", "percent"],
+    ids=["no image", "no tar", "several forms"],
 )
 def test_what_is_wrong_with_a_shard_has_one_sentence(tmp_path, write, says):
     write(tmp_path / "s.tar")

@@ -379,9 +379,7 @@ def training_tables(wildcards):
 
 def clip_benchmark_results(wildcards):
     """The results that clip-benchmark has written of a checkpoint."""
-    patterns = built_from(wildcards).get("clip_benchmark")
-    where = f"models.{wildcards.model}.sides.{wildcards.side}.clip_benchmark"
-    return [] if patterns is None else matching_files(where, patterns)
+    return RESULTS.get((wildcards.model, wildcards.side), [])
 
 
 def described_checkpoints(wildcards):
@@ -472,6 +470,14 @@ try:
             CONFIG["datasets"][name]["annotate"]["files"],
         )
         for name in annotated_from("import")
+    }
+    RESULTS = {
+        (name, letter): matching_files(
+            f"models.{name}.sides.{letter}.clip_benchmark", side["clip_benchmark"]
+        )
+        for name, model in MODELS.items()
+        for letter, side in model.get("sides", {}).items()
+        if side["clip_benchmark"]
     }
     VOCABULARIES = {
         name: vocabulary_hash(

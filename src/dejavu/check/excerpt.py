@@ -187,7 +187,7 @@ def write_names(excerpt: Excerpt) -> Path | None:
         return None
     for name in _whole(excerpt):
         parts = (
-            pa.table({"row": pa.array(range(start, start + len(uids))), "uid": uids}, schema=_NAMES)
+            pa.table({"row": pa.array(range(start, start + len(uids))), "uid": uids}, schema=_NAMES).drop_null()
             for start, uids, _ in _keyed(excerpt, name)
         )
         write_table(folder / table_name(name), parts, _NAMES)
@@ -227,7 +227,17 @@ def _keyed(excerpt: Excerpt, name: str) -> Iterator[tuple[int, pa.Array, dict[st
     """Number of the first row, uids and what else is read of a raw file, part by part."""
     before = f"{PurePosixPath(name).with_suffix('')}/" if excerpt.dataset.section["key_unique_in"] == "file" else ""
     for start, batch in read_raw(_whole(excerpt)[name], excerpt.columns, ("key", "caption")):
-        yield start, pc.binary_join_element_wise(before, batch["key"].cast(pa.string()), ""), batch
+        yield start, _named(batch["key"], before), batch
+
+
+def _named(keys: pa.Array, before: str) -> pa.Array:
+    texts = keys.cast(pa.string())
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        # what is no UTF-8 is set aside as a sample, too
+        texts = pa.array([text if isinstance(text, str) else None for text in python_values(texts)], pa.string())
+    return pc.binary_join_element_wise(before, texts, "")
 
 
 def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None) -> list[dict]:

@@ -44,7 +44,8 @@ class Findings:
     ranks: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     def add(self, about: str, state: str, text: str) -> None:
-        """Notes a finding, and says it."""
+        """Notes a finding, and says it; a sentence that begins with what it is about is shortened by that."""
+        text = text.removeprefix(f"{about}: ")
         self.found.append(Finding(about, state, text))
         say(f"{state:5} {about}: {text}")
 

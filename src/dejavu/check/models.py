@@ -14,7 +14,9 @@ import torch
 from dejavu.check.findings import LOOK, OK, Findings
 from dejavu.config import architecture_path
 from dejavu.data.images import decode_rgb
+from dejavu.data.results import read_results
 from dejavu.errors import words
+from dejavu.files import matching_files
 from dejavu.retrieval.finite import require_finite
 from dejavu.retrieval.text import encode_captions, load_text_encoder
 from dejavu.sides import TFIDF
@@ -134,6 +136,9 @@ def _look_at_checkpoint(
     clip = load_side(str(path) if path.exists() else "", 0, source, architecture, device, side["preprocessing"])
     findings.add(about, OK, f"{_weights(clip):,} weights, images of {clip.size} pixels")
     findings.add(about, LOOK if clip.is_guessed else OK, f"images are prepared with {clip.prepared}")
+    if side["clip_benchmark"]:
+        found = read_results(matching_files(f"{about}.clip_benchmark", side["clip_benchmark"]), side["architecture"])
+        findings.add(about, OK, f"clip-benchmark has measured {len(found):,} numbers of it")
     if dataset is None:
         return
     ranks = ranks_of_own_images(clip, findings.pairs[dataset], device, about)

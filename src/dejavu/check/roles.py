@@ -13,7 +13,7 @@ import numpy as np
 
 from dejavu.check.apart import MOST, told_apart
 from dejavu.check.excerpt import Excerpt, captions_by_kind
-from dejavu.check.findings import LOOK, OK, Findings
+from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
 from dejavu.data.split import position
 from dejavu.tables.fields import ROLES
@@ -22,6 +22,11 @@ from dejavu.tables.fields import ROLES
 LOOKED_FOR = 1000
 # of so few samples that are not listed nothing is concluded from where they lie
 FEWEST = 30
+HALF_A_SAMPLE = 0.5
+# samples of the excerpt that an interval should have, for their positions to say more than its length
+EXPECTED = 10
+# where so large a share of the excerpt is of groups of one, shares are those of the intervals
+SINGLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class _Supply:
 
     Attributes:
         unlisted: number of samples that no list names, about.
-        positions: where those of the excerpt lie; of none where everything is unlisted, so that shares are known.
+        positions: where those of the excerpt lie; of none where shares are known, since all are unlisted and single.
+        is_whole: whether the excerpt is the dataset, or the lists are, so that this is no estimate.
     """
 
     unlisted: float
     positions: np.ndarray
+    is_whole: bool
 
 
 def look_at_roles(
@@ -55,18 +62,26 @@ def look_at_roles(
     """
     section = config["splits"][split]
     listed: dict[str, set[str]] = {name: set() for name in excerpts}
+    refused: set[str] = set()  # with a list that is refused nothing is known of the others
     for role in ROLES:
         one, about = section["roles"][role], f"splits.{split}.roles.{role}"
         if one["uids"] is not None and one["dataset"] in excerpts:
             with findings.about(about):
-                members = MemberList(about, Path(one["uids"]), one["uids_column"], one["max_missing"])
+                excerpt = excerpts[one["dataset"]]
+                how = one["uids_column"], one["max_missing"], excerpt.dataset.every_caption
+                members = MemberList(about, Path(one["uids"]), *how)
+                refused.add(one["dataset"])
                 listed[one["dataset"]] |= members.read()
-                _look_at_list(findings, about, members, one["limit"], excerpts[one["dataset"]], names[one["dataset"]])
-    supplies = {name: _supply(excerpts[name], listed[name], section["seed"]) for name in excerpts}
+                _look_at_list(findings, about, members, one["limit"], excerpt, names[one["dataset"]])
+                refused.discard(one["dataset"])
+    supplies = {
+        name: _supply(excerpts[name], listed[name], section["seed"]) for name in excerpts if name not in refused
+    }
     for role in ROLES:
         one = section["roles"][role]
-        if one["uids"] is None and one["dataset"] in excerpts:
-            _tell_size(findings, split, role, one, supplies[one["dataset"]])
+        if one["uids"] is None and one["dataset"] in supplies:
+            drawn_anew = bool(listed[one["dataset"]])
+            _tell_size(findings, split, role, one, supplies[one["dataset"]], drawn_anew)
 
 
 def _look_at_list(
@@ -74,7 +89,7 @@ def _look_at_list(
 ) -> None:
     uids = members.read()
     of_them = "" if limit is None else f", of which {limit:,} are taken"
-    told = f"{len(uids):,} samples are listed{of_them}"
+    told = f"{len(uids):,} {'images' if members.of_images else 'samples'} are listed{of_them}"
     if names is None:
         findings.add(about, LOOK, f"{told}; whether the dataset has them is seen when its uids are made")
         return
@@ -107,20 +122,25 @@ def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:
     refused = len(excerpt.refused())
     usable = excerpt.pairs * len(samples) / max(1, len(samples) + refused)
     names = {one["row"]: plain(one["uid"]) for one in samples}
-    unlisted = {row for row, uid in names.items() if not {uid, re.sub("#[0-9]+$", "", uid)} & listed}
-    groups = {one["row"]: one["group_id"] for one in excerpt.groups() if one["row"] in unlisted} if listed else {}
-    positions = np.array([position(seed, group) for group in groups.values()])
-    return _Supply(max(0.0, usable - len(listed)), positions)
+    of_row = {one["row"]: one["group_id"] for one in excerpt.groups()} if names else {}
+    # what is listed takes its whole group
+    taken = {of_row[row] for row, uid in names.items() if {uid, re.sub("#[0-9]+$", "", uid)} & listed}
+    groups = [group for group in of_row.values() if group not in taken]
+    share = len(groups) / max(1, len(of_row))
+    if not listed and len(set(of_row.values())) > SINGLE * len(of_row):
+        return _Supply(usable, np.zeros(0), is_whole=False)
+    positions = np.array([position(seed, group) for group in groups])
+    return _Supply(usable * share, positions, len(samples) + refused >= excerpt.pairs or len(listed) >= usable)
 
 
-def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supply: _Supply) -> None:
+def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supply: _Supply, drawn_anew: bool) -> None:
     about, (low, high), number = f"splits.{split}.roles.{role}", section["interval"], len(supply.positions)
     share, error = high - low, 0.0
     # members that were themselves drawn by their positions leave holes among those of the others
-    if number >= FEWEST:
-        here = float(((supply.positions >= low) & (supply.positions < high)).mean())
-        expected = math.sqrt(share * (1 - share) / number)
-        if here < share - 4 * expected:
+    if number * share >= EXPECTED or supply.is_whole:
+        here = float(((supply.positions >= low) & (supply.positions < high)).sum()) / max(1, number)
+        expected = math.sqrt(share * (1 - share) / max(1, number))
+        if drawn_anew and number >= FEWEST and here < share - 4 * expected:
             findings.add(
                 about,
                 LOOK,
@@ -128,9 +148,12 @@ def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supp
                 "expected: the listed ones seem to have been drawn by their positions; give the split another seed "
                 f"(splits.{split}.seed)",
             )
-        share, error = here, math.sqrt(max(here, 1 / number) / number)
+        share, error = here, math.sqrt(max(here, 1 / max(1, number)) / max(1, number))
     there, limit = share * supply.unlisted, section["limit"]
-    if limit is None:
+    if there < HALF_A_SAMPLE:
+        state = FAULT if supply.is_whole else LOOK
+        findings.add(about, state, "no sample will be left for it: widen its interval, or bring more data")
+    elif limit is None:
         findings.add(about, OK, f"about {there:,.0f} samples")
     elif there + 2 * error * supply.unlisted < limit:
         told = f"about {there:,.0f} samples, fewer than its limit {limit:,}: widen its interval, or lower the limit"

@@ -11,10 +11,12 @@ from dejavu.check.excerpt import Excerpt, chosen_pairs, take_excerpt, take_objec
 from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.check.models import look_at_models
 from dejavu.check.roles import look_at_roles
-from dejavu.data.benchmarks import find_benchmarks, read_images
+from dejavu.data.benchmarks import TASKS, Benchmark, find_benchmarks, read_images, read_values
 from dejavu.data.detector import load_detector
 from dejavu.data.vocabulary import read_vocabulary
 from dejavu.plan import Dataset
+from dejavu.studies.probe import label_numbers
+from dejavu.studies.zero_shot import true_classes
 
 
 def check(config: Mapping[str, Any], base: Path) -> Findings:
@@ -40,8 +42,7 @@ def check(config: Mapping[str, Any], base: Path) -> Findings:
             with findings.about(f"splits.{name}"):
                 look_at_roles(findings, name, config, excerpts, names)
         look_at_models(findings, config, base)
-    with findings.about("utility"):
-        _look_at_benchmarks(findings, config)
+    _look_at_benchmarks(findings, config["utility"])
     return findings
 
 
@@ -51,7 +52,7 @@ def _tell_rows(findings: Findings, excerpt: Excerpt) -> None:
     refused = excerpt.refused()
     findings.add(
         about,
-        OK,
+        OK if usable else FAULT,
         f"{excerpt.pairs:,} pairs (raw files: {len(dataset.paths):,}); of {usable + len(refused):,} that were read "
         f"{usable:,} can be used",
     )
@@ -86,8 +87,7 @@ def _look_at_objects(findings: Findings, excerpt: Excerpt, names: Path | None, c
 def _tell_objects(findings: Findings, about: str, records: list[dict], threshold: float) -> None:
     of_image = [[one for one in record["objects"] if one is not None and one["label"]] for record in records]
     if not records:
-        findings.add(about, FAULT, "no objects: name their column in columns.objects, or say in annotate where from")
-        return
+        return  # no sample can be used, which is said
     counted = [sum(one["score"] >= threshold for one in objects) for objects in of_image]
     scored = sum(number > 0 for number in counted)
     findings.add(
@@ -98,14 +98,27 @@ def _tell_objects(findings: Findings, about: str, records: list[dict], threshold
     )
 
 
-def _look_at_benchmarks(findings: Findings, config: Mapping[str, Any]) -> None:
-    for benchmark in find_benchmarks(config["utility"]):
-        about = f"utility.{benchmark.task}.{benchmark.name}"
+def _look_at_benchmarks(findings: Findings, section: Mapping[str, Any]) -> None:
+    given = [(task, name) for task in TASKS for name in section[task]]
+    for task, name in given:
+        about = f"utility.{task}.{name}"
         with findings.about(about):
-            if not all(Path(file).exists() for file in benchmark.inputs):
-                continue  # those that are drawn
-            for part in benchmark.files:
-                images = next(iter(read_images(benchmark, part, 8)), [])
-                usable = sum(image is not None for image in images)
-                state = OK if usable else FAULT
-                findings.add(about, state, f"{usable} of the first {len(images)} images of {part} can be used")
+            alone = {other: {name: section[task][name]} if other == task else {} for other in TASKS}
+            (benchmark,) = find_benchmarks(alone)
+            # those that are drawn are not there yet
+            if section[task][name]["synthetic"] is None:
+                _look_at_benchmark(findings, about, benchmark)
+
+
+def _look_at_benchmark(findings: Findings, about: str, benchmark: Benchmark) -> None:
+    for part in benchmark.files:
+        images = next(iter(read_images(benchmark, part, 8)), [])
+        usable = sum(image is not None for image in images)
+        state = OK if usable else FAULT
+        findings.add(about, state, f"{usable} of the first {len(images)} images of {part} can be used")
+        for use in set(benchmark.columns) - {"image"}:
+            read_values(benchmark, part, use)
+    if benchmark.task == "zero_shot":
+        true_classes(benchmark)
+    elif benchmark.task == "linear_probe":
+        label_numbers(benchmark)

@@ -80,7 +80,7 @@ class Notes:
         """What the tar's own JSON says of a key; nothing where there is none."""
         try:
             found = json.loads(self._source.note(key) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,12 +39,14 @@ class MemberList:
         path: parquet, CSV, TSV, or a text with one uid per line.
         column: of a table, where the uids are.
         max_missing: share of the list, in [0, 1], that the dataset may lack.
+        of_images: whether the numbers of captions are left out, so that uids are those of images.
     """
 
     key: str
     path: Path
     column: str = "uid"
     max_missing: float = 0.01
+    of_images: bool = False
 
     def read(self) -> set[str]:
         """The uids that are listed, each in its plain form, see :func:`plain`.
@@ -62,7 +65,7 @@ class MemberList:
         uids = {uid for value in values if (uid := plain(value))}
         if not uids:
             raise InputError(f"{self.path} lists no uid: add one per line.")
-        return uids
+        return {re.sub("#[0-9]+$", "", uid) for uid in uids} if self.of_images else uids
 
     def _text(self) -> str:
         try:

@@ -13,42 +13,50 @@ from typing import Any
 
 import pyarrow as pa
 
-from dejavu.data.objects import require_score, usable_box
+from dejavu.data.coco import as_utf8
 from dejavu.data.sources import MAX_NOTE_BYTES, SUFFIXES, read_members
 from dejavu.errors import InputError, words
-from dejavu.files import write_table
-from dejavu.tables.data import OBJECT
+from dejavu.files import first_line, write_table
+from dejavu.progress import say
 
 SHARD = ".tar"
 COLUMNS = {"image": None, "caption": "caption", "key": "key", "objects": "objects"}
-_ROWS_PER_PART = 10_000
-
+# what makes a key a row, besides an image: without one it is set aside
+TOLD = (".txt", ".json")
 
 # ending, in lower case -> (offset, size) in bytes
 Members = Mapping[str, tuple[int, int]]
 
 
-def read_keys(tar: Path, most: int | None = None) -> dict[str, Members]:
+def read_keys(tar: Path) -> dict[str, Members]:
     """What a shard has under each key, in the order in which they come; of one name and ending the first counts.
 
-    A key is what stands before the first dot of a name, as in WebDataset.
-
-    Args:
-        tar: the shard.
-        most: so many keys are read; None: all.
+    A key is what stands before the first dot of a name, as in WebDataset. Where no image stands under such a key
+    alone, and images stand under longer names, as ``img.1.jpg`` and ``img.2.jpg``, keys end at the last dot.
 
     Raises:
         InputError: when the tar is missing, compressed or damaged.
     """
-    found: dict[str, dict[str, tuple[int, int]]] = {}
+    groups: dict[str, list[tuple[str, tuple[int, int]]]] = {}
     for name, place in read_members(tar):
-        folder, base = os.path.split(name)
-        stem, _, ending = base.partition(".")
-        key = os.path.join(folder, stem)
-        if key not in found and len(found) == most:
-            break
-        found.setdefault(key, {}).setdefault(f".{ending.lower()}", place)
+        folder, base = os.path.split(as_utf8(name))
+        groups.setdefault(os.path.join(folder, base.partition(".")[0]), []).append((base, place))
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for key, named in groups.items():
+        endings = [f".{base.partition('.')[2].lower()}" for base, _ in named]
+        is_plain = any(ending in SUFFIXES for ending in endings) or not any(map(_ends_in_image, endings))
+        for ending, (base, place) in zip(endings, named, strict=True):
+            if is_plain:
+                found.setdefault(key, {}).setdefault(ending, place)
+            else:
+                stem, last = os.path.splitext(base)
+                longer = os.path.join(os.path.dirname(key), stem)
+                found.setdefault(longer, {}).setdefault(last.lower(), place)
     return dict(found)
+
+
+def _ends_in_image(ending: str) -> bool:
+    return ending.endswith(SUFFIXES)
 
 
 def image_of(members: Members) -> tuple[int, int] | None:
@@ -57,10 +65,10 @@ def image_of(members: Members) -> tuple[int, int] | None:
 
 
 def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None) -> int:
-    """Writes a row for every key of a shard that has an image: ``key``, and what is wanted of caption and objects.
+    """Writes a row for every key of a shard that has an image, a text or JSON: ``key``, and what is wanted of the rest.
 
     The caption is the member ``.txt`` or, where there is none, a field of the member ``.json``, a text or a list of
-    texts. Objects are a field of the JSON: a list of labels, or of ``{label, score, box}``.
+    texts. Objects are a field of the JSON, in any form that a column of objects has.
 
     Args:
         tar: the shard.
@@ -71,48 +79,37 @@ def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None
         The number of rows.
 
     Raises:
-        InputError: when the tar is missing, compressed or damaged, no key has an image, or a score is no number from 0
-            to 1.
+        InputError: when the tar is missing, compressed or damaged, has members but no image, or its objects have
+            several forms.
     """
     samples = read_keys(tar)
-    rows = [key for key, members in samples.items() if image_of(members)]
-    if not rows:
+    if samples and not any(map(image_of, samples.values())):
         raise InputError(
             f"{tar} has no image ({', '.join(SUFFIXES)}) under any key: name other files in datasets.*.raw."
         )
-    schema = pa.schema(
-        [
-            ("key", pa.string()),
-            *([("caption", pa.list_(pa.string()))] if caption else []),
-            *([("objects", pa.list_(OBJECT))] if objects else []),
-        ]
-    )
     with open(tar, "rb") as file:
-        read = _Reader(str(tar), file.fileno(), caption, objects)
-        parts = (
-            pa.Table.from_pylist(
-                [read.row(key, samples[key]) for key in rows[start : start + _ROWS_PER_PART]], schema=schema
-            )
-            for start in range(0, len(rows), _ROWS_PER_PART)
-        )
-        return write_table(table, parts, schema)
+        read = _Reader(file.fileno(), caption)
+        rows = [read.row(key, members) for key, members in samples.items() if image_of(members) or {*TOLD} & {*members}]
+    columns: dict[str, pa.Array] = {"key": pa.array([row["key"] for row in rows], pa.string())}
+    if caption:
+        columns["caption"] = pa.array([row["caption"] for row in rows], pa.list_(pa.string()))
+    if objects:
+        columns["objects"] = _objects(tar, objects, [row["note"] for row in rows])
+    made = pa.table(columns)
+    return write_table(table, made, made.schema)
 
 
 class _Reader:
-    def __init__(self, tar: str, handle: int, caption: str | None, objects: str | None) -> None:
-        self.tar, self.handle, self.caption, self.objects = tar, handle, caption, objects
+    def __init__(self, handle: int, caption: str | None) -> None:
+        self.handle, self.caption = handle, caption
 
     def row(self, key: str, members: Members) -> dict[str, Any]:
         small = {ending: place for ending, place in members.items() if place[1] <= MAX_NOTE_BYTES}
-        note = self._note(small.get(".json")) if self.objects or ".txt" not in small else {}
-        row: dict[str, Any] = {"key": key}
-        if self.caption:
-            text = self._read(small[".txt"]) if ".txt" in small else note.get(self.caption)
-            row["caption"] = text if isinstance(text, list) else [text]
-            row["caption"] = [one if isinstance(one, str) else None for one in row["caption"]]
-        if self.objects:
-            row["objects"] = self._objects(key, note.get(self.objects))
-        return row
+        note = self._note(small.get(".json"))
+        text = self._read(small[".txt"]) if ".txt" in small else note.get(self.caption) if self.caption else None
+        captions = text if isinstance(text, list) else [text]
+        told = [as_utf8(one) if isinstance(one, str) else None for one in captions]
+        return {"key": key, "caption": told, "note": note}
 
     def _read(self, place: tuple[int, int]) -> str:
         offset, size = place
@@ -125,21 +122,22 @@ class _Reader:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _objects(self, key: str, found: Any) -> list[dict] | None:
-        if not isinstance(found, list):
-            return None
-        where = words(f"{self.tar}: {self.objects} of key {key!r}")
-        return [
-            {
-                "label": one.get("label"),
-                "score": require_score(where, one["score"]) if one.get("score") is not None else 1.0,
-                "box": usable_box(one.get("box")),
-            }
-            if isinstance(one, dict)
-            else {"label": one, "score": 1.0, "box": None}
-            for one in found
-            if isinstance(one.get("label") if isinstance(one, dict) else one, str)
-        ]
+
+def _objects(tar: Path, field: str, notes: list[dict]) -> pa.Array:
+    """The values of a field of JSON, in the type that they have."""
+    values = [note.get(field) for note in notes]
+    if all(value is None for value in values):
+        if fields := sorted({name for note in notes for name in note}):
+            say(f"{tar}: no JSON has a field {field!r}, which columns.objects names; they have {', '.join(fields)}")
+        return pa.nulls(len(values), pa.list_(pa.string()))
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+        told = words(first_line(error))
+        raise InputError(
+            f"{tar}: the field {field!r} of its JSON, which columns.objects names, has several forms ({told}): write "
+            "them alike."
+        ) from None
 
 
 def link_tar(tar: Path, link: Path) -> None:

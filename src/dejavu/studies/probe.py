@@ -28,7 +28,7 @@ def linear_probe(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
         InputError: when a class has fewer than two training images, a test label is none of the training set's, or
             no image can be used.
     """
-    numbers = _number_classes(benchmark)
+    numbers = label_numbers(benchmark)
     labels, images, used = {}, {}, {}
     for part in ("train", "test"):
         found = np.array([numbers[label] for label in read_values(benchmark, part, "label")])
@@ -71,7 +71,7 @@ def _fit(images: np.ndarray, labels: np.ndarray, c: float) -> LogisticRegression
     return LogisticRegression(C=c, solver="lbfgs", max_iter=ITERATIONS).fit(images, labels)
 
 
-def _number_classes(benchmark: Benchmark) -> dict[Any, int]:
+def label_numbers(benchmark: Benchmark) -> dict[Any, int]:
     """The labels of the training set, in order, each with a number; all test labels are among them."""
     numbers = {label: i for i, label in enumerate(sorted(set(read_values(benchmark, "train", "label")), key=str))}
     unknown = set(read_values(benchmark, "test", "label")) - set(numbers)

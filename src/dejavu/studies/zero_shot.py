@@ -30,9 +30,7 @@ def zero_shot(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
     Raises:
         InputError: when a label is none of the classes, or no image can be used.
     """
-    labels = read_values(benchmark, "data", "label")
-    classes = _classes(benchmark, labels)
-    truth = _class_numbers(benchmark, labels, classes)
+    classes, truth = true_classes(benchmark)
     prompts = classifier(encoder, classes, benchmark.templates)
     images, used = encoder.images(benchmark, "data")
     truth = truth[used]
@@ -45,6 +43,17 @@ def zero_shot(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
     per_class = [(ranks[truth == number] <= 1).mean() for number in np.unique(truth)]
     rows.append(result(benchmark, "mean_class_accuracy@1", np.mean(per_class), len(ranks)))
     return [*rows, left_out(benchmark, used)]
+
+
+def true_classes(benchmark: Benchmark) -> tuple[Sequence[str], np.ndarray]:
+    """The classes of a benchmark, and the place of every image's own among them; int64 (images,).
+
+    Raises:
+        InputError: when a label is missing, or none of the classes.
+    """
+    labels = read_values(benchmark, "data", "label")
+    classes = _classes(benchmark, labels)
+    return classes, _class_numbers(benchmark, labels, classes)
 
 
 def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequence[str]) -> np.ndarray:

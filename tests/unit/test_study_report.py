@@ -14,6 +14,7 @@ import pytest
 from dejavu.report.figures import front
 from dejavu.report.queries import Queries
 from dejavu.report.study import draw_study, gather, sentences, write_points, write_study, write_summary
+from dejavu.report.summary import p_value
 from dejavu.tables import DATABASE
 
 DRAWS = 400
@@ -71,7 +72,8 @@ def write(path: Path, points: list[tuple[str, str, int, object, str]], models: l
         for side, recall in (("a", 0.05), ("b", 0.07)):
             found = {"model": model, "side": side, "epoch": 9, "task": "retrieval", "n": 10}
             rows["utility"].append({**found, "metric": "caption_to_image_recall@10", "value": recall})
-    rows["config"] = [{"key": "report.k", "value": "10"}, {"key": "report.labels", "value": '"all"'}]
+    config = {"report.k": "10", "report.labels": '"all"', "measure.bootstrap": "99"}
+    rows["config"] = [{"key": key, "value": value} for key, value in config.items()]
     with duckdb.connect(str(path)) as connection:
         for name, (_, schema) in DATABASE.items():
             part = pa.Table.from_pylist(rows.get(name, []), schema=schema)
@@ -163,3 +165,8 @@ def test_the_front_holds_the_points_that_no_other_beats_in_both():
     points = [(5.0, 0.4), (6.0, 0.5), (4.0, 0.1), (3.0, 0.2), (6.0, 0.45), (5.0, 0.4)]
     beaten = {p for p in points for q in points if q != p and q[0] >= p[0] and q[1] <= p[1]}
     assert front(points) == sorted(set(points) - beaten) == [(4.0, 0.1), (5.0, 0.4), (6.0, 0.45)]
+
+
+def test_the_smallest_p_value_that_draws_can_give_is_a_bound():
+    assert [p_value(p, 999) for p in (None, 0.001, 0.0011, 0.25, 1.0)] == ["–", "≤ 0.001", "0.0011", "0.25", "1"]
+    assert [p_value(1 / 10, 9), p_value(2 / 10, 9)] == ["≤ 0.1", "0.2"]

@@ -9,7 +9,7 @@ rule check:
     localrule: True
     conda:
         CONDA
-    threads: workflow.cores or 1
+    threads: 8
     params:
         page="results/check.html",
         given=", ".join(map(str, workflow.configfiles)),

@@ -17,7 +17,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, number, verdicts
+from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, number, p_value, verdicts
 
 THUMBNAIL = 192
 
@@ -118,6 +118,7 @@ def environment(templates: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["number"] = number
+    made.filters["p_value"] = p_value
     return made
 
 

@@ -45,6 +45,7 @@ class Study:
         gaps: rows of ``study.sql`` with their change since the first point, by place, scope and metric.
         utility: rows of ``study_utility.sql``, by place.
         noise: (scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
+        draws: number of permutations that p-values were counted over.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Study:
     gaps: Sequence[dict]
     utility: Sequence[dict]
     noise: Mapping[tuple[str, str], dict]
+    draws: int
 
     def of(self, metric: str) -> list[dict]:
         """The gaps of one metric over all objects, by place."""
@@ -94,6 +96,7 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
         gaps=list(_with_changes(found["study"], found["study_draws"])),
         utility=found["study_utility"],
         noise={(row["scope"], row["metric"]): row for row in spread},
+        draws=databases[study["split"]].config("measure.bootstrap"),
     )
 
 
@@ -353,6 +356,7 @@ def write_study(study: Study, figures: Sequence[Path], templates: Path, site: Pa
             study=study,
             sentences=sentences(study),
             metric_names=METRIC_NAMES,
+            draws=study.draws,
             figures=[figure.stem for figure in figures],
             band=band,
         )

@@ -89,10 +89,18 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
 
 
+def p_value(p: float | None, draws: int) -> str:
+    """A p-value that was counted over random draws: the smallest that can be is an upper bound."""
+    if p is None:
+        return "–"
+    return f"≤ {p:.2g}" if p <= 1.001 / (draws + 1) else f"{p:.2g}"
+
+
 def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     """Writes the text that the terminal shows at the end."""
     rows = queries.rows("result_table")
     utility = {row["model"]: row["recall_at_10"] for row in queries.rows("tradeoff")}
+    draws = queries.config("measure.bootstrap")
     header = ["model", "scope", "metric", "symmetric", "95 % band", "p", "a", "b", "null", "95 % band"]
     body = [
         [
@@ -101,7 +109,7 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             METRIC_NAMES[row["metric"]],
             number(row["value"]),
             band(row["band_low"], row["band_high"]),
-            "–" if row["p_value"] is None else f"{row['p_value']:.2g}",
+            p_value(row["p_value"], draws),
             number(row["value_a"]),
             number(row["value_b"]),
             number(row["null_value"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dejavu.sides import sides_measured, trained_sides
-from dejavu.tables.fields import ROLES, SIDES
+from dejavu.tables.fields import ROLES
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
@@ -40,7 +40,8 @@ def drawing(split: Mapping, role: str) -> dict[str, Any]:
         "interval": section["interval"],
         "limit": section["limit"],
         "stratify": split["stratify"],
-        "deduplicate": role in SIDES and split["deduplicate"],
+        # of every role, or members and others would differ by how often things are repeated
+        "deduplicate": split["deduplicate"],
         "listed": lists,
     }
 

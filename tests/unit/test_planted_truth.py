@@ -278,6 +278,25 @@ def test_the_holdout_s_top_curve_for_symmetric_lets_either_side_choose(plant):
     assert gap["holdout_symmetric"] == pytest.approx(1 / 4)  # chosen by side b: two of them, so (0 - (-1/2)) / 2
 
 
+def test_a_count_takes_as_large_a_share_of_the_holdout_as_of_the_training_role(plant):
+    planted = plant({"a": 0, "b": 0, "holdout": 0})
+    lucky = {row_of("holdout", i) for i in range(3)}  # side a finds the image with all objects
+    rewrite(
+        planted.neighbors("holdout", "a"),
+        lambda rows: [{**r, "public_row": r["public_row"] - (r["row"] in lucky and r["rank"] == 1)} for r in rows],
+    )
+    for role in "ab":  # half as many queries as the holdout
+        few = {row_of(role, i) for i in range(QUERIES // 2)}
+        for path in (planted.manifest(role), planted.neighbors(role, "a"), planted.neighbors(role, "b")):
+            rewrite(path, lambda rows, few=few: [r for r in rows if r["row"] in few])
+    for role in TRAINED:
+        planted.score(role)
+    cell = {"k": 1, "labels": "all", "scope": "all", "sort": "gap", "unit": "count", "population": "holdout"}
+    rows = [row for row in planted.summarize()["top_l"] if all(row[key] == value for key, value in cell.items())]
+    # 2 of 4 are half, so 4 of the 8: three that are lucky and one that is not
+    assert {row["l"]: row["recall_gap"] for row in rows}[2] == pytest.approx(3 / 4 * 1 / 2)
+
+
 def test_recall_curves_hold_the_share_that_was_planted(plant):
     planted = plant({"a": 3, "b": 2, "holdout": 0})
     for role in TRAINED:

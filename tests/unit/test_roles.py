@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dejavu.config import load_config
-from dejavu.roles import trained_in
+from dejavu.roles import drawing, trained_in
 
 ROLES = {
     "a": {"interval": [0.0, 0.2], "limit": 400},
@@ -92,6 +92,14 @@ def test_a_split_that_draws_the_role_otherwise_trains_itself(load, tmp_path, mon
     given["splits"]["alike"]["roles"] = copy.deepcopy(ROLES)
     change(given["splits"]["alike"])
     assert places(load(given), tmp_path) == {"default": "default", "alike": "alike"}
+
+
+def test_one_sample_of_a_group_is_taken_in_every_role_or_in_none(load):
+    given = copy.deepcopy(GIVEN)
+    given["splits"]["alike"]["deduplicate"] = True
+    splits = load(given)["splits"]
+    assert {drawing(splits["alike"], role)["deduplicate"] for role in ROLES} == {True}
+    assert {drawing(splits["default"], role)["deduplicate"] for role in ROLES} == {False}
 
 
 def test_sides_are_shared_one_by_one(load, tmp_path):

@@ -112,6 +112,13 @@ def test_how_images_are_prepared_for_a_checkpoint_is_noted(declared: Project) ->
     assert "both, side b: b.pt; images are prepared with CLIP" in page
 
 
+def test_the_report_says_by_chance_only_where_the_split_drew_both_roles(finished: Project, declared: Project) -> None:
+    listed = (declared.folder / "results" / "demo" / "declared" / "report" / "index.html").read_text()
+    drawn = (finished.results / "report" / "index.html").read_text()
+    assert ("by chance, so without" in drawn, "were not drawn by chance" in drawn) == (True, False)
+    assert ("by chance, so without" in listed, "were not drawn by chance" in listed) == (False, True)
+
+
 def test_what_clip_benchmark_has_measured_stands_beside_our_own_utility(declared: Project) -> None:
     database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
     taken = rows(database, "SELECT model, side, metric, value, n FROM utility WHERE task = 'clip_benchmark'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from dejavu.files import write_text
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.report.queries import Queries
 from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, number, p_value, verdicts
+from dejavu.tables.fields import SIDES
 
 THUMBNAIL = 192
 
@@ -29,7 +31,7 @@ FIGURE_TEXTS = {
     "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
     "déjà vu gap of the same pairs.",
     "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
-    "is AUCG; on the holdout they should coincide.",
+    "is AUCG. On the holdout, which neither was trained on, what lies between them is how the sides differ otherwise.",
     "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
     "Down and to the right is better.",
     "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its null (hollow) and "
@@ -75,6 +77,7 @@ def write_site(
     members = np.array([m["row"] for group in groups for m in group["members"]], dtype=np.int64)
     _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
     results = queries.rows("result_table")
+    fraction = queries.config("measure.samplings.fraction")
     page = (
         environment(templates)
         .get_template("index.html.j2")
@@ -83,6 +86,9 @@ def write_site(
             verdicts=verdicts(queries),
             lists=queries.rows("listed_roles"),
             checkpoints=queries.rows("checkpoints"),
+            by_chance=_is_by_chance(queries),
+            fraction=fraction,
+            samplings_spread=math.sqrt((1 - fraction) / fraction),
             results=results,
             one_model=any(row["reference"] == ONE_MODEL for row in results),
             two_models=any(row["reference"] != ONE_MODEL for row in results),
@@ -120,6 +126,12 @@ def environment(templates: Path) -> jinja2.Environment:
     made.filters["number"] = number
     made.filters["p_value"] = p_value
     return made
+
+
+def _is_by_chance(queries: Queries) -> bool:
+    """Whether the split alone decided which of the two training roles a sample has."""
+    trained = [row for row in queries.rows("query_roles") if row["role"] in SIDES]
+    return not any(row["is_listed"] for row in trained) and len({row["dataset"] for row in trained}) == 1
 
 
 def _gallery(queries: Queries) -> dict[str, list[dict]]:

@@ -17,6 +17,7 @@ from dejavu.errors import InputError
 from dejavu.files import damaged, read_table, write_table
 from dejavu.memorization import gaps
 from dejavu.progress import Progress
+from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 
 SORTS = ("nearest", "correct", "gap")
@@ -79,11 +80,12 @@ def summarize(
     """
     keys = _common_keys(scores.values())
     progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
+    numbers = {side: _numbers(scores[side]) for side in SIDES}
     top: list[dict] = []
     curves: list[dict] = []
     resampled = {}
     for population, path in scores.items():
-        values = _values(path, manifests[population], keys, population, statistics, top, curves, progress)
+        values = _values(path, manifests[population], keys, population, statistics, numbers, top, curves, progress)
         resampled[population] = Resampled(
             values,
             gaps.samplings(
@@ -111,6 +113,13 @@ def _common_keys(paths: Iterable[Path]) -> list[Key]:
     return sorted(shared, key=lambda key: (key[0], key[1] == "all", key[1].zfill(9), key[2]))
 
 
+def _numbers(path: Path) -> dict[Key, int]:
+    """The number of queries of every cell."""
+    found = read_table(path, ["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False)
+    rows = found.aggregate([([], "count_all")]).to_pylist()
+    return {(row["k"], row["labels"], row["scope"]): row["count_all"] for row in rows}
+
+
 def _cell(path: Path, key: Key) -> dict[str, np.ndarray]:
     """The scores of one cell by ascending row: column name -> array (queries,)."""
     k, labels, scope = key
@@ -128,6 +137,7 @@ def _values(
     keys: Sequence[Key],
     population: str,
     statistics: Statistics,
+    numbers: Mapping[str, Mapping[Key, int]],
     top: list[dict],
     curves: list[dict],
     progress: Progress,
@@ -154,7 +164,7 @@ def _values(
             number,
         )
         sums[:, here], sizes[:, here] = found.sums, found.sizes
-        top.extend(_top_rows(population, key, cell, statistics))
+        top.extend(_top_rows(population, key, cell, statistics, {side: numbers[side][key] for side in SIDES}))
         curves.extend(_curve_rows(population, key, cell))
         progress.advance(1)
     # groups that are in no cell are left out of every resample
@@ -215,15 +225,17 @@ def _draws(
             yield pa.table({name: columns[name].cast(BOOTSTRAP_DRAWS.field(name).type) for name in columns})
 
 
-def _top_rows(population: str, key: Key, cell: dict[str, np.ndarray], statistics: Statistics) -> Iterator[dict]:
+def _top_rows(
+    population: str, key: Key, cell: dict[str, np.ndarray], statistics: Statistics, trained: Mapping[str, int]
+) -> Iterator[dict]:
     """The first queries in each order, chosen under the side that was trained on the population.
 
     Nobody was trained on the holdout, so there side a chooses; ``holdout_symmetric`` has side b choose as well and
-    halves the difference, which is what ``symmetric`` does with the training roles.
+    halves the difference, which is what ``symmetric`` does with the training roles. A count is one of the side's
+    training role (``trained``: side -> its number of queries); of the holdout the same share is taken, since what
+    choosing makes of noise depends on the share.
     """
     number = len(cell["row"])
-    asked = [("count", float(n), n) for n in statistics.counts if n <= number]
-    asked += [("fraction", f, max(1, math.floor(f * number))) for f in statistics.fractions if number]
     choosers = {"a": {"a": "a"}, "b": {"b": "b"}, "holdout": {"holdout": "a", CHOSEN_BY_B: "b"}}[population]
     for name, own in choosers.items():
         other = "b" if own == "a" else "a"
@@ -231,6 +243,9 @@ def _top_rows(population: str, key: Key, cell: dict[str, np.ndarray], statistics
             order = gaps.top_order(
                 sort, cell[f"correct_{own}"], cell[f"correct_{other}"], cell[f"nearest_{own}"], cell["row"]
             )
+            asked = [("count", float(n), round(n * number / trained[own])) for n in statistics.counts]
+            asked = [(unit, size, max(1, first)) for unit, size, first in asked if size <= trained[own] and number]
+            asked += [("fraction", f, max(1, math.floor(f * number))) for f in statistics.fractions if number]
             for unit, size, first in asked:
                 place = {"population": name, **_named(key), "sort": sort, "unit": unit, "l": size}
                 yield place | _top_gaps(cell, order[:first])

@@ -31,7 +31,9 @@ TOP_L = pa.schema(
         SCOPE,
         field("sort", pa.string(), "order of the queries: nearest, correct or gap"),
         field("unit", pa.string(), "whether l is a count or a fraction of the queries"),
-        field("l", pa.float64(), "how many of the first queries are taken"),
+        field(
+            "l", pa.float64(), "how many of the first queries are taken; of the holdout, for a count, the same share"
+        ),
         field("precision_gap", pa.float64(), "mean precision under a minus under b"),
         field("recall_gap", pa.float64(), "mean recall under a minus under b"),
         field("f1_gap", pa.float64(), "F1 of the mean precision and mean recall, under a minus under b"),

@@ -27,7 +27,7 @@ demo: $(INSTALLED) ## run the whole workflow on the embedded data
 check: $(INSTALLED) ## look into all that a configuration names, before anything long; CONFIG=config/mine.yaml
 	@test -f $(CONFIG) || { echo "there is no file $(CONFIG): correct CONFIG=" >&2; exit 1; }
 	@rm -f results/check.html
-	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) --forcerun check -- check
+	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) -- check
 
 # three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes
 TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder

@@ -145,3 +145,23 @@ def test_marks_of_vowels_are_parts_of_words():
     assert normal("ปู่") != normal("ปู") != normal("ป")
     assert NamedInCaption([normal("कुत्ता")], normal)("एक कुत्ता घास पर") == {"कुत्ता"}
     assert NamedInCaption([normal("कु")], normal)("एक कुत्ता घास पर") == set()
+
+
+@pytest.mark.parametrize(
+    ("caption", "remainder"),
+    [
+        ("A brown DOG chases  a ball.", "A brown chases a ."),
+        ("dogs", ""),
+        ("", ""),
+        ("  nothing\tof it \n", "nothing of it"),
+        ("Caf\u00e9, two dogs", "Caf\u00e9, two"),
+        ("\uff44\uff4f\uff47 and cafe\u0301", "and cafe\u0301"),
+        ("一只狗在草地上奔跑", "一只在上奔跑"),
+        ("red狗blue", "red blue"),
+        ("the traffic lights of a fire ball hydrant", "the of a"),
+    ],
+)
+def test_the_remainder_is_the_caption_without_the_words_that_name_labels(caption, remainder):
+    named = NamedInCaption(["dog", "ball", "狗", "草地", "traffic light", "fire hydrant"], Normalizer())
+    assert named.remainder(caption) == remainder
+    assert named(remainder) == set()

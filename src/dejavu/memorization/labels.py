@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import typeguard
 
-from dejavu.memorization.scripts import UNSPACED
+from dejavu.memorization.tokens import WORD, cut, fold, merged, places_of, words_of
 
 # inflect has the types of its arguments checked, which takes seconds to prepare at every start
 _checked, typeguard.typechecked = typeguard.typechecked, lambda target: target  # type: ignore[assignment]
@@ -23,10 +21,6 @@ finally:
 _ENGINE = inflect.engine()
 # time to read a label from rows of unequal length, in units of a place in a table
 COST_BEYOND = 6
-# the marks of South and South-East Asian vowels are parts of words, which \\w does not say
-_MARKS = "".join(filter(lambda c: unicodedata.category(c) in ("Mn", "Mc"), map(chr, range(0x0900, 0x1AB0))))
-_LETTER = rf"(?:[^\W_]|[{_MARKS}])"
-_WORD = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+)*")
 
 
 # what inflect gets wrong: plural -> singular; the singulars stay as they are
@@ -62,7 +56,8 @@ def _singular(word: str) -> str:
 
 def normal_words(text: str) -> list[str]:
     """The words of a text: Unicode NFKC, case folded, each in its singular."""
-    return [_singular(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
+    words = WORD.findall(fold(text))
+    return [_singular(word) for word in words]
 
 
 class Normalizer:
@@ -205,30 +200,28 @@ class NamedInCaption:
         self._labels: dict[tuple[str, ...], str] = {}
         for name in names:
             for form in normalizer.surface_forms(name):
-                self._labels[tuple(_pieces(form.split()))] = name
+                self._labels[tuple(map(_singular, words_of(form)))] = name
         self._longest = max((len(words) for words in self._labels), default=0)
 
     def __call__(self, caption: str) -> set[str]:
         """The labels whose words stand in the caption one after the other."""
-        words = _pieces(normal_words(caption))
-        return {self._labels[part] for part in self._parts(words) if part in self._labels}
+        words = [_singular(word) for word in words_of(caption)]
+        return {self._labels[tuple(words[start:stop])] for start, stop in self._parts(words)}
 
-    def _parts(self, words: list[str]) -> Iterator[tuple[str, ...]]:
+    def remainder(self, caption: str) -> str:
+        """The caption without the words that name labels, as it was written otherwise, its blanks squeezed.
+
+        It names no label: where the words that were apart name one together, they are taken out as well.
+        """
+        while True:
+            places = places_of(caption)
+            named = list(self._parts([_singular(word) for word in places.words]))
+            if not named:
+                return " ".join(caption.split())
+            caption = cut(caption, merged((places.starts[first], places.stops[stop - 1]) for first, stop in named))
+
+    def _parts(self, words: list[str]) -> Iterator[tuple[int, int]]:
         for start in range(len(words)):
-            for length in range(1, min(self._longest, len(words) - start) + 1):
-                yield tuple(words[start : start + length])
-
-
-def _pieces(words: Iterable[str]) -> list[str]:
-    """Words, those of scripts without blanks between words character by character."""
-    pieces: list[str] = []
-    for word in words:
-        if not UNSPACED.search(word):
-            pieces.append(word)
-            continue
-        end = 0
-        for run in UNSPACED.finditer(word):
-            pieces += [*filter(None, [word[end : run.start()]]), *run[0]]
-            end = run.end()
-        pieces += filter(None, [word[end:]])
-    return pieces
+            for stop in range(start + 1, min(start + self._longest, len(words)) + 1):
+                if tuple(words[start:stop]) in self._labels:
+                    yield start, stop

@@ -99,7 +99,7 @@ def test_every_point_has_its_gap_its_null_and_the_change_since_the_first(databas
     study = gather("masking", STUDIES, {"default": databases["default"]})
     rows = study.of("ppg")
     assert [(json.loads(r["value"]), r["model"]) for r in rows] == [(0, "base"), (0.4, "masked-4"), (0.8, "masked-8")]
-    assert [(r["gap"], r["null_value"]) for r in rows] == list(GAPS.values())[:3]
+    assert [(r["gap"], r["control_value"]) for r in rows] == list(GAPS.values())[:3]
     assert rows[0]["change"] is None
     assert [r["change"] for r in rows[1:]] == pytest.approx([-0.15, -0.38])
 
@@ -149,7 +149,7 @@ def test_tables_and_page_hold_every_point_with_its_null_and_its_utility(database
     with open(tmp_path / "points.tsv", newline="") as file:
         points = list(csv.DictReader(file, delimiter="\t"))
     assert len(points) == 3 * 2 * 3
-    assert all(row["null_value"] and row["gap"] for row in points)
+    assert all(row["control_value"] and row["gap"] for row in points)
     with open(tmp_path / "utility.tsv", newline="") as file:
         useful = [float(row["utility"]) for row in csv.DictReader(file, delimiter="\t")]
     assert useful == pytest.approx([0.06] * 3)

@@ -78,7 +78,7 @@ def test_kept_checkpoints_are_measured_and_early_stopping_is_one_of_them(finishe
     with open(study / "points.tsv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if (row["scope"], row["metric"]) == ("all", "ppg")]
     assert [(int(row["epoch"]), float(row["gap"])) for row in rows] == gaps
-    assert all(row["null_value"] and row["ci_low"] for row in rows)
+    assert all(row["control_value"] and row["ci_low"] for row in rows)
     assert "figures/along.svg" in (study / "report" / "index.html").read_text(encoding="utf-8")
     assert "figures/epochs.svg" in (project.results / "report" / "index.html").read_text(encoding="utf-8")
     assert project.planned() == {}

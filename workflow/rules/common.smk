@@ -39,7 +39,7 @@ from dejavu.roles import drawing, trained_in
 from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
-from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
+from dejavu.tables.fields import CAPTION, POPULATIONS, QUERIES, REMAINDER, ROLES, SIDES
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
@@ -105,6 +105,10 @@ TRAINED = list(RECIPES)
 # their side b is a text encoder: a one-model test
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
+
+# in one order, whatever that of the configuration
+ASKED = [query for query in QUERIES if query in CONFIG["measure"]["queries"]]
+OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
 
 # more than are measured, so that another k is scored without searching again
 KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
@@ -356,6 +360,99 @@ def embedding(wildcards, letter, role, kind):
     )
 
 
+def masking(wildcards):
+    """How the captions of the query `masked` are masked: as in the side's training, if that hides parts of them."""
+    model, stated = MODELS[side(wildcards).model], CONFIG["measure"]["masked"]
+    own = model.get("text_mask") or None
+    keys = ("text_mask", "text_mask_unit", "text_mask_with")
+    how = (
+        {key: model[key] for key in keys}
+        if own
+        else MASKED_WORDS | {"text_mask": stated["text_mask"]}
+    )
+    return as_json(
+        how | {"captions": stated["captions"], "seed": CONFIG["measure"]["seed"]}
+    )
+
+
+# how a recipe masks that says no more than how much
+MASKED_WORDS = {"text_mask_unit": "words", "text_mask_with": "nothing"}
+
+
+def query_embeddings(wildcards):
+    """What queries but captions search with, and what they search, under a side."""
+    found = {
+        f"{role}_{query}": embedding(wildcards, wildcards.side, role, query)
+        for role in POPULATIONS
+        for query in OTHER_QUERIES
+    }
+    found |= {
+        f"{role}_rows": embedding(wildcards, wildcards.side, role, "rows")
+        for role in POPULATIONS
+    }
+    return found | {
+        "public": embedding(wildcards, wildcards.side, "public", "images"),
+        "public_rows": embedding(wildcards, wildcards.side, "public", "rows"),
+        "caption_rows": embedding(wildcards, wildcards.side, "holdout", "rows"),
+    }
+
+
+def query_neighbors(letter):
+    """The neighbour tables of a population under a side, by query.
+
+    A text encoder is asked with the caption whatever the model is asked with: it knows what captions tell, at its best.
+    """
+
+    def found(wildcards):
+        reads_only = side_of(MODELS, wildcards.model, letter).kind == "text_encoder"
+        folder = (
+            f"results/{wildcards.dataset}/{wildcards.split}/neighbors/"
+            f"{wildcards.model}/{letter}/{wildcards.seen}/{wildcards.population}"
+        )
+        return [
+            (
+                f"{folder}.parquet"
+                if query == CAPTION or reads_only
+                else f"{folder}.{query}.parquet"
+            )
+            for query in ASKED
+        ]
+
+    return found
+
+
+def other_neighbors(wildcards):
+    """A split's neighbour tables of all queries but captions."""
+    return [
+        f"results/{wildcards.dataset}/{wildcards.split}/neighbors/{one.model}/{one.letter}/{one.seen}/"
+        f"{role}.{query}.parquet"
+        for one in sides_measured(CONFIG, wildcards.split)
+        if one.kind != "text_encoder"
+        for role in POPULATIONS
+        for query in OTHER_QUERIES
+    ]
+
+
+def query_duplicates(wildcards):
+    """The duplicate groups of the datasets that query roles come from."""
+    names = [role_dataset(wildcards, role) for role in POPULATIONS]
+    return [f"results/{name}/duplicates.parquet" for name in dict.fromkeys(names)]
+
+
+def drawings(wildcards):
+    """How the samples of the query roles were chosen."""
+    roles = split_of(wildcards)["roles"]
+    return as_json(
+        {
+            role: {
+                "dataset": roles[role]["dataset"],
+                "listed": roles[role]["uids"] is not None,
+            }
+            for role in POPULATIONS
+        }
+    )
+
+
 def attacked_embeddings(wildcards):
     """Embeddings of all query roles under a side, and under the other side where that has images too."""
     sides = {"own": wildcards.side, "other": "b" if wildcards.side == "a" else "a"}
@@ -537,6 +634,8 @@ def split_benchmarks(wildcards):
     }
     files += sorted({f"{at}/recipe/{one.model}.tsv" for one, at in trained.items()})
     files += [f"{at}/train/{one.model}.{one.letter}.tsv" for one, at in trained.items()]
+    if REMAINDER in OTHER_QUERIES:
+        files.append(f"{own}/remainders.tsv")
     for model, seen in sorted({(one.model, one.seen) for one in sides}):
         files += [
             f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS
@@ -547,8 +646,15 @@ def split_benchmarks(wildcards):
         for one in sides
         for population in POPULATIONS
     ]
+    files += [
+        f"{own}/query_neighbors/{one.model}.{one.letter}.{one.seen}.tsv"
+        for one in sides
+        if OTHER_QUERIES and one.kind != "text_encoder"
+    ]
     for one in embedded_sides(wildcards):
         at = f"{one.model}.{one.letter}.{one.seen}"
+        if OTHER_QUERIES:
+            files.append(f"{own}/embed_queries/{at}.tsv")
         files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
         files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
     return files

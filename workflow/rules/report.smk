@@ -43,6 +43,7 @@ rule database:
             side=SIDES,
             population=POPULATIONS,
         ),
+        other_neighbors=other_neighbors,
         scores=per_model(
             "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet",
             population=POPULATIONS,

@@ -1,7 +1,10 @@
 # Needs:  a checkpoint or a text encoder, the manifests, samples
 # Makes:  results/<dataset>/<split>/embeddings/<model>/<side>/<seen>/<role>.{images,captions,rows}.npy
 #         and checkpoint.json beside them for a checkpoint from elsewhere
-#         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet
+#         results/<dataset>/<split>/queries/remainders.parquet
+#         and for every query but the caption <population>.<query>.npy beside the embeddings
+#         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet, of the captions
+#         and <population>.<query>.parquet beside it, of the other queries
 
 
 # a text encoder has captions only
@@ -96,6 +99,118 @@ rule embed_captions:
         device=CONFIG["device"],
     script:
         "../scripts/embed_captions.py"
+
+
+if REMAINDER in OTHER_QUERIES:
+
+    rule remainders:
+        """Takes the words that name objects out of the captions of all query roles."""
+        input:
+            manifests=expand(
+                "results/{{dataset}}/{{split}}/manifests/{role}.parquet",
+                role=POPULATIONS,
+            ),
+            samples=folders("samples", *POPULATIONS),
+            objects=folders("objects", *POPULATIONS),
+        output:
+            "results/{dataset}/{split}/queries/remainders.parquet",
+        log:
+            "logs/{dataset}/{split}/remainders.log",
+        benchmark:
+            "results/{dataset}/{split}/benchmarks/remainders.tsv"
+        conda:
+            CONDA
+        resources:
+            mem_mb=growing(1500, per_gb=10_000, of=["manifests"]),
+            runtime=growing(30, per_gb=300, of=["manifests"]),
+        params:
+            code=code("remainders.py"),
+            measure=measure_part("score_threshold", "synonyms"),
+        script:
+            "../scripts/remainders.py"
+
+
+if OTHER_QUERIES:
+
+    rule embed_queries:
+        """Embeds what a model is asked with besides captions, of all query roles."""
+        input:
+            **{
+                f"manifest_{role}": f"results/{{dataset}}/{{split}}/manifests/{role}.parquet"
+                for role in POPULATIONS
+            },
+            weights=weights,
+            samples=folders("samples", *POPULATIONS),
+            remainders=(
+                "results/{dataset}/{split}/queries/remainders.parquet"
+                if REMAINDER in OTHER_QUERIES
+                else []
+            ),
+            architecture=architecture_file,
+        output:
+            **{
+                f"{role}_{query}": "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/"
+                f"{role}.{query}.npy"
+                for role in POPULATIONS
+                for query in OTHER_QUERIES
+            },
+        log:
+            "logs/{dataset}/{split}/embed_queries/{model}.{side}.{seen}.log",
+        benchmark:
+            "results/{dataset}/{split}/benchmarks/embed_queries/{model}.{side}.{seen}.tsv"
+        conda:
+            CONDA
+        threads: lambda w: built_from(w)["torch_threads"]
+        resources:
+            mem_mb=growing(4000, per_gb=10_000, of=["remainders"]),
+            runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["remainders"]),
+            gpu=GPUS,
+        params:
+            code=code("embed_queries.py"),
+            source=lambda w: side(w).source,
+            architecture=lambda w: built_from(w)["architecture"],
+            preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+            torch_threads=lambda w: built_from(w)["torch_threads"],
+            queries=OTHER_QUERIES,
+            masking=masking,
+            batch_size=CONFIG["measure"]["embed_batch_size"],
+            device=CONFIG["device"],
+        script:
+            "../scripts/embed_queries.py"
+
+    rule query_neighbors:
+        """Finds the public images nearest to all queries but captions, of all query roles."""
+        input:
+            unpack(query_embeddings),
+        output:
+            **{
+                f"{role}_{query}": "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/"
+                f"{role}.{query}.parquet"
+                for role in POPULATIONS
+                for query in OTHER_QUERIES
+            },
+        log:
+            "logs/{dataset}/{split}/query_neighbors/{model}.{side}.{seen}.log",
+        benchmark:
+            "results/{dataset}/{split}/benchmarks/query_neighbors/{model}.{side}.{seen}.tsv"
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            mem_mb=growing(2000),
+            runtime=lambda w, input, attempt: (
+                len(POPULATIONS)
+                * len(OTHER_QUERIES)
+                * search_minutes(w, input, attempt)
+            ),
+            gpu=GPUS,
+        params:
+            code=code("query_neighbors.py"),
+            queries=OTHER_QUERIES,
+            k=KEPT_NEIGHBORS,
+            device=CONFIG["device"],
+        script:
+            "../scripts/query_neighbors.py"
 
 
 rule neighbors:

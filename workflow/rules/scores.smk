@@ -5,10 +5,10 @@
 
 
 rule score:
-    """Scores every query of a population under both sides: every k, label count and scope in one pass."""
+    """Scores a population under both sides: every query, k, label count and scope."""
     input:
-        neighbors_a="results/{dataset}/{split}/neighbors/{model}/a/{seen}/{population}.parquet",
-        neighbors_b="results/{dataset}/{split}/neighbors/{model}/b/{seen}/{population}.parquet",
+        neighbors_a=query_neighbors("a"),
+        neighbors_b=query_neighbors("b"),
         queries="results/{dataset}/{split}/manifests/{population}.parquet",
         public="results/{dataset}/{split}/manifests/public.parquet",
         samples=folders("samples", "population"),
@@ -27,6 +27,10 @@ rule score:
     params:
         code=code("score.py"),
         measure=measure_part("k", "labels", "score_threshold", "synonyms"),
+        queries=ASKED,
+        random_seed=lambda w: (
+            CONFIG["measure"]["seed"] if w.population == "holdout" else None
+        ),
     script:
         "../scripts/score.py"
 
@@ -42,6 +46,7 @@ rule population:
             f"manifest_{population}": f"results/{{dataset}}/{{split}}/manifests/{population}.parquet"
             for population in POPULATIONS
         },
+        duplicates=query_duplicates,
     output:
         **{
             table: f"results/{{dataset}}/{{split}}/populations/{{model}}/{{seen}}/{table}.parquet"
@@ -59,6 +64,7 @@ rule population:
     params:
         code=code("population.py"),
         one_model=lambda w: w.model in TEXT,
+        drawings=drawings,
         measure=measure_part("samplings", "bootstrap", "top_l", "seed"),
     script:
         "../scripts/population.py"
@@ -76,6 +82,7 @@ rule attacks:
             f"scores_{population}": f"results/{{dataset}}/{{split}}/scores/{{model}}/{{seen}}/{population}.parquet"
             for population in POPULATIONS
         },
+        duplicates=query_duplicates,
     output:
         attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/attacks.parquet",
         sample_attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/sample_attacks.parquet",
@@ -91,6 +98,7 @@ rule attacks:
     params:
         code=code("attacks.py"),
         measure=measure_part("bootstrap", "seed"),
+        drawings=drawings,
         cell=as_json({key: CONFIG["report"][key] for key in ["k", "labels"]}),
     script:
         "../scripts/attacks.py"

@@ -26,4 +26,6 @@ with logged(snakemake.log[0]):
         cell=(cell["k"], str(cell["labels"])),
         draws=measure["bootstrap"],
         seed=measure["seed"],
+        duplicates=[Path(path) for path in given.duplicates],
+        listed=any(drawn["listed"] for drawn in json.loads(snakemake.params.drawings).values()),
     )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from dejavu.errors import words
 from dejavu.progress import logged
-from dejavu.studies.population import Statistics, summarize
+from dejavu.studies.population import Drawing, Statistics, summarize
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
@@ -21,6 +21,8 @@ with logged(snakemake.log[0]):
             fractions=tuple(measure["top_l"]["fractions"]),
             seed=measure["seed"],
         ),
+        drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
+        duplicates=[Path(path) for path in snakemake.input.duplicates],
         one_model=snakemake.params.one_model,
         title=words(f"population {w.split} {w.model}"),
     )

@@ -8,16 +8,16 @@ SELECT
     found.ci_low,
     found.ci_high,
     found.n,
-    null_control.value AS null_value,
-    null_control.ci_low AS null_low,
-    null_control.ci_high AS null_high
+    control.value AS control_value,
+    control.ci_low AS control_low,
+    control.ci_high AS control_high
 FROM attacks AS found
-JOIN attacks AS null_control
-    ON null_control.model = found.model
-    AND null_control.side = found.side
-    AND null_control.epoch = found.epoch
-    AND null_control.attack = found.attack
-    AND null_control.metric = found.metric || '_null'
+JOIN attacks AS control
+    ON control.model = found.model
+    AND control.side = found.side
+    AND control.epoch = found.epoch
+    AND control.attack = found.attack
+    AND control.metric = found.metric || '_null'
 WHERE found.epoch = (SELECT max(epoch) FROM attacks AS same WHERE same.model = found.model)
 ORDER BY
     list_position(['roc_auc', 'tpr@1%fpr', 'mean', 'spearman_gap'], found.metric),

@@ -1,56 +1,66 @@
--- The simultaneous 95 % band of all gaps that the report shows together (max-t): with 95 % confidence every gap's
--- estimand lies in its band at once. Draw i is the same resample of the duplicate groups in every cell and model.
+-- The simultaneous 95 % band of all gaps of a model that the report shows together (max-t): with 95 % confidence every
+-- gap's estimand lies in its band at once. The family is that of one model, so that what else the configuration measures
+-- changes no band. Draw i is the same resample of the duplicate groups in every cell and model.
 -- Run by hand, it gives the rows of the table `bands`; change `shown` for a band of other cells.
 WITH shown AS (
-    SELECT gaps.model, epoch, population, k, labels, scope, metric, value
+    SELECT gaps.model, epoch, population, query, k, labels, scope, metric, value
     FROM population_gaps AS gaps
     JOIN sides ON sides.model = gaps.model AND sides.side = 'b'
     WHERE k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
       AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
       AND epoch = (SELECT max(epoch) FROM population_gaps AS same WHERE same.model = gaps.model)
       AND metric IN ('ppg', 'prg', 'aucg')
-      -- the gap and its null; a text encoder is no equal of side a, so there the null compares two unseen roles
+      -- the gap and its control; a text encoder is no equal of side a, so there the control compares two unseen roles
       AND population IN ('symmetric', CASE sides.kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END)
       AND value IS NOT NULL
 ),
 draws AS (
     SELECT shown.*, bootstrap_draws.draw, bootstrap_draws.value AS drawn
     FROM shown
-    JOIN bootstrap_draws USING (model, epoch, population, k, labels, scope, metric)
+    JOIN bootstrap_draws USING (model, epoch, population, query, k, labels, scope, metric)
 ),
 errors AS (
     -- in an order, or the last bits would be those of whichever thread came first
-    SELECT model, epoch, population, scope, metric, stddev_samp(drawn ORDER BY draw) AS std_error
+    SELECT model, epoch, population, query, scope, metric, stddev_samp(drawn ORDER BY draw) AS std_error
     FROM draws
     GROUP BY ALL
 ),
 largest AS (
-    SELECT draw, max(abs(drawn - value) / std_error) AS t
+    SELECT model, draw, max(abs(drawn - value) / std_error) AS t
     FROM draws
-    JOIN errors USING (model, epoch, population, scope, metric)
+    JOIN errors USING (model, epoch, population, query, scope, metric)
     WHERE std_error > 1e-9
-    GROUP BY draw
+    GROUP BY model, draw
 ),
 summary AS (
-    SELECT coalesce(quantile_cont(t, 0.95), 0) AS critical, (SELECT count(*) FROM shown) AS cells
+    SELECT model, coalesce(quantile_cont(t, 0.95), 0) AS critical
     FROM largest
+    GROUP BY model
+),
+numbers AS (
+    SELECT model, count(*) AS cells
+    FROM shown
+    GROUP BY model
 )
 SELECT
     shown.model,
     shown.epoch,
     shown.population,
+    shown.query,
     shown.k,
     shown.labels,
     shown.scope,
     shown.metric,
-    shown.value - critical * std_error AS band_low,
-    shown.value + critical * std_error AS band_high,
+    -- where no resample varies there is no band: nothing is known of how certain the gap is
+    CASE WHEN std_error > 1e-9 THEN shown.value - critical * std_error END AS band_low,
+    CASE WHEN std_error > 1e-9 THEN shown.value + critical * std_error END AS band_high,
     std_error,
-    critical,
+    coalesce(critical, 0) AS critical,
     cells,
     -- 0.8416 is the 80 % quantile of the normal distribution
-    (critical + 0.8416) * std_error AS detectable
+    CASE WHEN std_error > 1e-9 THEN (critical + 0.8416) * std_error END AS detectable
 FROM shown
-JOIN errors USING (model, epoch, population, scope, metric)
-CROSS JOIN summary
-ORDER BY shown.model, shown.population, shown.scope, shown.metric;
+JOIN errors USING (model, epoch, population, query, scope, metric)
+JOIN numbers USING (model)
+LEFT JOIN summary USING (model)
+ORDER BY shown.model, shown.population, shown.query, shown.scope, shown.metric;

@@ -13,7 +13,7 @@ WITH candidates AS (
     FROM sample_scores
     JOIN sides AS reference ON reference.model = sample_scores.model AND reference.side = 'b'
     -- against a text encoder nothing can be said of a single sample
-    WHERE population IN ('a', 'b') AND reference.kind <> 'text_encoder'
+    WHERE population IN ('a', 'b') AND query = 'caption' AND reference.kind <> 'text_encoder'
       AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
       AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
       AND epoch = (SELECT max(epoch) FROM sample_scores AS same WHERE same.model = sample_scores.model)

@@ -12,5 +12,6 @@ FROM neighbors
 JOIN gallery_rows USING (model, row)
 JOIN samples ON samples.row = neighbors.public_row AND samples.role = 'public'
 WHERE neighbors.rank <= (SELECT value::INTEGER FROM config WHERE key = 'report.k')
+  AND neighbors.query = 'caption'
   AND epoch = (SELECT max(epoch) FROM neighbors AS same WHERE same.model = neighbors.model)
 ORDER BY neighbors.model, neighbors.row, neighbors.side, neighbors.rank;

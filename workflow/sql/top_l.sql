@@ -5,7 +5,7 @@ SELECT
     sort,
     unit,
     l,
-    CASE WHEN population IN ('holdout', 'holdout_symmetric') THEN 'null' ELSE 'gap' END AS shown_as,
+    CASE WHEN population IN ('holdout', 'holdout_symmetric') THEN 'control' ELSE 'gap' END AS shown_as,
     population,
     precision_gap,
     recall_gap,
@@ -14,6 +14,7 @@ SELECT
 FROM top_l
 JOIN sides AS reference ON reference.model = top_l.model AND reference.side = 'b'
 WHERE scope = 'all'
+  AND query = 'caption'
   AND list_contains(
       CASE reference.kind
           WHEN 'text_encoder' THEN ['a', 'holdout']

@@ -126,24 +126,6 @@ def sign_flip_p_value(values: Values, draws: int, rng: np.random.Generator) -> n
     return _p_value(values.value, np.concatenate([flipped(n) for n in _parts(draws, number)]))
 
 
-def permutation_p_value(a: Values, b: Values, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """float64 (columns,): two-sided p-value of the symmetric gap (a - b) / 2, from permuting the labels a and b.
-
-    The split assigns groups to the roles at random, so without memorization the labels are exchangeable over the
-    pooled queries, whatever the difference in quality between the sides.
-    """
-    pooled = Values(np.concatenate([a.sums, b.sums]), np.concatenate([a.sizes, b.sizes]))
-    number, first = len(pooled.sums), len(a.sums)
-
-    def permuted(n: int) -> np.ndarray:
-        member = np.zeros((n, number))
-        for row in member:
-            row[rng.permutation(number)[:first]] = 1
-        return (pooled.means(member) - pooled.means(1 - member)) / 2
-
-    return _p_value((a.value - b.value) / 2, np.concatenate([permuted(n) for n in _parts(draws, number)]))
-
-
 def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of resampled metrics (draws, columns): lower and upper ends, float64 (columns,).
 

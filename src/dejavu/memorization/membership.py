@@ -56,7 +56,7 @@ def spearman(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
         one, other: int64 (n,), levels.
         weights: float (n,); a weight of two counts as two equal samples.
     """
-    x, y = _mid_ranks(one, weights), _mid_ranks(other, weights)
+    x, y = mid_ranks(one, weights), mid_ranks(other, weights)
     x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
     spread = np.sqrt([(weights * x * x).sum(), (weights * y * y).sum()]) / weights.sum() ** 1.5
     if (spread < ROUNDING).any():
@@ -64,6 +64,12 @@ def spearman(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
     return float((weights * x * y).sum() / weights.sum() ** 3 / spread.prod())
 
 
-def _mid_ranks(level: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mid_ranks(level: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """float64 (n,): the rank of each sample, from 0, ties at the mean of theirs.
+
+    Args:
+        level: int64 (n,), as of :func:`levels`.
+        weights: float (n,); a weight of two counts as two equal samples.
+    """
     at = np.bincount(level, weights=weights)
     return (np.cumsum(at) - at / 2)[level]

@@ -1,4 +1,4 @@
-"""The figures, as SVG; each shows the null beside the gap."""
+"""The figures, as SVG; each shows the control beside the gap."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dejavu.files import atomic
+from dejavu.memorization.verdicts import METRIC_NAMES
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES, ONE_MODEL
+from dejavu.report.summary import ONE_MODEL
 
-GAP, NULL = "#c2410c", "#64748b"
+GAP, CONTROL = "#c2410c", "#64748b"
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
 SORT_NAMES = {
     "nearest": "closest public image first",
@@ -61,23 +62,26 @@ def draw_figures(queries: Queries, paths: Mapping[str, Path]) -> None:
 
 
 def _gaps(queries: Queries) -> Figure:
-    """Symmetric gaps with their nulls, by metric; one line per model and scope."""
+    """Symmetric gaps with their controls, by metric; one line per model, scope and query."""
     rows = queries.rows("result_table")
-    labels = list(dict.fromkeys((row["model"], row["scope"]) for row in rows))
+    labels = list(dict.fromkeys((row["model"], row["scope"], row["query"]) for row in rows))
     figure, axes = figure_grid(1, len(METRIC_NAMES), width=3.4, height=0.9 + 0.42 * len(labels), sharey=True)
     for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=True):
         for row in (row for row in rows if row["metric"] == metric):
-            y = len(labels) - 1 - labels.index((row["model"], row["scope"]))
+            y = len(labels) - 1 - labels.index((row["model"], row["scope"], row["query"]))
             _point(axis, y + 0.12, row["value"], row["band_low"], row["band_high"], GAP, filled=True)
-            null = (row["null_value"], row["null_band_low"], row["null_band_high"])
-            _point(axis, y - 0.12, *null, NULL, filled=False)
+            control = (row["control_value"], row["control_band_low"], row["control_band_high"])
+            _point(axis, y - 0.12, *control, CONTROL, filled=False)
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_title(name)
-        axis.set_yticks(range(len(labels)), [f"{model}\n{scope} objects" for model, scope in reversed(labels)])
+        ticks = [f"{model}, {query}\n{scope} objects" for model, scope, query in reversed(labels)]
+        axis.set_yticks(range(len(labels)), ticks)
         axis.set_ylim(-0.5, len(labels) - 0.5)
         axis.set_xlabel("gap, with simultaneous 95 % band")
     axes[0][0].plot([], [], "o", color=GAP, label="symmetric gap: (a − b) / 2")
-    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: the gap where nothing was seen")
+    axes[0][0].plot(
+        [], [], "o", color=CONTROL, markerfacecolor="white", label="control: the gap where nothing was seen"
+    )
     figure.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
     return figure
 
@@ -92,11 +96,14 @@ def _point(
 
 
 def _top_l(queries: Queries) -> Figure:
-    """Recall gap of the first L queries by fraction, one row per model, one column per order, with its null."""
+    """Recall gap of the first L queries by fraction, one row per model, one column per order, with its control."""
     rows = [row for row in queries.rows("top_l") if row["unit"] == "fraction"]
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = figure_grid(max(1, len(models)), len(SORT_NAMES), width=3.2, height=2.3, sharex=True, sharey="row")
-    shown = {"gap": (GAP, "o-", "gap: side that was trained on the query"), "null": (NULL, "o--", "null: the holdout")}
+    shown = {
+        "gap": (GAP, "o-", "gap: side that was trained on the query"),
+        "control": (CONTROL, "o--", "control: the holdout"),
+    }
     for i, model in enumerate(models):
         for j, (sort, name) in enumerate(SORT_NAMES.items()):
             axis = axes[i][j]
@@ -134,14 +141,14 @@ def _attacks(queries: Queries) -> Figure:
         for row in (row for row in rows if (row["attack"], row["metric"]) == panel):
             y = len(sides) - 1 - sides.index((row["model"], row["side"]))
             _point(axis, y + 0.12, row["value"], row["ci_low"], row["ci_high"], GAP, filled=True)
-            _point(axis, y - 0.12, row["null_value"], row["null_low"], row["null_high"], NULL, filled=False)
+            _point(axis, y - 0.12, row["control_value"], row["control_low"], row["control_high"], CONTROL, filled=False)
         axis.axvline(chance, color="black", linewidth=0.8)
         axis.set_title(name)
         axis.set_yticks(range(len(sides)), [f"{model} {side}" for model, side in reversed(sides)])
         axis.set_ylim(-0.5, max(0, len(sides) - 1) + 0.5)
         axis.set_xlabel("with 95 % interval")
     axes[0][0].plot([], [], "o", color=GAP, label="training role")
-    axes[0][0].plot([], [], "o", color=NULL, markerfacecolor="white", label="null: where nothing was seen")
+    axes[0][0].plot([], [], "o", color=CONTROL, markerfacecolor="white", label="null: where nothing was seen")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
     return figure
 
@@ -176,7 +183,7 @@ def _recall_curves(queries: Queries) -> Figure:
 
 
 def _epochs(queries: Queries) -> Figure:
-    """Gap, null and utility at every checkpoint that was measured, one line per model."""
+    """Gap, control and utility at every checkpoint that was measured, one line per model."""
     rows = queries.rows("points")
     figure, axes = figure_grid(1, len(METRIC_NAMES) + 1, width=3.1, height=2.9)
     colors = plt.get_cmap("tab10")
@@ -188,8 +195,8 @@ def _epochs(queries: Queries) -> Figure:
             bars = [interval_bars(row["gap"], row["ci_low"], row["ci_high"]) for row in points]
             values = [row["gap"] for row in points]
             axis.errorbar(at, values, yerr=list(zip(*bars, strict=True)), fmt="o-", color=color, capsize=3, label=model)
-            nulls = [row["null_value"] for row in points]
-            axis.plot(at, nulls, "o--", color=color, markerfacecolor="white", label=f"{model}, null")
+            controls = [row["control_value"] for row in points]
+            axis.plot(at, controls, "o--", color=color, markerfacecolor="white", label=f"{model}, control")
         useful = [row for row in rows if (row["model"], row["metric"]) == (model, "ppg")]
         ys = [np.nan if row["recall_at_10"] is None else 100 * row["recall_at_10"] for row in useful]
         axes[0][-1].plot([row["epoch"] for row in useful], ys, "o-", color=color)
@@ -203,7 +210,7 @@ def _epochs(queries: Queries) -> Figure:
 
 
 def _tradeoff(queries: Queries) -> Figure:
-    """Gap against utility, one point per model, with the null at the same utility."""
+    """Gap against utility, one point per model, with the control at the same utility."""
     figure, axes = figure_grid(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
     rows = queries.rows("tradeoff")
@@ -213,10 +220,10 @@ def _tradeoff(queries: Queries) -> Figure:
         axis.errorbar(x, row["gap"], yerr=bars, fmt="o", color=GAP, capsize=3)
         axis.errorbar(
             x,
-            row["null_value"],
-            yerr=[[end] for end in interval_bars(row["null_value"], row["null_low"], row["null_high"])],
+            row["control_value"],
+            yerr=[[end] for end in interval_bars(row["control_value"], row["control_low"], row["control_high"])],
             fmt="o",
-            color=NULL,
+            color=CONTROL,
             markerfacecolor="white",
             capsize=3,
         )
@@ -224,7 +231,7 @@ def _tradeoff(queries: Queries) -> Figure:
     best = front([(100 * row["recall_at_10"], row["gap"]) for row in rows])
     axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label="Pareto front")
     axis.plot([], [], "o", color=GAP, label="symmetric PPG (memorization)")
-    axis.plot([], [], "o", color=NULL, markerfacecolor="white", label="its null on the holdout")
+    axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control on the holdout")
     axis.axhline(0, color="black", linewidth=0.8)
     axis.margins(x=0.25, y=0.15)
     axis.set_xlabel("utility: recall@10 of holdout retrieval, %")

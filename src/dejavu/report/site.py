@@ -12,20 +12,24 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pyarrow as pa
+from scipy import stats
 
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
 from dejavu.memorization.labels import NamedInCaption, Normalizer
+from dejavu.memorization.verdicts import METRIC_NAMES, QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.queries import Queries
-from dejavu.report.summary import METRIC_NAMES, ONE_MODEL, SCOPE_NAMES, band, number, p_value, verdicts
+from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
 from dejavu.tables.fields import SIDES
 
 THUMBNAIL = 192
+# p-value below which sizes of groups are said to differ between two roles, of three pairs
+SIZES_DIFFER = 0.05 / 3
 
 FIGURE_TEXTS = {
-    "gaps": "Symmetric gaps (filled) with their nulls (hollow) and simultaneous 95 % bands. Memorization is a gap "
-    "whose band lies clear of zero; a null whose band does as well says that the sides differ.",
+    "gaps": "Symmetric gaps (filled) with their controls (hollow) and simultaneous 95 % bands, by query. A control "
+    "whose band lies clear of zero says that the sides differ; verdicts are drawn from a joint test over more cells.",
     "top_l": "Recall gap of the queries that come first in an order. Choosing by the gap selects noise as well: the "
     "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts.",
     "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
@@ -34,7 +38,7 @@ FIGURE_TEXTS = {
     "is AUCG. On the holdout, which neither was trained on, what lies between them is how the sides differ otherwise.",
     "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
     "Down and to the right is better.",
-    "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its null (hollow) and "
+    "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its control (hollow) and "
     "holdout retrieval at every checkpoint that was measured.",
     "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
 }
@@ -91,6 +95,13 @@ def write_site(
             samplings_spread=math.sqrt((1 - fraction) / fraction),
             results=results,
             one_model=any(row["reference"] == ONE_MODEL for row in results),
+            one_model_names={row["model"] for row in results if row["reference"] == ONE_MODEL},
+            families=queries.rows("families"),
+            bands={row["model"]: row for row in results},
+            strata=any(row["is_listed"] for row in queries.rows("query_roles")),
+            group_sizes=queries.rows("group_sizes"),
+            size_sentence=_size_sentence(queries),
+            query_names=QUERY_NAMES,
             two_models=any(row["reference"] != ONE_MODEL for row in results),
             draws=queries.config("measure.bootstrap"),
             band=band,
@@ -134,6 +145,21 @@ def _is_by_chance(queries: Queries) -> bool:
     return not any(row["is_listed"] for row in trained) and len({row["dataset"] for row in trained}) == 1
 
 
+def _size_sentence(queries: Queries) -> str:
+    """Whether what is repeated more often is more common in one role than in another (Mann–Whitney test of groups)."""
+    sizes: dict[str, list[int]] = {}
+    for row in queries.rows("sizes_of_groups"):
+        sizes.setdefault(row["role"], []).append(row["size"])
+    found = []
+    for one, other in (("a", "b"), ("a", "holdout"), ("b", "holdout")):
+        if len({*sizes.get(one, []), *sizes.get(other, [])}) > 1 and sizes.get(one) and sizes.get(other):
+            p = stats.mannwhitneyu(sizes[one], sizes[other]).pvalue
+            found.append(f"{one} against {other} p {p:.2g}{' (they differ)' if p < SIZES_DIFFER else ''}")
+    if not found:
+        return "All groups are of one size."
+    return f"Are groups of one role larger than those of another? {'; '.join(found)} (Mann–Whitney)."
+
+
 def _gallery(queries: Queries) -> dict[str, list[dict]]:
     """Model -> its most memorized samples, each with its neighbours under both sides and what they have in common."""
     items = queries.rows("gallery")
@@ -171,7 +197,7 @@ def _duplicate_groups(queries: Queries, samples: Sequence[str]) -> list[dict]:
 
 
 def _chosen(queries: Queries) -> list[dict]:
-    """For the models of the gallery: the recall gap of the queries with the largest gaps, and its null."""
+    """For the models of the gallery: the recall gap of the queries with the largest gaps, and its control."""
     rows = [r for r in queries.rows("top_l") if r["sort"] == "gap" and r["unit"] == "fraction"]
     found: dict[tuple, dict] = {}
     for row in rows:
@@ -180,7 +206,7 @@ def _chosen(queries: Queries) -> list[dict]:
             entry[row["shown_as"]] = row["recall_gap"]
     fractions = sorted({fraction for _, fraction in found})
     wanted = fractions[len(fractions) // 2] if fractions else None
-    return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "null"} <= set(entry)]
+    return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "control"} <= set(entry)]
 
 
 def _synonyms(queries: Queries) -> dict[str, str]:

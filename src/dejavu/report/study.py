@@ -1,4 +1,4 @@
-"""The report of a study: gap, null and utility along one axis, and one against the other."""
+"""The report of a study: gap, control and utility along one axis, and one against the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dejavu.files import atomic, write_text
-from dejavu.report.figures import GAP, NULL, STYLE, figure_grid, front, interval_bars
+from dejavu.memorization.verdicts import METRIC_NAMES
+from dejavu.report.figures import CONTROL, GAP, STYLE, figure_grid, front, interval_bars
 from dejavu.report.queries import Queries
 from dejavu.report.site import environment
-from dejavu.report.summary import METRIC_NAMES, band, number
+from dejavu.report.summary import band, number
+from dejavu.tables.fields import CAPTION
 
 AXIS_NAMES = {
     "text_mask": "share of the caption hidden",
@@ -44,7 +46,7 @@ class Study:
         values: one for each point, as JSON.
         gaps: rows of ``study.sql`` with their change since the first point, by place, scope and metric.
         utility: rows of ``study_utility.sql``, by place.
-        noise: (scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
+        noise: (query, scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
         draws: number of permutations that p-values were counted over.
     """
 
@@ -55,12 +57,12 @@ class Study:
     values: Sequence[str]
     gaps: Sequence[dict]
     utility: Sequence[dict]
-    noise: Mapping[tuple[str, str], dict]
+    noise: Mapping[tuple[str, str, str], dict]
     draws: int
 
     def of(self, metric: str) -> list[dict]:
-        """The gaps of one metric over all objects, by place."""
-        return [row for row in self.gaps if row["scope"] == "all" and row["metric"] == metric]
+        """The gaps of one metric over all objects, asked with the caption, by place."""
+        return [row for row in self.gaps if (row["query"], row["scope"], row["metric"]) == (CAPTION, "all", metric)]
 
     def recall_at_10(self, place: int) -> float | None:
         """Holdout retrieval recall@10 at a point, mean over sides and directions."""
@@ -95,22 +97,23 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
         values=[json.dumps(value) for value in study["values"]],
         gaps=list(_with_changes(found["study"], found["study_draws"])),
         utility=found["study_utility"],
-        noise={(row["scope"], row["metric"]): row for row in spread},
+        noise={(row["query"], row["scope"], row["metric"]): row for row in spread},
         draws=databases[study["split"]].config("measure.bootstrap"),
     )
 
 
 def _with_changes(gaps: Sequence[dict], draws: Sequence[dict]) -> Iterator[dict]:
     """Adds the change since the first point, with its bootstrap interval where it could be resampled."""
-    drawn = {(row["place"], row["metric"]): row for row in draws}
-    first = {(row["scope"], row["metric"]): row for row in gaps if row["place"] == 0}
+    drawn = {(row["place"], row["query"], row["metric"]): row for row in draws}
+    first = {(row["query"], row["scope"], row["metric"]): row for row in gaps if row["place"] == 0}
     for row in gaps:
-        start = first.get((row["scope"], row["metric"]))
+        start = first.get((row["query"], row["scope"], row["metric"]))
         change: dict[str, float | None] = {"change": None, "change_low": None, "change_high": None}
         if start is not None and row["place"] > 0 and None not in (row["gap"], start["gap"]):
             change["change"] = row["gap"] - start["gap"]
             if row["scope"] == "all":
-                ends = _interval(drawn.get((0, row["metric"])), drawn.get((row["place"], row["metric"])))
+                cell = row["query"], row["metric"]
+                ends = _interval(drawn.get((0, *cell)), drawn.get((row["place"], *cell)))
                 change["change_low"], change["change_high"] = ends
         yield {**row, **change}
 
@@ -133,7 +136,7 @@ def _interval(one: dict | None, other: dict | None) -> tuple[float | None, float
 
 
 def draw_study(study: Study, along: Path, tradeoff: Path) -> None:
-    """Draws gap, null and utility along the axis, and gap against utility."""
+    """Draws gap, control and utility along the axis, and gap against utility."""
     with plt.rc_context(STYLE):
         for figure, path in ((_along(study), along), (_tradeoff(study), tradeoff)):
             with atomic(path) as temporary:
@@ -147,13 +150,13 @@ def _along(study: Study) -> Figure:
     xs, ticks = _places(study)
     for axis, (metric, name) in zip(axes[0], METRIC_NAMES.items(), strict=False):
         rows = study.of(metric)
-        noise = study.noise.get(("all", metric))
+        noise = study.noise.get((CAPTION, "all", metric))
         if noise is not None and noise["spread"] is not None:
             _noise(axis, study, xs, rows, noise)
         at = [xs[row["place"]] for row in rows]
         line = "none" if study.axis == "seed" else "-"
-        for prefix, color, label in (("gap", GAP, "symmetric gap"), ("null_value", NULL, "null: holdout")):
-            ends = ("ci_low", "ci_high") if prefix == "gap" else ("null_low", "null_high")
+        for prefix, color, label in (("gap", GAP, "symmetric gap"), ("control_value", CONTROL, "control: holdout")):
+            ends = ("ci_low", "ci_high") if prefix == "gap" else ("control_low", "control_high")
             values = [row[prefix] for row in rows]
             bars = np.array([interval_bars(row[prefix], *(row[end] for end in ends)) for row in rows]).reshape(-1, 2).T
             face = color if prefix == "gap" else "white"
@@ -244,12 +247,12 @@ def _tradeoff(study: Study) -> Figure:
     for x, row in known:
         bars = [[end] for end in interval_bars(row["gap"], row["ci_low"], row["ci_high"])]
         axis.errorbar(x, row["gap"], yerr=bars, fmt="o", color=GAP, capsize=3)
-        axis.plot(x, row["null_value"], "o", color=NULL, markerfacecolor="white")
+        axis.plot(x, row["control_value"], "o", color=CONTROL, markerfacecolor="white")
         axis.annotate(json.loads(row["value"]), (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
     best = front([(x, row["gap"]) for x, row in known])
     axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label="Pareto front")
     axis.plot([], [], "o", color=GAP, label="symmetric PPG, with 95 % interval")
-    axis.plot([], [], "o", color=NULL, markerfacecolor="white", label="its null on the holdout")
+    axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control on the holdout")
     axis.axhline(0, color="black", linewidth=0.8)
     axis.margins(x=0.2, y=0.15)
     axis.set_xlabel("utility: recall@10 of holdout retrieval, %")
@@ -266,8 +269,8 @@ def sentences(study: Study) -> list[str]:
     if study.axis == "seed":
         return [
             _spread_sentence(METRIC_NAMES[metric], row)
-            for (scope, metric), row in study.noise.items()
-            if scope == "all"
+            for (query, scope, metric), row in study.noise.items()
+            if (query, scope) == (CAPTION, "all")
         ]
     found = []
     for metric, name in METRIC_NAMES.items():
@@ -278,10 +281,10 @@ def sentences(study: Study) -> list[str]:
         found.append(
             f"{name} {_moves(end)} from {number(start['gap'])} at {study.axis} {start['value']} to "
             f"{number(end['gap'])} at {end['value']}: a change of {number(end['change'])} "
-            f"{band(end['change_low'], end['change_high'])}; the null goes from {number(start['null_value'])} to "
-            f"{number(end['null_value'])}."
+            f"{band(end['change_low'], end['change_high'])}; the control goes from {number(start['control_value'])} to "
+            f"{number(end['control_value'])}."
         )
-    noise = study.noise.get(("all", "ppg"))
+    noise = study.noise.get((CAPTION, "all", "ppg"))
     if noise is None or noise["spread"] is None:
         found.append("How far training anew would move these points was not measured: add a study of seeds.")
     else:
@@ -300,15 +303,26 @@ def _moves(row: Mapping) -> str:
 def _spread_sentence(name: str, row: Mapping) -> str:
     return (
         f"Over {row['seeds']} seeds of training {name} is {number(row['mean'])} with a standard deviation of "
-        f"{row['spread']:.3f}, its null {number(row['null_mean'])} with {row['null_spread']:.3f}; no interval here "
-        "holds that noise."
+        f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; no "
+        "interval here holds that noise."
     )
 
 
 def write_points(study: Study, points: Path, utility: Path) -> None:
     """Writes all gaps, and what the models are good for, as tab-separated values; one line per point and metric."""
-    columns = ["study", "axis", "value", "split", "model", "epoch", "scope", "metric", "gap", "ci_low", "ci_high"]
-    columns += ["p_value", "n", "null_value", "null_low", "null_high", "change", "change_low", "change_high"]
+    columns = ["study", "axis", "value", "split", "model", "epoch", "query", "scope", "metric", "gap"]
+    columns += [
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "n",
+        "control_value",
+        "control_low",
+        "control_high",
+        "change",
+        "change_low",
+        "change_high",
+    ]
     _write_tsv(points, columns, study, study.gaps)
     columns = [
         "study",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
-from dejavu.files import read_array, read_table, write_table
-from dejavu.memorization.gaps import interval
-from dejavu.memorization.membership import levels, roc_auc, spearman, true_positive_rate
+from dejavu.files import read_array, write_table
+from dejavu.memorization.gaps import by_group, interval
+from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
+from dejavu.memorization.permutation import joint_test
+from dejavu.studies.groups import Groups, group_sizes
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
-from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.fields import CAPTION, POPULATIONS
 
 FALSE_POSITIVE_RATE = 0.01
+# with fewer groups of non-members the bootstrap of a quantile that far out covers too little, see docs/calibration.md
+GROUPS_FOR_RATE_INTERVAL = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class Pairs:
         csa: float64 (n,), cosine under the side.
         clipmem: float64 (n,), or None where the other side has no image encoder.
         gap: float64 (n,), recall under the side minus recall under the other side; NaN for queries without objects.
+        reference_csa: float64 (n,), cosine under the side minus under the other side; None as for clipmem.
+        group_sizes: int64 (groups,), how many samples of the dataset are in each group, whatever their role; None where
+            chance has drawn the roles, so that sizes play no part.
     """
 
     rows: np.ndarray
@@ -68,10 +75,27 @@ class Pairs:
     csa: np.ndarray
     clipmem: np.ndarray | None
     gap: np.ndarray
+    reference_csa: np.ndarray | None = None
+    group_sizes: np.ndarray | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the groups."""
+        return int(self.groups.max()) + 1
+
+    def part(self, chosen: np.ndarray) -> Pairs:
+        """The pairs of some of the groups; bool (groups,)."""
+        kept = chosen[self.groups]
+        columns = (self.csa, self.clipmem, self.gap, self.reference_csa)
+        csa, clipmem, gap, reference_csa = (None if c is None else c[kept] for c in columns)
+        assert csa is not None and gap is not None
+        sizes = None if self.group_sizes is None else self.group_sizes[chosen]
+        groups = np.unique(self.groups[kept], return_inverse=True)[1]
+        return Pairs(self.rows[kept], groups, csa, clipmem, gap, reference_csa, sizes)
 
     def weights(self, rng: np.random.Generator) -> np.ndarray:
         """float64 (n,): how often each pair is in a bootstrap resample of the duplicate groups."""
-        number = int(self.groups.max()) + 1
+        number = self.number
         return rng.multinomial(number, np.full(number, 1 / number)).astype(np.float64)[self.groups]
 
 
@@ -99,34 +123,77 @@ def measure_attacks(roles: Mapping[str, Pairs], letter: str, draws: int, rng: np
 
     ``csa`` (arXiv 2310.00108) takes the cosine of a pair as its membership score: the side's own training role against
     the other side's. Its null compares two roles that the side never saw, the other side's and the holdout.
+    ``reference_csa`` takes the cosine minus that under the other side, which as a reference tells how easy the pair is:
+    the side's own training role against the holdout, which neither side saw; its null compares halves of the holdout.
     ``clipmem`` is the mean of alignment under the side minus under the other side, over the side's training role; its
-    null is the same over the holdout. ``spearman_gap`` of either is its rank correlation with the déjà vu gap of the
+    null is the same over the holdout. ``spearman_gap`` is its, or csa's, rank correlation with the déjà vu gap of the
     same pairs.
 
     Args:
         roles: population -> its pairs.
         letter: the side.
-        draws: bootstrap draws of the 95 % intervals, over duplicate groups, drawn separately in every role.
+        draws: bootstrap draws of the 95 % intervals, over duplicate groups, drawn separately in every role; and
+            permutations of the p-values.
         rng: source of the draws.
     """
     own, other, unseen = roles[letter], roles["b" if letter == "a" else "a"], roles["holdout"]
-    rows = []
+    rows: list[dict] = []
     for suffix, members, others in (("", own, other), ("_null", other, unseen)):
-        place = levels(np.concatenate([members.csa, others.csa]))
-        m, o = place[: len(members.csa)], place[len(members.csa) :]
-        measures: dict[str, Callable[..., float]] = {
-            "roc_auc": roc_auc,
-            "tpr@1%fpr": partial(true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE),
-        }
-        for metric, measure in measures.items():
-            value = measure(m, o, np.ones(len(m)), np.ones(len(o)))
-            drawn = [measure(m, o, members.weights(rng), others.weights(rng)) for _ in range(draws)]
-            rows.append(_row("csa", metric + suffix, value, drawn, len(m) + len(o)))
+        rows += _told_apart("csa", suffix, members.csa, others.csa, members, others, draws, rng)
+    if own.reference_csa is not None:
+        first = np.zeros(unseen.number, dtype=bool)
+        first[rng.permutation(unseen.number)[: unseen.number // 2]] = True
+        for suffix, members, others in (("", own, unseen), ("_null", unseen.part(first), unseen.part(~first))):
+            score, of_others = members.reference_csa, others.reference_csa
+            assert score is not None and of_others is not None
+            rows += _told_apart("reference_csa", suffix, score, of_others, members, others, draws, rng)
     for suffix, pairs in (("", own), ("_null", unseen)):
         for attack, score in (("csa", pairs.csa), ("clipmem", pairs.clipmem)):
             if score is not None:
                 rows += _with_gap(attack, suffix, score, pairs, draws, rng)
     return rows
+
+
+def _told_apart(
+    attack: str,
+    suffix: str,
+    of_members: np.ndarray,
+    of_others: np.ndarray,
+    members: Pairs,
+    others: Pairs,
+    draws: int,
+    rng: np.random.Generator,
+) -> Iterator[dict]:
+    """How well a score tells members from others."""
+    if not len(of_members) or not len(of_others):
+        return
+    place = levels(np.concatenate([of_members, of_others]))
+    m, o = place[: len(of_members)], place[len(of_members) :]
+    measures: dict[str, Callable[..., float]] = {
+        "roc_auc": roc_auc,
+        "tpr@1%fpr": partial(true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE),
+    }
+    for metric, measure in measures.items():
+        value = measure(m, o, np.ones(len(m)), np.ones(len(o)))
+        drawn = [measure(m, o, members.weights(rng), others.weights(rng)) for _ in range(draws)]
+        if metric != "roc_auc" and min(members.number, others.number) < GROUPS_FOR_RATE_INTERVAL:
+            drawn = []
+        row = _row(attack, metric + suffix, value, drawn, len(m) + len(o))
+        yield row | {"p_value": _membership_p(m, o, members, others, draws, rng) if metric == "roc_auc" else None}
+
+
+def _membership_p(
+    m: np.ndarray, o: np.ndarray, members: Pairs, others: Pairs, draws: int, rng: np.random.Generator
+) -> float | None:
+    """One-sided p-value of "members score higher": the area under the ROC curve is linear in their mean rank."""
+    rank = mid_ranks(np.concatenate([m, o]), np.ones(len(m) + len(o)))[:, None]
+    first = by_group(rank[: len(m)], members.groups, members.number)
+    second = by_group(rank[len(m) :], others.groups, others.number)
+    strata = None
+    if members.group_sizes is not None and others.group_sizes is not None:
+        strata = members.group_sizes, others.group_sizes
+    p = joint_test(first, second, np.ones(1, dtype=bool), draws, rng, scale=1.0, strata=strata).p_joint[0]
+    return None if np.isnan(p) else float(p)
 
 
 def _with_gap(
@@ -146,8 +213,10 @@ def _with_gap(
 
 
 def _row(attack: str, metric: str, value: float, drawn: list[float], n: int) -> dict:
-    low, high = interval(np.array(drawn, dtype=np.float64)[:, None])
-    numbers = {"value": value, "ci_low": float(low[0]), "ci_high": float(high[0])}
+    numbers = {"value": value, "ci_low": np.nan, "ci_high": np.nan}
+    if drawn:
+        low, high = interval(np.array(drawn, dtype=np.float64)[:, None])
+        numbers |= {"ci_low": float(low[0]), "ci_high": float(high[0])}
     known = {name: None if np.isnan(number) else number for name, number in numbers.items()}
     return {"attack": attack, "metric": metric, **known, "n": n}
 
@@ -164,6 +233,8 @@ def write_attacks(
     cell: tuple[int, str],
     draws: int,
     seed: int,
+    duplicates: Sequence[Path] = (),
+    listed: bool = False,
 ) -> None:
     """Writes the attacks of one side: the table of results, and the scores of single pairs.
 
@@ -176,6 +247,9 @@ def write_attacks(
         cell: k and labels of the déjà vu gap that is compared, over all objects.
         draws: bootstrap draws.
         seed: of the draws.
+        duplicates: tables of the duplicate groups of the roles' datasets, for the sizes of groups.
+        listed: whether a list says which samples have one of the roles; roles are then permuted among groups of one
+            size.
 
     Raises:
         InputError: when embeddings and manifest are not of the same samples.
@@ -186,31 +260,33 @@ def write_attacks(
             role: alignment(own[role], own["holdout"]) - alignment(other[role], other["holdout"])
             for role in POPULATIONS
         }
-    roles = {
-        role: Pairs(
+    sizes = group_sizes(duplicates) if listed else None
+    roles = {}
+    for role in POPULATIONS:
+        groups = Groups.of(manifests[role], sizes or {})
+        if not np.array_equal(groups.rows, own[role].rows):
+            raise InputError(
+                f"the embeddings are not those of the samples of {manifests[role]}: delete them and run again."
+            )
+        roles[role] = Pairs(
             own[role].rows,
-            _groups(manifests[role], own[role].rows),
+            groups.number,
             own[role].cosines(),
             clipmem[role],
             _gap(scores[role], own[role].rows, letter, cell),
+            None if other is None else own[role].cosines() - other[role].cosines(),
+            groups.sizes if listed else None,
         )
-        for role in POPULATIONS
-    }
     rows = measure_attacks(roles, letter, draws, np.random.default_rng([seed, ord(letter)]))
     write_table(attacks, pa.Table.from_pylist(rows, schema=ATTACKS), ATTACKS)
     write_table(sample_attacks, (_sample_table(role, pairs) for role, pairs in roles.items()), SAMPLE_ATTACKS)
 
 
-def _groups(manifest: Path, rows: np.ndarray) -> np.ndarray:
-    table = read_table(manifest, ["row", "group_id"]).sort_by("row")
-    if not np.array_equal(table["row"].to_numpy(), rows):
-        raise InputError(f"the embeddings are not those of the samples of {manifest}: delete them and run again.")
-    return np.unique(np.asarray(table["group_id"].to_pylist()), return_inverse=True)[1]
-
-
 def _gap(scores: Path, rows: np.ndarray, letter: str, cell: tuple[int, str]) -> np.ndarray:
     k, labels = cell
-    table = pq.read_table(scores, filters=[("k", "==", k), ("labels", "==", labels), ("scope", "==", "all")])
+    table = pq.read_table(
+        scores, filters=[("query", "==", CAPTION), ("k", "==", k), ("labels", "==", labels), ("scope", "==", "all")]
+    )
     gap = np.full(len(rows), np.nan)
     difference = table["recall_a"].to_numpy() - table["recall_b"].to_numpy()
     gap[np.searchsorted(rows, table["row"].to_numpy())] = difference if letter == "a" else -difference

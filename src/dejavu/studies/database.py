@@ -22,8 +22,9 @@ from dejavu.files import atomic, read_table
 from dejavu.memorization.labels import Normalizer
 from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
-from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, flatten
-from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.studies.verdicts import verdict_rows
+from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
+from dejavu.tables.fields import CAPTION, POPULATIONS, QUERIES, REMAINDER, ROLES
 
 # the file opens in this version of DuckDB and all later ones
 OLDEST_DUCKDB = "v1.0.0"
@@ -78,6 +79,19 @@ class Run:
         """A folder, or table, of a side: ``<split>/<table>/<model>/<side>/<seen>``."""
         return self.split_folder / table / side.model / side.letter / str(side.seen)
 
+    def neighbors(self, side: Side, population: str) -> dict[str, Path]:
+        """Query -> the neighbour table of a population under a side; a text encoder is asked with captions only."""
+        folder = self.of_side("neighbors", side)
+        others = [] if side.kind == "text_encoder" else self.other_queries
+        files = {query: folder / f"{population}.{query}.parquet" for query in others}
+        return {CAPTION: folder / f"{population}.parquet"} | files
+
+    @property
+    def other_queries(self) -> list[str]:
+        """What is asked with besides captions."""
+        asked = self.config["measure"]["queries"]
+        return [query for query in QUERIES if query in asked and query != CAPTION]
+
     def manifest(self, role: str) -> Path:
         """The manifest of a role."""
         return self.split_folder / "manifests" / f"{role}.parquet"
@@ -103,6 +117,8 @@ def write_database(run: Run, bands_query: Path, database: Path) -> None:
             _insert(connection, "stages", pa.Table.from_pylist(list(_stages(run)), schema=STAGES))
             bands = connection.execute(bands_query.read_text(encoding="utf-8")).to_arrow_table()
             _insert(connection, "bands", bands)
+            found = list(verdict_rows(connection, run.config))
+            _insert(connection, "verdicts", pa.Table.from_pylist(found, schema=VERDICTS))
 
 
 def _create(connection: duckdb.DuckDBPyConnection, name: str, comment: str, schema: pa.Schema) -> None:
@@ -169,8 +185,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     for side in run.sides:
         here = {"model": side.model, "epoch": epochs(side.seen), "side": side.letter}
         for population in POPULATIONS:
-            path = run.of_side("neighbors", side) / f"{population}.parquet"
-            _insert_file(connection, "neighbors", path, {**here, "population": population}, ranks)
+            for query, path in run.neighbors(side, population).items():
+                _insert_file(connection, "neighbors", path, {**here, "population": population, "query": query}, ranks)
         if side.own:
             _insert_file(connection, "utility", run.of_side("utility", side).with_suffix(".parquet"), here)
             for name in ("attacks", "sample_attacks"):
@@ -285,6 +301,9 @@ def _stages(run: Run) -> Iterator[dict]:
         yield _stage(costs, "manifest", role, counts["rows_in"], counts["rows_out"], dropped)
     everyone = sum(size.values())
     yield _stage(costs, "disjoint", "disjoint", everyone, everyone)
+    if REMAINDER in run.other_queries:
+        asked = sum(size[population] for population in POPULATIONS)
+        yield _stage(costs, "remainders", "remainders", asked, asked)
     yield from _model_stages(run, costs, size)
 
 
@@ -316,15 +335,21 @@ def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[d
                 embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
                 yield _stage(costs, "embed", f"{name}.{side.seen}.{role}", size[role], embedded)
             images, unusable = _benchmark_images(run.of_side("utility", side).with_suffix(".parquet"))
+            asked = sum(size[population] for population in POPULATIONS)
+            if run.other_queries:
+                count = asked * len(run.other_queries)
+                yield _stage(costs, "embed_queries", f"{name}.{side.seen}", count, count)
             everyone = size["holdout"] + images
             dropped = {"image cannot be used": unusable}
             yield _stage(costs, "utility", f"{name}.{side.seen}", everyone, everyone - unusable, dropped)
-            everyone = sum(size[population] for population in POPULATIONS)
-            yield _stage(costs, "attacks", f"{name}.{side.seen}", everyone, everyone)
+            yield _stage(costs, "attacks", f"{name}.{side.seen}", asked, asked)
         for population in POPULATIONS:
             file = run.of_side("neighbors", side) / f"{population}.parquet"
             found = len(read_table(file, ["row"])["row"].unique())
             yield _stage(costs, "neighbors", f"{name}.{side.seen}.{population}", size[population], found)
+        if run.other_queries and side.kind != "text_encoder":
+            count = sum(size[population] for population in POPULATIONS) * len(run.other_queries)
+            yield _stage(costs, "query_neighbors", f"{name}.{side.seen}", count, count)
     for model, seen in run.measured:
         scored_in_all = 0
         for population in POPULATIONS:

@@ -16,17 +16,48 @@ import pyarrow.parquet as pq
 from dejavu.errors import InputError
 from dejavu.files import damaged, read_table, write_table
 from dejavu.memorization import gaps
+from dejavu.memorization.permutation import JointTest, effective_groups, joint_test
 from dejavu.progress import Progress
-from dejavu.tables.fields import SIDES
-from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.studies.groups import Groups, group_sizes
+from dejavu.tables.fields import QUERIES, RANDOM, SIDES
+from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TESTED, TOP_L
 
 SORTS = ("nearest", "correct", "gap")
-# half the difference between the gaps on two populations; the second is the null of a one-model test, where side a was
-# trained on role a alone, and has seen neither of the two
-DERIVED = {"symmetric": ("a", "b")}
-ONE_MODEL = {"unseen": ("b", "holdout")}
 CHOSEN_BY_B = "holdout chosen by b"
-Key = tuple[int, str, str]
+HALVES = ("first half of the holdout", "second half of the holdout")
+# populations whose resamples are kept: the gap, and what stands beside it in the report
+WITH_DRAWS = ("symmetric", "holdout", "unseen")
+CELL = ("query", "k", "labels", "scope")
+Key = tuple[str, int, str, str]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference between the gaps on two populations.
+
+    Attributes:
+        first, second: the populations.
+        scale: of the difference.
+        one_model: whether it says something in a one-model test, whose side b was trained on nothing; and
+            ``two_models``, in a test of two models.
+    """
+
+    first: str
+    second: str
+    scale: float
+    one_model: bool = True
+    two_models: bool = True
+
+
+# what is derived from the gaps on roles: the symmetric gap; what each side remembers; what two halves of a role that
+# nobody was trained on make of the symmetric gap; and the control of a one-model test, where a has seen neither role
+CONTRASTS = {
+    "symmetric": Contrast("a", "b", 0.5),
+    "memory_a": Contrast("a", "holdout", 1.0),
+    "memory_b": Contrast("holdout", "b", 1.0, one_model=False),
+    "placebo": Contrast(*HALVES, 0.5),
+    "unseen": Contrast("b", "holdout", 0.5, two_models=False),
+}
 
 
 @dataclass(frozen=True)
@@ -42,18 +73,48 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How samples come to have a role.
+
+    Attributes:
+        dataset: where they come from.
+        listed: whether the user's list says so, or chance.
+    """
+
+    dataset: str
+    listed: bool
+
+
+@dataclass(frozen=True)
 class Resampled:
     """One population's metrics; columns are the cells in order, each with all metrics.
 
     Attributes:
         values: the per-query values, summed by duplicate group.
+        group_sizes: int64 (groups,), how many samples of the dataset are in each group, whatever their role.
         sampled: float64 (samplings, columns), metrics of random subsets.
         drawn: float64 (draws, columns), metrics of bootstrap resamples.
     """
 
     values: gaps.Values
+    group_sizes: np.ndarray
     sampled: np.ndarray
     drawn: np.ndarray
+
+    @classmethod
+    def of(cls, values: gaps.Values, group_sizes: np.ndarray, statistics: Statistics, name: str) -> Resampled:
+        """Draws the resamples of a population."""
+        return cls(
+            values,
+            group_sizes,
+            gaps.samplings(values, statistics.samplings, statistics.fraction, _rng(statistics.seed, name, "samplings")),
+            gaps.bootstrap(values, statistics.bootstrap, _rng(statistics.seed, name, "bootstrap")),
+        )
+
+    def half(self, chosen: np.ndarray, statistics: Statistics, name: str) -> Resampled:
+        """Some of the groups, as a population of their own."""
+        values = gaps.Values(self.values.sums[chosen], self.values.sizes[chosen])
+        return self.of(values, self.group_sizes[chosen], statistics, name)
 
 
 def summarize(
@@ -62,6 +123,8 @@ def summarize(
     outputs: Mapping[str, Path],
     *,
     statistics: Statistics,
+    drawings: Mapping[str, Drawing] | None = None,
+    duplicates: Sequence[Path] = (),
     one_model: bool = False,
     title: str,
 ) -> None:
@@ -72,7 +135,11 @@ def summarize(
         manifests: population -> its manifest, for the duplicate groups.
         outputs: parquet files to write: population_gaps, bootstrap_draws, top_l and recall_curves.
         statistics: how many draws, and which top-L.
-        one_model: whether side b is a text encoder; the population ``unseen`` is then written as well.
+        drawings: population -> how its samples were chosen; by chance from one dataset where nothing is said. Roles
+            of different datasets cannot be permuted, and are not tested; where one of two roles is listed, labels are
+            permuted among groups of one size.
+        duplicates: tables of the duplicate groups of the roles' datasets, for the sizes of groups.
+        one_model: whether side b is a text encoder.
         title: for the progress lines.
 
     Raises:
@@ -81,59 +148,90 @@ def summarize(
     keys = _common_keys(scores.values())
     progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
     numbers = {side: _numbers(scores[side]) for side in SIDES}
+    sizes = group_sizes(duplicates)
     top: list[dict] = []
     curves: list[dict] = []
-    resampled = {}
+    found = {}
     for population, path in scores.items():
-        values = _values(path, manifests[population], keys, population, statistics, numbers, top, curves, progress)
-        resampled[population] = Resampled(
-            values,
-            gaps.samplings(
-                values, statistics.samplings, statistics.fraction, _rng(statistics.seed, population, "samplings")
-            ),
-            gaps.bootstrap(values, statistics.bootstrap, _rng(statistics.seed, population, "bootstrap")),
-        )
+        groups = Groups.of(manifests[population], sizes)
+        values, kept = _values(path, groups, keys, population, statistics, numbers, top, curves, progress)
+        found[population] = Resampled.of(values, groups.sizes[kept], statistics, population)
         progress.advance(1)
-    derived = DERIVED | (ONE_MODEL if one_model else {})
-    gap_rows = list(_gap_rows(resampled, derived, keys, statistics))
+    found |= _halves(found["holdout"], statistics)
+    contrasts = {
+        name: contrast
+        for name, contrast in CONTRASTS.items()
+        if (contrast.one_model if one_model else contrast.two_models)
+    }
+    tests = {name: _tested(found, contrast, statistics, drawings, name) for name, contrast in contrasts.items()}
+    gap_rows = [*_role_rows(found, keys, statistics), *_contrast_rows(found, contrasts, tests, keys)]
     write_table(outputs["population_gaps"], pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
-    write_table(outputs["bootstrap_draws"], _draws(resampled, derived, keys), BOOTSTRAP_DRAWS)
+    write_table(outputs["bootstrap_draws"], _draws(found, contrasts, keys), BOOTSTRAP_DRAWS)
     write_table(outputs["top_l"], pa.Table.from_pylist(_with_symmetric(top), schema=TOP_L), TOP_L)
     write_table(outputs["recall_curves"], pa.Table.from_pylist(curves, schema=RECALL_CURVES), RECALL_CURVES)
     progress.finish()
 
 
+def _halves(holdout: Resampled, statistics: Statistics) -> dict[str, Resampled]:
+    """The holdout's groups in two halves, drawn by chance."""
+    order = _rng(statistics.seed, "holdout", "halves").permutation(len(holdout.values.sums))
+    middle = len(order) // 2
+    return {
+        name: holdout.half(np.sort(chosen), statistics, name)
+        for name, chosen in zip(HALVES, (order[:middle], order[middle:]), strict=True)
+    }
+
+
+def _tested(
+    found: Mapping[str, Resampled],
+    contrast: Contrast,
+    statistics: Statistics,
+    drawings: Mapping[str, Drawing] | None,
+    name: str,
+) -> JointTest | None:
+    """The permutation test of a contrast; None where the two roles may differ in more than training."""
+    first, second = found[contrast.first], found[contrast.second]
+    strata = None
+    if drawings is not None and contrast.first not in HALVES:
+        one, other = drawings[contrast.first], drawings[contrast.second]
+        if one.dataset != other.dataset:
+            return None
+        if one.listed or other.listed:
+            strata = first.group_sizes, second.group_sizes
+    family = np.tile([metric in TESTED for metric in METRICS], first.values.sums.shape[1] // len(METRICS))
+    rng = _rng(statistics.seed, name, "permutations")
+    return joint_test(
+        first.values, second.values, family, statistics.bootstrap, rng, scale=contrast.scale, strata=strata
+    )
+
+
 def _common_keys(paths: Iterable[Path]) -> list[Key]:
-    """The cells (k, labels, scope) that every population has: where one has none in scope, nothing can be compared."""
-    found = []
-    for path in paths:
-        keys = read_table(path, ["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False)
-        found.append([tuple(key.values()) for key in keys.aggregate([]).to_pylist()])
-    shared = [key for key in found[0] if all(key in others for others in found[1:])]
-    return sorted(shared, key=lambda key: (key[0], key[1] == "all", key[1].zfill(9), key[2]))
+    """The cells that every population has: where one has none in scope, nothing can be compared."""
+    found = [list(_numbers(path)) for path in paths]
+    shared = [key for key in found[0] if all(key in others for others in found[1:]) and key[0] != RANDOM]
+    return sorted(shared, key=lambda key: (QUERIES.index(key[0]), key[1], key[2] == "all", key[2].zfill(9), key[3]))
 
 
 def _numbers(path: Path) -> dict[Key, int]:
     """The number of queries of every cell."""
-    found = read_table(path, ["k", "labels", "scope"]).group_by(["k", "labels", "scope"], use_threads=False)
+    found = read_table(path, list(CELL)).group_by(list(CELL), use_threads=False)
     rows = found.aggregate([([], "count_all")]).to_pylist()
-    return {(row["k"], row["labels"], row["scope"]): row["count_all"] for row in rows}
+    return {(row["query"], row["k"], row["labels"], row["scope"]): row["count_all"] for row in rows}
 
 
 def _cell(path: Path, key: Key) -> dict[str, np.ndarray]:
     """The scores of one cell by ascending row: column name -> array (queries,)."""
-    k, labels, scope = key
-    chosen = [("k", "==", k), ("labels", "==", labels), ("scope", "==", scope)]
+    chosen = [(name, "==", value) for name, value in zip(CELL, key, strict=True)]
     try:
         table = pq.read_table(path, filters=chosen, partitioning=None).sort_by("row")
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(path, error) from error
-    return {name: table[name].to_numpy() for name in table.column_names if name not in ("k", "labels", "scope")}
+    return {name: table[name].to_numpy() for name in table.column_names if name not in CELL}
 
 
 def _values(
     path: Path,
-    manifest: Path,
+    groups: Groups,
     keys: Sequence[Key],
     population: str,
     statistics: Statistics,
@@ -141,12 +239,13 @@ def _values(
     top: list[dict],
     curves: list[dict],
     progress: Progress,
-) -> gaps.Values:
-    """All metrics of all cells side by side, summed by duplicate group; adds what needs single queries on the way."""
-    table = read_table(manifest, ["row", "group_id"]).sort_by("row")
-    rows = table["row"].to_numpy()
-    groups = np.unique(np.asarray(table["group_id"].to_pylist()), return_inverse=True)[1]
-    number = int(groups.max()) + 1 if len(groups) else 0
+) -> tuple[gaps.Values, np.ndarray]:
+    """All metrics of all cells side by side, summed by duplicate group; adds what needs single queries on the way.
+
+    Returns:
+        The values, and bool (groups,): which groups they are of. Those that are in no cell are left out.
+    """
+    rows, number = groups.rows, len(groups.sizes)
     sums = np.zeros((number, len(keys) * len(METRICS)))
     sizes = np.zeros_like(sums)
     for i, key in enumerate(keys):
@@ -154,73 +253,99 @@ def _values(
         where = np.minimum(np.searchsorted(rows, cell["row"]), len(rows) - 1)
         if not np.array_equal(rows[where], cell["row"]):
             raise InputError(
-                f"scores name queries that are not in {manifest}: one of them comes from another run. "
+                f"scores name queries that are not in {groups.manifest}: one of them comes from another run. "
                 "Delete the scores and run again."
             )
         here = slice(i * len(METRICS), (i + 1) * len(METRICS))
         found = gaps.by_group(
             gaps.query_values(cell["precision_a"], cell["precision_b"], cell["recall_a"], cell["recall_b"]),
-            groups[where],
+            groups.number[where],
             number,
         )
         sums[:, here], sizes[:, here] = found.sums, found.sizes
         top.extend(_top_rows(population, key, cell, statistics, {side: numbers[side][key] for side in SIDES}))
         curves.extend(_curve_rows(population, key, cell))
         progress.advance(1)
-    # groups that are in no cell are left out of every resample
-    kept = sizes.any(axis=1)
-    return gaps.Values(sums[kept], sizes[kept])
+    kept = np.asarray(sizes.any(axis=1))
+    return gaps.Values(sums[kept], sizes[kept]), kept
 
 
-def _gap_rows(
-    found: Mapping[str, Resampled], derived: Mapping[str, tuple[str, str]], keys: Sequence[Key], statistics: Statistics
-) -> Iterator[dict]:
-    draws, seed = statistics.bootstrap, statistics.seed
+def _role_rows(found: Mapping[str, Resampled], keys: Sequence[Key], statistics: Statistics) -> Iterator[dict]:
+    """The gaps on the roles themselves."""
     for population, r in found.items():
-        p = gaps.sign_flip_p_value(r.values, draws, _rng(seed, population, "sign flips"))
-        yield from _rows_of(population, keys, r.values.value, r.sampled, r.drawn, p, r.values.count)
-    for name, (first, second) in derived.items():
-        one, other = found[first], found[second]
-        yield from _rows_of(
-            name,
-            keys,
-            (one.values.value - other.values.value) / 2,
-            (one.sampled - other.sampled) / 2,
-            (one.drawn - other.drawn) / 2,
-            gaps.permutation_p_value(one.values, other.values, draws, _rng(seed, name, "permutations")),
-            one.values.count + other.values.count,
-        )
+        if population in HALVES:
+            continue
+        p = gaps.sign_flip_p_value(r.values, statistics.bootstrap, _rng(statistics.seed, population, "sign flips"))
+        columns = {
+            "value": r.values.value,
+            **_spread(r.sampled, r.drawn),
+            "p_value": p,
+            "n": r.values.count,
+            "groups": _groups_in_scope(r.values),
+            "effective_groups": effective_groups(r.values),
+        }
+        yield from _rows_of(population, keys, columns)
 
 
-def _rows_of(
-    population: str,
+def _contrast_rows(
+    found: Mapping[str, Resampled],
+    contrasts: Mapping[str, Contrast],
+    tests: Mapping[str, JointTest | None],
     keys: Sequence[Key],
-    value: np.ndarray,
-    sampled: np.ndarray,
-    drawn: np.ndarray,
-    p_value: np.ndarray,
-    count: np.ndarray,
 ) -> Iterator[dict]:
+    """The differences between the gaps on two roles, with what permutations say of them."""
+    for name, contrast in contrasts.items():
+        one, other, test = found[contrast.first], found[contrast.second], tests[name]
+        columns = {
+            "value": contrast.scale * (one.values.value - other.values.value),
+            **_spread(contrast.scale * (one.sampled - other.sampled), contrast.scale * (one.drawn - other.drawn)),
+            "n": one.values.count + other.values.count,
+            "groups": _groups_in_scope(one.values) + _groups_in_scope(other.values),
+            "effective_groups": np.minimum(effective_groups(one.values), effective_groups(other.values)),
+        }
+        if test is not None:
+            columns |= {
+                "p_value": test.p_value,
+                "p_joint": test.p_joint,
+                "expected": test.expected,
+                "detectable": test.detectable,
+            }
+        yield from _rows_of(name, keys, columns)
+
+
+def _spread(sampled: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean and standard deviation of the samplings, and the interval of the bootstrap; each float64 (columns,)."""
     low, high = gaps.interval(drawn)
-    mean, std = sampled.mean(axis=0), sampled.std(axis=0, ddof=1) if len(sampled) > 1 else np.zeros_like(value)
-    columns = {"value": value, "mean": mean, "std": std, "ci_low": low, "ci_high": high, "p_value": p_value}
+    std = sampled.std(axis=0, ddof=1) if len(sampled) > 1 else np.zeros(sampled.shape[1])
+    return {"mean": sampled.mean(axis=0), "std": std, "ci_low": low, "ci_high": high}
+
+
+def _groups_in_scope(values: gaps.Values) -> np.ndarray:
+    return (values.sizes > 0).sum(axis=0)
+
+
+def _rows_of(population: str, keys: Sequence[Key], columns: Mapping[str, np.ndarray]) -> Iterator[dict]:
     for at, (key, metric) in enumerate(itertools.product(keys, METRICS)):
-        numbers = {name: _finite(array[at]) for name, array in columns.items()}
-        yield {"population": population, **_named(key), "metric": metric, **numbers, "n": int(count[at])}
+        numbers = {
+            name: int(array[at]) if array.dtype.kind == "i" else _finite(array[at]) for name, array in columns.items()
+        }
+        yield {"population": population, **_named(key), "metric": metric, **numbers}
 
 
 def _draws(
-    found: Mapping[str, Resampled], derived: Mapping[str, tuple[str, str]], keys: Sequence[Key]
+    found: Mapping[str, Resampled], contrasts: Mapping[str, Contrast], keys: Sequence[Key]
 ) -> Iterator[pa.Table]:
     """The resampled metrics as rows, one table for each population and cell."""
     drawn = {population: r.drawn for population, r in found.items()}
-    drawn |= {name: (drawn[first] - drawn[second]) / 2 for name, (first, second) in derived.items()}
-    for population, values in drawn.items():
-        number = len(values)
+    drawn |= {name: c.scale * (drawn[c.first] - drawn[c.second]) for name, c in contrasts.items()}
+    for population in (name for name in WITH_DRAWS if name in drawn):
+        values = drawn[population]
         for at, (key, metric) in enumerate(itertools.product(keys, METRICS)):
+            if metric not in TESTED:
+                continue
             constants = {"population": population, **_named(key), "metric": metric}
-            columns = {name: pa.repeat(pa.scalar(value), number) for name, value in constants.items()}
-            columns["draw"] = pa.array(np.arange(number, dtype=np.int32))
+            columns = {name: pa.repeat(pa.scalar(value), len(values)) for name, value in constants.items()}
+            columns["draw"] = pa.array(np.arange(len(values), dtype=np.int32))
             columns["value"] = pa.array(values[:, at].astype(np.float32), from_pandas=True)
             yield pa.table({name: columns[name].cast(BOOTSTRAP_DRAWS.field(name).type) for name in columns})
 
@@ -291,7 +416,7 @@ def _curve_rows(population: str, key: Key, cell: dict[str, np.ndarray]) -> Itera
 
 
 def _named(key: Key) -> dict:
-    return dict(zip(("k", "labels", "scope"), key, strict=True))
+    return dict(zip(CELL, key, strict=True))
 
 
 def _rng(seed: int, *names: str) -> np.random.Generator:

@@ -18,6 +18,7 @@ from dejavu.files import NUMBERS_PER_GROUP, read_table, write_table
 from dejavu.memorization.labels import LabelSets, NamedInCaption, Normalizer
 from dejavu.memorization.scores import Hits, count_hits, f1, precision, recall
 from dejavu.progress import Progress
+from dejavu.tables.fields import RANDOM
 from dejavu.tables.scores import SAMPLE_SCORES
 
 # neighbours of one side that are held at a time, and the most queries that these make
@@ -50,8 +51,7 @@ def normal_objects(
 
 
 def score_population(
-    neighbors_a: Path,
-    neighbors_b: Path,
+    neighbors: Mapping[str, tuple[Path, Path]],
     queries: Path,
     public: Path,
     samples: Sequence[str],
@@ -59,24 +59,27 @@ def score_population(
     scores: Path,
     *,
     measure: Measure,
+    random_seed: int | None = None,
     title: str,
 ) -> int:
-    """Writes precision, recall and F1 of every query under both sides, for every k, label count and scope.
+    """Writes precision, recall and F1 of every sample under both sides, for every query, k, label count and scope.
 
-    Queries without objects in a scope are left out of that scope. The neighbours are read, and the scores written, a
-    block of queries at a time; within a block cell by cell, each cell in row groups of its own.
+    Samples without objects in a scope are left out of that scope. The neighbours are read, and the scores written, a
+    block of samples at a time; within a block cell by cell, each cell in row groups of its own.
 
     Args:
-        neighbors_a, neighbors_b: neighbour tables of the two sides for the same queries, by row and rank.
+        neighbors: query -> neighbour tables of side a and side b for the same samples, by row and rank.
         queries: manifest of the population.
         public: manifest of the public set.
         samples, objects: batch folders.
         scores: parquet file to write, schema ``SAMPLE_SCORES``.
         measure: what to measure.
+        random_seed: where one is given, a query ``random`` is scored as well: public images drawn by chance, the same
+            under both sides, which is what a model scores that knows nothing.
         title: for the progress lines.
 
     Returns:
-        Number of queries that have objects.
+        Number of samples that have objects.
 
     Raises:
         InputError: when a neighbour is not in the public manifest or has no row in the objects table, the sides were
@@ -88,20 +91,31 @@ def score_population(
     public_rows = read_table(public, ["row"])["row"].to_numpy()
     shown, all_true = _objects_of(objects, public_rows, query_rows, measure.score_threshold, normalizer)
     truths = {"all": all_true, "unnamed": _unnamed(all_true, samples, normalizer, title)}
-    sides = [
-        _Side(path, _width(path, max(measure.k)), max(measure.k), queries, public)
-        for path in (neighbors_a, neighbors_b)
-    ]
-    size = max(1, min(QUERIES_PER_BLOCK, NEIGHBORS_PER_BLOCK // max(side.width for side in sides)))
-    progress = Progress(title, len(query_rows), "queries")
+    most = max(measure.k)
+    searched = {
+        query: [_Side(path, _width(path, most), most, queries, public) for path in paths]
+        for query, paths in neighbors.items()
+    }
+    width = max(side.width for sides in searched.values() for side in sides)
+    size = max(1, min(QUERIES_PER_BLOCK, NEIGHBORS_PER_BLOCK // width))
+    progress = Progress(title, len(query_rows) * (len(searched) + (random_seed is not None)), "queries")
+
+    def found_by_query() -> Iterator[tuple[str, Sequence[_Found]]]:
+        for query, sides in searched.items():
+            for found in zip(*(side.blocks(query_rows, shown, size) for side in sides), strict=True):
+                yield query, found
+        if random_seed is not None:
+            for one in _drawn(len(query_rows), len(public_rows), most, size, np.random.default_rng(random_seed)):
+                yield RANDOM, (one, one)
 
     def parts() -> Iterator[pa.Table]:
         done = 0
-        for found in zip(*(side.blocks(query_rows, shown, size) for side in sides), strict=True):
+        for query, found in found_by_query():
+            done %= len(query_rows)
             stop = done + len(found[0].nearest)
             true = {scope: sets.part(done, stop) for scope, sets in truths.items()}
             hits = [count_hits(f.positions, shown, true, measure.k, measure.labels) for f in found]
-            yield from _tables(query_rows[done:stop], hits, [f.nearest for f in found], true)
+            yield from _tables(query, query_rows[done:stop], hits, [f.nearest for f in found], true)
             progress.advance(stop - done)
             done = stop
 
@@ -270,6 +284,17 @@ class _Side:
         return InputError(f"{self.path} is not in the order of its queries and ranks: delete it and run again.")
 
 
+def _drawn(number: int, public: int, k: int, size: int, rng: np.random.Generator) -> Iterator[_Found]:
+    """Yields k distinct public positions for each of ``number`` samples, ``size`` samples at a time.
+
+    They stand one after the other in one shuffle of all, from a place that is drawn for each sample.
+    """
+    shuffled = rng.permutation(public)
+    for start in range(0, number, size):
+        places = rng.integers(public, size=(min(size, number - start), 1)) + np.arange(k)
+        yield _Found(shuffled[places % public], np.zeros(len(places)))
+
+
 def _width(path: Path, k: int) -> int:
     """The number of neighbours of a query.
 
@@ -305,17 +330,19 @@ def _tables_of(path: Path, columns: list[str], size: int) -> Iterator[pa.Table]:
 
 
 def _tables(
+    query: str,
     query_rows: np.ndarray,
     hits: Sequence[Sequence[Hits]],
     nearest: Sequence[np.ndarray],
     truths: Mapping[str, LabelSets],
 ) -> Iterator[pa.Table]:
-    """The scores of a block of queries, one table for each cell; ``hits`` and ``nearest`` hold side a, then side b."""
+    """The scores of a block of samples, one table for each cell; ``hits`` and ``nearest`` hold side a, then side b."""
     for of_both in zip(*hits, strict=True):
         for scope, truth in truths.items():
             kept = truth.counts > 0
             number = int(kept.sum())
             columns = {
+                "query": pa.repeat(pa.scalar(query), number),
                 "k": pa.repeat(pa.scalar(of_both[0].k, pa.int32()), number),
                 "labels": pa.repeat(pa.scalar(of_both[0].labels), number),
                 "scope": pa.repeat(pa.scalar(scope), number),

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from dejavu.tables.data import DUPLICATES, SAMPLES
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY
-from dejavu.tables.fields import GROUP, LABELS, POPULATION, ROW, SCOPE, SIDE, UID, K, field
+from dejavu.tables.fields import GROUP, LABELS, POPULATION, QUERY, ROW, SCOPE, SIDE, UID, K, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.scores import SAMPLE_SCORES
@@ -21,6 +21,7 @@ EPOCH = field("epoch", pa.int32(), "samples seen in units of role a's size, roun
 BANDS = pa.schema(
     [
         POPULATION,
+        QUERY,
         K,
         LABELS,
         SCOPE,
@@ -31,6 +32,31 @@ BANDS = pa.schema(
         field("critical", pa.float64(), "95 % quantile of the largest |t| among the cells of the band (max-t)"),
         field("cells", pa.int64(), "number of cells that the band covers together"),
         field("detectable", pa.float64(), "smallest true gap that the band shows in 80 % of runs"),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        MODEL_NAME,
+        EPOCH,
+        field("about", pa.string(), "objects (déjà vu) or membership"),
+        field("verdict", pa.string(), "detected, not detected or cannot say"),
+        field("sides", pa.string(), "where detected: a, b or both; null where that is not known"),
+        QUERY,
+        K,
+        LABELS,
+        SCOPE,
+        field("metric", pa.string(), "with the columns before: the strongest cell, or how the attack is measured"),
+        field("attack", pa.string(), "of a verdict on membership: the strongest attack"),
+        field("value", pa.float64(), "the gap in that cell, or the attack's result"),
+        field("ci_low", pa.float64(), "lower end of its 95 % interval"),
+        field("ci_high", pa.float64(), "upper end of it"),
+        field("p_value", pa.float64(), "over all cells and queries, or all attacks, together"),
+        field("detectable", pa.float64(), "of objects: gap in the cell chosen beforehand found in 80 % of runs"),
+        field("effective_groups", pa.float64(), "of the smaller training role, in the cell chosen beforehand"),
+        field("recall_at_10", pa.float64(), "of holdout retrieval, mean over sides and directions"),
+        field("chance_at_10", pa.float64(), "what chance would reach"),
+        field("skill", pa.float64(), "recall of objects on the holdout above that of a random ranking"),
+        field("sentence", pa.string(), "the verdict in words, with what it rests on"),
     ]
 )
 STUDIES = pa.schema(
@@ -105,8 +131,8 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
         _columns([field("dataset", pa.string(), "dataset of the group")], DUPLICATES),
     ),
     "neighbors": (
-        "the nearest public images of every query's caption",
-        _columns(MODEL_SIDE, [POPULATION], NEIGHBORS),
+        "the public images nearest to every sample's query",
+        _columns(MODEL_SIDE, [POPULATION, QUERY], NEIGHBORS),
     ),
     "sample_scores": (
         "how well each side predicts each query's objects",
@@ -120,6 +146,7 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "utility": ("what the models are good for", _columns(MODEL_SIDE, UTILITY)),
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
+    "verdicts": ("what the run allows to say of every model", VERDICTS),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),

@@ -32,13 +32,17 @@ COMPOSITIONAL = pa.schema(
 ATTACKS = pa.schema(
     [
         field(
-            "attack", pa.string(), "csa: cosine of a pair; clipmem: a pair's alignment under this side minus the other"
+            "attack",
+            pa.string(),
+            "csa: cosine of a pair; reference_csa: cosine under this side minus under the other; clipmem: a pair's "
+            "alignment under this side minus under the other",
         ),
         field("metric", pa.string(), "how the attack is measured; ..._null: the same where nothing was seen"),
         field("value", pa.float64(), "the result"),
         field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
         field("ci_high", pa.float64(), "upper end of it"),
         field("n", pa.int64(), "number of pairs"),
+        field("p_value", pa.float64(), "roc_auc: one-sided, of members scoring higher; group labels permuted"),
     ]
 )
 SAMPLE_ATTACKS = pa.schema(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dejavu.tables.fields import LABELS, POPULATION, SCOPE, SIDE, K, field
+from dejavu.tables.fields import LABELS, POPULATION, QUERY, SCOPE, SIDE, K, field
 
 METRICS = ("ppg", "prg", "aucg", "aucg_binned")
+# aucg_binned is aucg computed coarsely, and says nothing of its own
+TESTED = METRICS[:3]
 POPULATION_GAPS = pa.schema(
     [
         POPULATION,
+        QUERY,
         K,
         LABELS,
         SCOPE,
@@ -19,13 +22,19 @@ POPULATION_GAPS = pa.schema(
         field("std", pa.float64(), "standard deviation over those samplings"),
         field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
         field("ci_high", pa.float64(), "upper end of it"),
-        field("p_value", pa.float64(), "symmetric, unseen: role labels permuted; others: signs flipped; two-sided"),
+        field("p_value", pa.float64(), "a, b, holdout: signs flipped; others: role labels permuted; two-sided"),
         field("n", pa.int64(), "number of queries"),
+        field("groups", pa.int64(), "number of their duplicate groups"),
+        field("effective_groups", pa.float64(), "(sum of s)^2 / sum of s^2 of group sizes s, of the smaller role"),
+        field("p_joint", pa.float64(), "one-sided p-value adjusted for all queries, k, labels, scopes and metrics"),
+        field("expected", pa.float64(), "what group sizes alone make of the gap where roles are listed, else 0"),
+        field("detectable", pa.float64(), "smallest true gap that the joint test finds in 80 % of runs"),
     ]
 )
 TOP_L = pa.schema(
     [
         POPULATION,
+        QUERY,
         K,
         LABELS,
         SCOPE,
@@ -43,6 +52,7 @@ TOP_L = pa.schema(
 BOOTSTRAP_DRAWS = pa.schema(
     [
         POPULATION,
+        QUERY,
         K,
         LABELS,
         SCOPE,
@@ -54,6 +64,7 @@ BOOTSTRAP_DRAWS = pa.schema(
 RECALL_CURVES = pa.schema(
     [
         POPULATION,
+        QUERY,
         K,
         LABELS,
         SCOPE,

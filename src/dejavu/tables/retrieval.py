@@ -14,3 +14,6 @@ NEIGHBORS = pa.schema(
         field("similarity", pa.float32(), "cosine of caption and image embedding"),
     ]
 )
+REMAINDERS = pa.schema(
+    [ROW, field("text", pa.string(), "the caption without the words that name objects, or whole if none is left")]
+)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dejavu.tables.fields import LABELS, ROW, SCOPE, K, field
+from dejavu.tables.fields import LABELS, QUERY, ROW, SCOPE, K, field
 
 SAMPLE_SCORES = pa.schema(
-    [K, LABELS, SCOPE, ROW, field("objects_n", pa.int32(), "number of true objects in scope")]
+    [QUERY, K, LABELS, SCOPE, ROW, field("objects_n", pa.int32(), "number of true objects in scope")]
     + [
         field(f"{name}_{side}", kind, f"{text} under side {side}")
         for name, kind, text in [

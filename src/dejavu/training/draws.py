@@ -14,6 +14,7 @@ class Purpose(Enum):
     CAPTION_DROPOUT = (1,)
     CAPTION = (2,)
     IMAGE = (3,)
+    QUERY_MASK = (4,)
 
 
 def generator(purpose: Purpose, seed: int, epoch: int, row: int) -> np.random.Generator:

@@ -31,6 +31,7 @@ class TextRandomizer:
             hold, otherwise the word :data:`MASK_WORD`.
         dropout: probability that a caption is left empty.
         seed: of the model.
+        purpose: of the draws of what is hidden: those of another purpose are others.
 
     Raises:
         InputError: when the tokenizer's tokens cannot be told from its start, end and padding, or it has no words.
@@ -45,8 +46,10 @@ class TextRandomizer:
         replace: str = "nothing",
         dropout: float = 0.0,
         seed: int,
+        purpose: Purpose = Purpose.TEXT_MASK,
     ) -> None:
         self._tokenizer, self._mask, self._dropout, self._seed = tokenizer, mask, dropout, seed
+        self._purpose = purpose
         self._marks = Marks(tokenizer)
         self._known: dict[str, torch.Tensor] = {}
         self._hide: Callable[[list, np.random.Generator], list] | None = None
@@ -97,7 +100,7 @@ class TextRandomizer:
 
     def _hidden(self, parts: list, epoch: int, row: int) -> list:
         assert self._hide is not None
-        return self._hide(parts, self._generator(Purpose.TEXT_MASK, epoch, row)) if parts else parts
+        return self._hide(parts, self._generator(self._purpose, epoch, row)) if parts else parts
 
     def _generator(self, purpose: Purpose, epoch: int, row: int) -> np.random.Generator:
         return generator(purpose, self._seed, epoch, row)

@@ -1,0 +1,252 @@
+"""What a run allows to say of a model: detected, not detected, or cannot say; of objects, and of membership.
+
+The report, the terminal, the studies and the database all take verdicts and their words from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+DETECTED, NOT_DETECTED, CANNOT_SAY = VERDICTS = ("detected", "not detected", "cannot say")
+OBJECTS, MEMBERSHIP = SUBJECTS = ("objects", "membership")
+# share of runs without memorization in which it is said to be detected
+LEVEL = 0.05
+# of the smaller role: with fewer, few permutations differ and intervals are too short, see docs/calibration.md
+FEWEST_GROUPS = 30
+# holdout retrieval that is not above this many times chance finds nothing that a memory could show in
+TIMES_CHANCE = 2.0
+# the cell chosen beforehand: recall keeps how much is found where a sign keeps only which side finds more, and what the
+# caption does not name is what it cannot give away
+PRIMARY_QUERY, PRIMARY_METRIC, PRIMARY_SCOPES = "caption", "aucg", ("unnamed", "all")
+
+METRIC_NAMES = {"ppg": "PPG", "prg": "PRG", "aucg": "AUCG"}
+SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}
+QUERY_NAMES = {
+    "caption": "with the caption",
+    "masked": "with captions masked as in training",
+    "remainder": "with what is left of the caption without the names of objects",
+}
+ATTACK_NAMES = {
+    "csa": "the cosine of a pair (CSA)",
+    "reference_csa": "the cosine of a pair minus that under the other model",
+}
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What the verdicts on one model rest on.
+
+    Attributes:
+        cells: rows of ``population_gaps`` of the population ``symmetric``, of every query, k, label count and scope.
+        memories: side -> smallest joint p-value of what it remembers (``memory_a``, ``memory_b``); None where the
+            roles compared are not exchangeable, and absent for a text encoder.
+        attacks: rows of ``attacks`` of the metric ``roc_auc``, each with its ``side``.
+        k, labels: of the cell chosen beforehand.
+        one_model: whether side b is a text encoder.
+        datasets: role -> its dataset, of the roles a, b and holdout.
+        listed: those of these roles that a list gives.
+        retrieval: holdout recall@10 and what chance would reach; None where it was not measured.
+        skill: recall on the holdout above that of a random ranking, in the cell chosen beforehand; None where unknown.
+    """
+
+    cells: Sequence[Mapping]
+    memories: Mapping[str, float | None]
+    attacks: Sequence[Mapping]
+    k: int
+    labels: str
+    one_model: bool
+    datasets: Mapping[str, str]
+    listed: Sequence[str] = ()
+    retrieval: tuple[float, float] | None = None
+    skill: float | None = None
+
+    @property
+    def tested(self) -> list[Mapping]:
+        """The cells of the joint test."""
+        return [cell for cell in self.cells if cell["p_joint"] is not None]
+
+    @property
+    def primary(self) -> Mapping | None:
+        """The cell chosen beforehand; of all objects where no query has others."""
+        chosen = (PRIMARY_QUERY, self.k, self.labels, PRIMARY_METRIC)
+        found = {
+            cell["scope"]: cell
+            for cell in self.cells
+            if (cell["query"], cell["k"], cell["labels"], cell["metric"]) == chosen and cell["value"] is not None
+        }
+        return next((found[scope] for scope in PRIMARY_SCOPES if scope in found), None)
+
+    @property
+    def strongest(self) -> Mapping | None:
+        """The cell with the smallest joint p-value; of equal ones that with the largest gap in standard errors."""
+        return min(
+            self.tested, key=lambda c: (c["p_joint"], (c["expected"] - c["value"]) / c["detectable"]), default=None
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One verdict.
+
+    Attributes:
+        about: ``objects`` or ``membership``.
+        verdict: ``detected``, ``not detected`` or ``cannot say``.
+        sides: of what is detected: ``a``, ``b`` or ``both``; None where that is not known, or nothing is detected.
+        cell: the cell or row of ``attacks`` that the verdict is drawn from, None where there is none.
+        p_value: of all cells, or attacks, together.
+        detectable: smallest gap in the cell chosen beforehand that would have been found in 80 % of runs.
+        sentence: the verdict in words, with what it rests on.
+    """
+
+    about: str
+    verdict: str
+    sides: str | None
+    cell: Mapping | None
+    p_value: float | None
+    detectable: float | None
+    sentence: str
+
+
+def verdicts(grounds: Grounds) -> list[Verdict]:
+    """The verdicts on objects (déjà vu) and on membership of one model."""
+    return [_on_objects(grounds), _on_membership(grounds)]
+
+
+def _on_objects(grounds: Grounds) -> Verdict:
+    cell, primary = grounds.strongest, grounds.primary
+    p = None if cell is None else cell["p_joint"]
+    detectable = None if primary is None else primary["detectable"]
+    if reason := _no_test(grounds) or _too_few(primary) or _nothing_varies(cell):
+        return Verdict(OBJECTS, CANNOT_SAY, None, cell, p, detectable, f"Déjà vu: cannot say. {reason}")
+    assert cell is not None and p is not None
+    if p <= LEVEL:
+        sides = "a" if grounds.one_model else _sides(grounds.memories)
+        sentence = (
+            f"Déjà vu detected{_who(sides, grounds.one_model)}: asked {QUERY_NAMES[cell['query']]}, "
+            f"{_cell_text(cell)} is {_gap(cell)} ({_p(p)} over {_family(grounds)} at once)."
+        )
+        if primary is not None and primary is not cell:
+            sentence += f" In the cell chosen beforehand, {_cell_text(primary)}, it is {_gap(primary)}."
+        return Verdict(OBJECTS, DETECTED, sides, cell, p, detectable, sentence + _lists(grounds))
+    if reason := _blind(grounds, detectable):
+        return Verdict(OBJECTS, CANNOT_SAY, None, cell, p, detectable, f"Déjà vu: cannot say. {reason}")
+    sentence = f"Déjà vu not detected in this test ({_p(p)} over {_family(grounds)} at once)"
+    if primary is not None and detectable is not None:
+        sentence += (
+            f"; {_cell_text(primary)} is {_gap(primary)}, and a gap of {detectable:.3f} there would have been found in "
+            "4 of 5 such runs"
+        )
+    return Verdict(OBJECTS, NOT_DETECTED, None, cell, p, detectable, f"{sentence}.{_lists(grounds)}")
+
+
+def _no_test(grounds: Grounds) -> str:
+    one, other = grounds.datasets["a"], grounds.datasets["b"]
+    if one == other:
+        return ""
+    return f"Roles a and b come from different datasets, {one} and {other}, so they differ in more than training."
+
+
+def _too_few(cell: Mapping | None) -> str:
+    if cell is None:
+        return "No query of the roles has objects."
+    if cell["effective_groups"] >= FEWEST_GROUPS:
+        return ""
+    return (
+        f"The smaller training role has {cell['effective_groups']:.0f} effective duplicate groups with objects; "
+        f"{FEWEST_GROUPS} are needed."
+    )
+
+
+def _nothing_varies(cell: Mapping | None) -> str:
+    return "" if cell is not None else "The scores do not vary: both sides predict the same of every query."
+
+
+def _blind(grounds: Grounds, detectable: float | None) -> str:
+    """Why a memory could not have shown; empty where it could."""
+    if grounds.retrieval is None or grounds.skill is None or detectable is None:
+        return ""
+    recall, chance = grounds.retrieval
+    if recall >= TIMES_CHANCE * chance or grounds.skill >= detectable:
+        return ""
+    return (
+        f"The test is blind here: holdout retrieval finds {recall:.1%} where chance finds {chance:.1%}, and the recall "
+        f"of objects is {grounds.skill:+.3f} above that of a random ranking, less than the {detectable:.3f} that this "
+        "run could detect."
+    )
+
+
+def _on_membership(grounds: Grounds) -> Verdict:
+    rows = [row for row in grounds.attacks if row["p_value"] is not None]
+    primary = grounds.primary
+    if reason := _no_test(grounds) or _too_few(primary) or ("" if rows else "No membership score varies."):
+        return Verdict(MEMBERSHIP, CANNOT_SAY, None, None, None, None, f"Membership: cannot say. {reason}")
+    p_of = {id(row): min(1.0, len(rows) * row["p_value"]) for row in rows}
+    found = [row for row in rows if p_of[id(row)] <= LEVEL]
+    row = max(found or rows, key=lambda r: (r["value"], r["attack"], r["side"]))
+    p = min(p_of.values())
+    measured = (
+        f"{ATTACK_NAMES[row['attack']]} tells the training pairs of side {row['side']} from others at ROC AUC "
+        f"{row['value']:.3f} [{_plain(row['ci_low'])}, {_plain(row['ci_high'])}], null {_plain(row['null_value'])} "
+        f"({_p(p)} over {len(rows)} attacks)"
+    )
+    if not found:
+        return Verdict(MEMBERSHIP, NOT_DETECTED, None, row, p, None, f"Membership not detected: {measured}.")
+    letters = sorted({r["side"] for r in found})
+    sides = "both" if len(letters) > 1 else letters[0]
+    sentence = f"Membership detected{_who(sides, grounds.one_model)}: {measured}.{_lists(grounds)}"
+    return Verdict(MEMBERSHIP, DETECTED, sides, row, p, None, sentence)
+
+
+def _sides(memories: Mapping[str, float | None]) -> str | None:
+    found = [side for side, p in memories.items() if p is not None and p <= LEVEL]
+    return "both" if len(found) > 1 else next(iter(found), None)
+
+
+def _who(sides: str | None, one_model: bool) -> str:
+    if one_model:
+        return ""
+    if sides is None:
+        return " (which of the two models is not known)"
+    return " (both models)" if sides == "both" else f" (model {sides})"
+
+
+def _cell_text(cell: Mapping) -> str:
+    return (
+        f"symmetric {METRIC_NAMES[cell['metric']]} of {SCOPE_NAMES[cell['scope']]} (k = {cell['k']}, "
+        f"labels: {cell['labels']})"
+    )
+
+
+def _family(grounds: Grounds) -> str:
+    queries = len({cell["query"] for cell in grounds.tested})
+    return f"all {len(grounds.tested)} gaps of {queries} {'query' if queries == 1 else 'queries'}"
+
+
+def _gap(cell: Mapping) -> str:
+    text = f"{cell['value']:+.3f} [{_signed(cell['ci_low'])}, {_signed(cell['ci_high'])}]"
+    if cell["expected"]:
+        text += f", of which {cell['expected']:+.3f} comes of how often things are repeated in either role"
+    return text
+
+
+def _lists(grounds: Grounds) -> str:
+    compared = [role for role in ("a", "b") if role in grounds.listed]
+    if not compared:
+        return ""
+    return (
+        f" {'Roles a and b are lists' if len(compared) > 1 else f'Role {compared[0]} is a list'}: that nothing but "
+        "training sets its samples apart is taken for granted, among samples that are repeated equally often."
+    )
+
+
+def _p(p: float) -> str:
+    return f"p {p:.2g}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,19 @@
+-- The duplicate groups of each query role: how many, how many equal ones would weigh as much, and how large they are.
+WITH groups AS (
+    SELECT samples.role, samples.group_id, count(*) AS samples, max(coalesce(duplicates.size, 1)) AS size
+    FROM samples
+    JOIN roles USING (role)
+    LEFT JOIN duplicates ON duplicates.group_id = samples.group_id AND duplicates.dataset = roles.dataset
+    WHERE samples.role <> 'public'
+    GROUP BY samples.role, samples.group_id
+)
+SELECT
+    role,
+    sum(samples)::BIGINT AS samples,
+    count(*) AS groups,
+    sum(samples) ** 2 / sum(samples ** 2) AS effective,
+    max(samples) AS largest,
+    avg(size) AS mean_size
+FROM groups
+GROUP BY role
+ORDER BY role;

@@ -39,7 +39,8 @@ from dejavu.roles import drawing, trained_in
 from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
-from dejavu.tables.fields import CAPTION, POPULATIONS, QUERIES, REMAINDER, ROLES, SIDES
+from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
+from dejavu.tables.queries import CAPTION, QUERIES, REMAINDER
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"

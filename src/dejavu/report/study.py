@@ -21,7 +21,7 @@ from dejavu.report.figures import CONTROL, GAP, STYLE, figure_grid, front, inter
 from dejavu.report.queries import Queries
 from dejavu.report.site import environment
 from dejavu.report.summary import band, number
-from dejavu.tables.fields import CAPTION
+from dejavu.tables.queries import CAPTION
 
 AXIS_NAMES = {
     "text_mask": "share of the caption hidden",

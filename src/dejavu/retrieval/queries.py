@@ -18,7 +18,7 @@ from dejavu.errors import words
 from dejavu.files import atomic, map_array, read_table
 from dejavu.progress import Progress
 from dejavu.retrieval.finite import require_finite
-from dejavu.tables.fields import MASKED, REMAINDER
+from dejavu.tables.queries import MASKED, REMAINDER
 from dejavu.training.draws import Purpose
 from dejavu.training.model import Clip
 from dejavu.training.text import TextRandomizer

@@ -18,7 +18,8 @@ from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman,
 from dejavu.memorization.permutation import joint_test
 from dejavu.studies.groups import Groups, group_sizes
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
-from dejavu.tables.fields import CAPTION, POPULATIONS
+from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.queries import CAPTION
 
 FALSE_POSITIVE_RATE = 0.01
 # with fewer groups of non-members the bootstrap of a quantile that far out covers too little, see docs/calibration.md

@@ -24,7 +24,8 @@ from dejavu.sides import Side, sides_measured, trained_sides
 from dejavu.studies.scoring import normal_objects
 from dejavu.studies.verdicts import verdict_rows
 from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
-from dejavu.tables.fields import CAPTION, POPULATIONS, QUERIES, REMAINDER, ROLES
+from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.queries import CAPTION, QUERIES, REMAINDER
 
 # the file opens in this version of DuckDB and all later ones
 OLDEST_DUCKDB = "v1.0.0"

@@ -19,8 +19,9 @@ from dejavu.memorization import gaps
 from dejavu.memorization.permutation import JointTest, effective_groups, joint_test
 from dejavu.progress import Progress
 from dejavu.studies.groups import Groups, group_sizes
-from dejavu.tables.fields import QUERIES, RANDOM, SIDES
+from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TESTED, TOP_L
+from dejavu.tables.queries import QUERIES, RANDOM
 
 SORTS = ("nearest", "correct", "gap")
 CHOSEN_BY_B = "holdout chosen by b"

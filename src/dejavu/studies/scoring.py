@@ -18,7 +18,7 @@ from dejavu.files import NUMBERS_PER_GROUP, read_table, write_table
 from dejavu.memorization.labels import LabelSets, NamedInCaption, Normalizer
 from dejavu.memorization.scores import Hits, count_hits, f1, precision, recall
 from dejavu.progress import Progress
-from dejavu.tables.fields import RANDOM
+from dejavu.tables.queries import RANDOM
 from dejavu.tables.scores import SAMPLE_SCORES
 
 # neighbours of one side that are held at a time, and the most queries that these make

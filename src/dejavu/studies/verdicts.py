@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 
 from dejavu.memorization.verdicts import Grounds, Verdict, verdicts
-from dejavu.tables.fields import CAPTION, POPULATIONS, RANDOM
+from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.queries import CAPTION, RANDOM
 
 _MEASURED = "SELECT DISTINCT model, epoch FROM population_gaps ORDER BY model, epoch"
 _CELLS = "SELECT * FROM population_gaps WHERE model = ? AND epoch = ? AND population = 'symmetric' ORDER BY ALL"

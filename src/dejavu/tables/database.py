@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from dejavu.tables.data import DUPLICATES, SAMPLES
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY
-from dejavu.tables.fields import GROUP, LABELS, POPULATION, QUERY, ROW, SCOPE, SIDE, UID, K, field
+from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.scores import SAMPLE_SCORES
 from dejavu.tables.training import TRAINING

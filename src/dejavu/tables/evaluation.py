@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dejavu.tables.fields import POPULATION, ROW, field
+from dejavu.tables.fields import ROW, field
+from dejavu.tables.queries import POPULATION
 
 UTILITY = pa.schema(
     [

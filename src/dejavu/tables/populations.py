@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dejavu.tables.fields import LABELS, POPULATION, QUERY, SCOPE, SIDE, K, field
+from dejavu.tables.fields import SIDE, field
+from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 
 METRICS = ("ppg", "prg", "aucg", "aucg_binned")
 # aucg_binned is aucg computed coarsely, and says nothing of its own

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dejavu.tables.fields import LABELS, QUERY, ROW, SCOPE, K, field
+from dejavu.tables.fields import ROW, field
+from dejavu.tables.queries import LABELS, QUERY, SCOPE, K
 
 SAMPLE_SCORES = pa.schema(
     [QUERY, K, LABELS, SCOPE, ROW, field("objects_n", pa.int32(), "number of true objects in scope")]

@@ -1,0 +1,27 @@
+"""What is asked of models, and the columns that say of which queries a row is."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dejavu.tables.fields import field
+
+CAPTION, MASKED, REMAINDER = QUERIES = ("caption", "masked", "remainder")
+# no query: public images in an order drawn by chance, for how well one scores that knows nothing
+RANDOM = "random"
+
+POPULATION = field(
+    "population",
+    pa.string(),
+    "role whose captions are the queries; symmetric: (on a - on b) / 2; memory_a: on a - on holdout; memory_b: on "
+    "holdout - on b; placebo: symmetric with halves of the holdout as a and b; unseen: (on b - on holdout) / 2",
+)
+QUERY = field(
+    "query",
+    pa.string(),
+    "text that is asked with: caption; masked: the mean of captions masked as in training; remainder: the caption "
+    "without the words that name objects",
+)
+K = field("k", pa.int32(), "number of nearest public images taken")
+LABELS = field("labels", pa.string(), "number of ranked labels predicted from those images, or all of them")
+SCOPE = field("scope", pa.string(), "true objects that count: all, or those that the caption does not name")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("fields", "data", "training", "retrieval", "scores", "populations", "evaluation", "database")
+MODULES = ("fields", "queries", "data", "training", "retrieval", "scores", "populations", "evaluation", "database")
 
 
 def __getattr__(name: str) -> Any:

@@ -55,8 +55,7 @@ def make(folder: Path) -> None:
 def score(folder: Path) -> float:
     """Scores the population; returns the largest resident memory of this process in GiB."""
     score_population(
-        folder / "neighbors_a.parquet",
-        folder / "neighbors_b.parquet",
+        {"caption": (folder / "neighbors_a.parquet", folder / "neighbors_b.parquet")},
         folder / "queries.parquet",
         folder / "public.parquet",
         [str(folder / "samples")],

@@ -57,8 +57,7 @@ class Planted:
 
     def score(self, role: str, measure: Measure = MEASURE) -> int:
         return score_population(
-            self.neighbors(role, "a"),
-            self.neighbors(role, "b"),
+            {"caption": (self.neighbors(role, "a"), self.neighbors(role, "b"))},
             self.manifest(role),
             self.manifest("public"),
             self.samples,

@@ -213,8 +213,7 @@ class Scored:
 
     def score(self, ks: tuple[int, ...] = (1, 3)) -> list[dict]:
         score_population(
-            self.neighbors("a"),
-            self.neighbors("b"),
+            {"caption": (self.neighbors("a"), self.neighbors("b"))},
             self.folder / "queries.parquet",
             self.folder / "public.parquet",
             [self.samples],

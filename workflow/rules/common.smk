@@ -40,7 +40,7 @@ from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
-from dejavu.tables.queries import CAPTION, QUERIES, REMAINDER
+from dejavu.tables.queries import CAPTION, MASKED, QUERIES
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
@@ -110,6 +110,7 @@ TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_enco
 # in one order, whatever that of the configuration
 ASKED = [query for query in QUERIES if query in CONFIG["measure"]["queries"]]
 OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
+QUERIES_OF_TEXT = [query for query in OTHER_QUERIES if query != MASKED]
 
 # more than are measured, so that another k is scored without searching again
 KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
@@ -635,8 +636,8 @@ def split_benchmarks(wildcards):
     }
     files += sorted({f"{at}/recipe/{one.model}.tsv" for one, at in trained.items()})
     files += [f"{at}/train/{one.model}.{one.letter}.tsv" for one, at in trained.items()]
-    if REMAINDER in OTHER_QUERIES:
-        files.append(f"{own}/remainders.tsv")
+    if QUERIES_OF_TEXT:
+        files.append(f"{own}/query_texts.tsv")
     for model, seen in sorted({(one.model, one.seen) for one in sides}):
         files += [
             f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS

@@ -1,7 +1,7 @@
 # Needs:  a checkpoint or a text encoder, the manifests, samples
 # Makes:  results/<dataset>/<split>/embeddings/<model>/<side>/<seen>/<role>.{images,captions,rows}.npy
 #         and checkpoint.json beside them for a checkpoint from elsewhere
-#         results/<dataset>/<split>/queries/remainders.parquet
+#         results/<dataset>/<split>/queries/texts.parquet
 #         and for every query but the caption <population>.<query>.npy beside the embeddings
 #         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet, of the captions
 #         and <population>.<query>.parquet beside it, of the other queries
@@ -101,10 +101,10 @@ rule embed_captions:
         "../scripts/embed_captions.py"
 
 
-if REMAINDER in OTHER_QUERIES:
+if QUERIES_OF_TEXT:
 
-    rule remainders:
-        """Takes the words that name objects out of the captions of all query roles."""
+    rule query_texts:
+        """Takes out of the captions of all query roles what models are asked with besides."""
         input:
             manifests=expand(
                 "results/{{dataset}}/{{split}}/manifests/{role}.parquet",
@@ -113,21 +113,21 @@ if REMAINDER in OTHER_QUERIES:
             samples=folders("samples", *POPULATIONS),
             objects=folders("objects", *POPULATIONS),
         output:
-            "results/{dataset}/{split}/queries/remainders.parquet",
+            "results/{dataset}/{split}/queries/texts.parquet",
         log:
-            "logs/{dataset}/{split}/remainders.log",
+            "logs/{dataset}/{split}/query_texts.log",
         benchmark:
-            "results/{dataset}/{split}/benchmarks/remainders.tsv"
+            "results/{dataset}/{split}/benchmarks/query_texts.tsv"
         conda:
             CONDA
         resources:
             mem_mb=growing(1500, per_gb=10_000, of=["manifests"]),
             runtime=growing(30, per_gb=300, of=["manifests"]),
         params:
-            code=code("remainders.py"),
+            code=code("query_texts.py"),
             measure=measure_part("score_threshold", "synonyms"),
         script:
-            "../scripts/remainders.py"
+            "../scripts/query_texts.py"
 
 
 if OTHER_QUERIES:
@@ -141,9 +141,9 @@ if OTHER_QUERIES:
             },
             weights=weights,
             samples=folders("samples", *POPULATIONS),
-            remainders=(
-                "results/{dataset}/{split}/queries/remainders.parquet"
-                if REMAINDER in OTHER_QUERIES
+            texts=(
+                "results/{dataset}/{split}/queries/texts.parquet"
+                if QUERIES_OF_TEXT
                 else []
             ),
             architecture=architecture_file,
@@ -162,8 +162,8 @@ if OTHER_QUERIES:
             CONDA
         threads: lambda w: built_from(w)["torch_threads"]
         resources:
-            mem_mb=growing(4000, per_gb=10_000, of=["remainders"]),
-            runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["remainders"]),
+            mem_mb=growing(4000, per_gb=10_000, of=["texts"]),
+            runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["texts"]),
             gpu=GPUS,
         params:
             code=code("embed_queries.py"),

@@ -18,12 +18,12 @@ with logged(snakemake.log[0]):
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
     clip = load_of_job(snakemake.input, p, w.seen, p.device)
-    remainders = snakemake.input.get("remainders")
+    texts = snakemake.input.get("texts")
     embed_queries(
         clip,
         {name: Path(snakemake.input[f"manifest_{name}"]) for name in POPULATIONS},
         snakemake.input.samples,
-        Path(remainders) if remainders else None,
+        Path(texts) if texts else None,
         {(name, query): Path(snakemake.output[f"{name}_{query}"]) for name in POPULATIONS for query in p.queries},
         masking=Masking(**json.loads(p.masking)),
         batch_size=p.batch_size,

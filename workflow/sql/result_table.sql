@@ -71,5 +71,5 @@ WHERE memorized.population = 'symmetric'
 ORDER BY
     memorized.scope,
     memorized.model,
-    list_position(['caption', 'masked', 'remainder'], memorized.query),
+    list_position(['caption', 'masked', 'remainder', 'rare'], memorized.query),
     list_position(['ppg', 'prg', 'aucg'], memorized.metric);

@@ -26,6 +26,7 @@ QUERY_NAMES = {
     "caption": "with the caption",
     "masked": "with captions masked as in training",
     "remainder": "with what is left of the caption without the names of objects",
+    "rare": "with the rare words of the caption",
 }
 ATTACK_NAMES = {
     "csa": "the cosine of a pair (CSA)",
@@ -47,6 +48,7 @@ class Grounds:
         datasets: role -> its dataset, of the roles a, b and holdout.
         listed: those of these roles that a list gives.
         retrieval: holdout recall@10 and what chance would reach; None where it was not measured.
+        draws: number of permutations, which bounds p-values from below.
         skill: recall on the holdout above that of a random ranking, in the cell chosen beforehand; None where unknown.
     """
 
@@ -57,6 +59,7 @@ class Grounds:
     labels: str
     one_model: bool
     datasets: Mapping[str, str]
+    draws: int
     listed: Sequence[str] = ()
     retrieval: tuple[float, float] | None = None
     skill: float | None = None
@@ -124,14 +127,14 @@ def _on_objects(grounds: Grounds) -> Verdict:
         sides = "a" if grounds.one_model else _sides(grounds.memories)
         sentence = (
             f"Déjà vu detected{_who(sides, grounds.one_model)}: asked {QUERY_NAMES[cell['query']]}, "
-            f"{_cell_text(cell)} is {_gap(cell)} ({_p(p)} over {_family(grounds)} at once)."
+            f"{_cell_text(cell)} is {_gap(cell)} ({_p(p, grounds.draws)} over {_family(grounds)} at once)."
         )
         if primary is not None and primary is not cell:
             sentence += f" In the cell chosen beforehand, {_cell_text(primary)}, it is {_gap(primary)}."
         return Verdict(OBJECTS, DETECTED, sides, cell, p, detectable, sentence + _lists(grounds))
     if reason := _blind(grounds, detectable):
         return Verdict(OBJECTS, CANNOT_SAY, None, cell, p, detectable, f"Déjà vu: cannot say. {reason}")
-    sentence = f"Déjà vu not detected in this test ({_p(p)} over {_family(grounds)} at once)"
+    sentence = f"Déjà vu not detected in this test ({_p(p, grounds.draws)} over {_family(grounds)} at once)"
     if primary is not None and detectable is not None:
         sentence += (
             f"; {_cell_text(primary)} is {_gap(primary)}, and a gap of {detectable:.3f} there would have been found in "
@@ -176,10 +179,13 @@ def _blind(grounds: Grounds, detectable: float | None) -> str:
     )
 
 
+_NO_ATTACKS = "No attack was measured on its sides, or its scores do not vary."
+
+
 def _on_membership(grounds: Grounds) -> Verdict:
     rows = [row for row in grounds.attacks if row["p_value"] is not None]
     primary = grounds.primary
-    if reason := _no_test(grounds) or _too_few(primary) or ("" if rows else "No membership score varies."):
+    if reason := _no_test(grounds) or _too_few(primary) or ("" if rows else _NO_ATTACKS):
         return Verdict(MEMBERSHIP, CANNOT_SAY, None, None, None, None, f"Membership: cannot say. {reason}")
     p_of = {id(row): min(1.0, len(rows) * row["p_value"]) for row in rows}
     found = [row for row in rows if p_of[id(row)] <= LEVEL]
@@ -188,7 +194,7 @@ def _on_membership(grounds: Grounds) -> Verdict:
     measured = (
         f"{ATTACK_NAMES[row['attack']]} tells the training pairs of side {row['side']} from others at ROC AUC "
         f"{row['value']:.3f} [{_plain(row['ci_low'])}, {_plain(row['ci_high'])}], null {_plain(row['null_value'])} "
-        f"({_p(p)} over {len(rows)} attacks)"
+        f"({_p(p, grounds.draws)} over {len(rows)} attacks)"
     )
     if not found:
         return Verdict(MEMBERSHIP, NOT_DETECTED, None, row, p, None, f"Membership not detected: {measured}.")
@@ -240,8 +246,10 @@ def _lists(grounds: Grounds) -> str:
     )
 
 
-def _p(p: float) -> str:
-    return f"p {p:.2g}"
+def _p(p: float, draws: int) -> str:
+    """A p-value that was counted over draws, or a multiple of one: the smallest that can be is an upper bound."""
+    smallest = 1 / (draws + 1)
+    return f"p {'≤' if p <= smallest * (1 + 1e-9) else '='} {p:.2g}"
 
 
 def _signed(value: float | None) -> str:

@@ -1,12 +1,12 @@
 """Embeddings of what a model is asked with besides whole captions.
 
 A mitigation that changes how captions are seen in training is built against the whole caption. So a model is also asked
-with the cue that training left to it (``masked``), and with what only memory can use (``remainder``).
+with the cue that training left to it (``masked``), and with what only memory can use (``remainder``, ``rare``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from dejavu.errors import words
 from dejavu.files import atomic, map_array, read_table
 from dejavu.progress import Progress
 from dejavu.retrieval.finite import require_finite
-from dejavu.tables.queries import MASKED, REMAINDER
+from dejavu.tables.queries import MASKED
 from dejavu.training.draws import Purpose
 from dejavu.training.model import Clip
 from dejavu.training.text import TextRandomizer
@@ -48,7 +48,7 @@ def embed_queries(
     clip: Clip,
     manifests: Mapping[str, Path],
     samples: Sequence[str],
-    remainders: Path | None,
+    texts: Path | None,
     outputs: Mapping[tuple[str, str], Path],
     *,
     masking: Masking,
@@ -58,14 +58,14 @@ def embed_queries(
 ) -> None:
     """Writes float32 (n, dimension), L2-normalised, for every population and query, in ascending order of row.
 
-    ``masked`` is the direction of the mean of the embeddings of captions that are masked as in training; ``remainder``
-    is the embedding of what is left of the caption without the words that name objects.
+    ``masked`` is the direction of the mean of the embeddings of captions that are masked as in training; the other
+    queries are embedded as they are.
 
     Args:
         clip: the model, in evaluation mode.
         manifests: population -> its samples.
         samples: batch folders of the samples table.
-        remainders: table of row and text, which ``remainder`` asks with.
+        texts: table of what the other queries ask with, schema ``QUERY_TEXTS``; not needed for ``masked``.
         outputs: (population, query) -> ``.npy`` file to write.
         masking: how captions are masked.
         batch_size: captions at a time.
@@ -76,7 +76,7 @@ def embed_queries(
         InputError: when an embedding is not finite, or the tokenizer cannot be masked.
     """
     wanted = {name: np.sort(read_table(path, ["row"])["row"].to_numpy()) for name, path in manifests.items()}
-    texts = {} if remainders is None else _texts(remainders)
+    known = {} if texts is None else _texts(texts, {query for _, query in outputs} - {MASKED})
     asker = _Asker(clip, masking, batch_size, device, title)
     progress = Progress(title, sum(len(wanted[population]) for population, _ in outputs), "queries")
     for (population, query), path in outputs.items():
@@ -84,7 +84,7 @@ def embed_queries(
         with atomic(path) as temporary, torch.inference_mode():
             array = np.empty((0, 0), dtype=np.float32)
             for block, captions in _captions(samples, rows):
-                asked = [texts[row] for row in block.tolist()] if query == REMAINDER else captions
+                asked = captions if query == MASKED else [known[query][row] for row in block.tolist()]
                 part = asker.embed(query, asked, block)
                 if not done:
                     array = map_array(temporary, (len(rows), part.shape[1]), np.float32)
@@ -95,9 +95,11 @@ def embed_queries(
     progress.finish()
 
 
-def _texts(remainders: Path) -> dict[int, str]:
-    table = read_table(remainders, ["row", "text"])
-    return dict(zip(table["row"].to_pylist(), table["text"].to_pylist(), strict=True))
+def _texts(texts: Path, queries: Iterable[str]) -> dict[str, dict[int, str]]:
+    """Query -> row -> text."""
+    table = read_table(texts, ["row", *queries])
+    rows = table["row"].to_pylist()
+    return {query: dict(zip(rows, table[query].to_pylist(), strict=True)) for query in table.column_names[1:]}
 
 
 def _captions(samples: Sequence[str], rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:

@@ -25,7 +25,7 @@ from dejavu.studies.scoring import normal_objects
 from dejavu.studies.verdicts import verdict_rows
 from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
-from dejavu.tables.queries import CAPTION, QUERIES, REMAINDER
+from dejavu.tables.queries import CAPTION, MASKED, QUERIES
 
 # the file opens in this version of DuckDB and all later ones
 OLDEST_DUCKDB = "v1.0.0"
@@ -302,9 +302,9 @@ def _stages(run: Run) -> Iterator[dict]:
         yield _stage(costs, "manifest", role, counts["rows_in"], counts["rows_out"], dropped)
     everyone = sum(size.values())
     yield _stage(costs, "disjoint", "disjoint", everyone, everyone)
-    if REMAINDER in run.other_queries:
+    if set(run.other_queries) - {MASKED}:
         asked = sum(size[population] for population in POPULATIONS)
-        yield _stage(costs, "remainders", "remainders", asked, asked)
+        yield _stage(costs, "query_texts", "query_texts", asked, asked)
     yield from _model_stages(run, costs, size)
 
 

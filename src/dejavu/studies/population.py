@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
-from dejavu.files import damaged, read_table, write_table
+from dejavu.files import damaged, write_table
 from dejavu.memorization import gaps
 from dejavu.memorization.permutation import JointTest, effective_groups, joint_test
 from dejavu.progress import Progress
@@ -146,16 +147,17 @@ def summarize(
     Raises:
         InputError: when scores name queries that are not in the manifest.
     """
-    keys = _common_keys(scores.values())
+    opened = {population: _Scores.of(path) for population, path in scores.items()}
+    keys = _common_keys([one.numbers for one in opened.values()])
     progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
-    numbers = {side: _numbers(scores[side]) for side in SIDES}
+    numbers = {side: opened[side].numbers for side in SIDES}
     sizes = group_sizes(duplicates)
     top: list[dict] = []
     curves: list[dict] = []
     found = {}
-    for population, path in scores.items():
+    for population, one in opened.items():
         groups = Groups.of(manifests[population], sizes)
-        values, kept = _values(path, groups, keys, population, statistics, numbers, top, curves, progress)
+        values, kept = _values(one, groups, keys, population, statistics, numbers, top, curves, progress)
         found[population] = Resampled.of(values, groups.sizes[kept], statistics, population)
         progress.advance(1)
     found |= _halves(found["holdout"], statistics)
@@ -206,32 +208,61 @@ def _tested(
     )
 
 
-def _common_keys(paths: Iterable[Path]) -> list[Key]:
+def _common_keys(found: Sequence[Mapping[Key, int]]) -> list[Key]:
     """The cells that every population has: where one has none in scope, nothing can be compared."""
-    found = [list(_numbers(path)) for path in paths]
     shared = [key for key in found[0] if all(key in others for others in found[1:]) and key[0] != RANDOM]
     return sorted(shared, key=lambda key: (QUERIES.index(key[0]), key[1], key[2] == "all", key[2].zfill(9), key[3]))
 
 
-def _numbers(path: Path) -> dict[Key, int]:
-    """The number of queries of every cell."""
-    found = read_table(path, list(CELL)).group_by(list(CELL), use_threads=False)
-    rows = found.aggregate([([], "count_all")]).to_pylist()
-    return {(row["query"], row["k"], row["labels"], row["scope"]): row["count_all"] for row in rows}
+@dataclass(frozen=True)
+class _Scores:
+    """The per-sample scores of a population, read a cell at a time: every row group holds one cell.
 
+    Attributes:
+        file: the table, open.
+        groups: cell -> its row groups.
+        numbers: cell -> number of queries.
+    """
 
-def _cell(path: Path, key: Key) -> dict[str, np.ndarray]:
-    """The scores of one cell by ascending row: column name -> array (queries,)."""
-    chosen = [(name, "==", value) for name, value in zip(CELL, key, strict=True)]
-    try:
-        table = pq.read_table(path, filters=chosen, partitioning=None).sort_by("row")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(path, error) from error
-    return {name: table[name].to_numpy() for name in table.column_names if name not in CELL}
+    file: pq.ParquetFile
+    groups: Mapping[Key, Sequence[int]]
+    numbers: Mapping[Key, int]
+
+    @classmethod
+    def of(cls, path: Path) -> _Scores:
+        """Opens a table of scores.
+
+        Raises:
+            InputError: when it is damaged.
+        """
+        try:
+            file = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(path, error) from error
+        places = [file.schema_arrow.get_field_index(name) for name in CELL]
+        groups: dict[Key, list[int]] = {}
+        numbers: Counter[Key] = Counter()
+        for at in range(file.num_row_groups):
+            group = file.metadata.row_group(at)
+            if not group.num_rows:
+                continue
+            ends = [group.column(place).statistics for place in places]
+            if any(end.min != end.max for end in ends):
+                raise ValueError(f"{path}: a row group holds more than one cell")
+            query, k, labels, scope = (end.min for end in ends)
+            groups.setdefault((query, k, labels, scope), []).append(at)
+            numbers[query, k, labels, scope] += group.num_rows
+        return cls(file, groups, numbers)
+
+    def cell(self, key: Key) -> dict[str, np.ndarray]:
+        """The scores of one cell by ascending row: column name -> array (queries,)."""
+        columns = [name for name in self.file.schema_arrow.names if name not in CELL]
+        table = self.file.read_row_groups(self.groups[key], columns).sort_by("row")
+        return {name: table[name].to_numpy() for name in columns}
 
 
 def _values(
-    path: Path,
+    scores: _Scores,
     groups: Groups,
     keys: Sequence[Key],
     population: str,
@@ -250,7 +281,7 @@ def _values(
     sums = np.zeros((number, len(keys) * len(METRICS)))
     sizes = np.zeros_like(sums)
     for i, key in enumerate(keys):
-        cell = _cell(path, key)
+        cell = scores.cell(key)
         where = np.minimum(np.searchsorted(rows, cell["row"]), len(rows) - 1)
         if not np.array_equal(rows[where], cell["row"]):
             raise InputError(

@@ -17,11 +17,18 @@ _MEMORIES = """
     SELECT right(population, 1) AS side, min(p_joint) AS p FROM population_gaps
     WHERE model = ? AND epoch = ? AND population IN ('memory_a', 'memory_b') GROUP BY population ORDER BY population
 """
+# the attacks on a side that another model has as well are that model's; against a text encoder there is no other cosine
 _ATTACKS = """
-    SELECT found.*, control.value AS null_value FROM attacks AS found
+    SELECT found.*, control.value AS null_value
+    FROM sides
+    JOIN sides AS reference ON reference.model = sides.model AND reference.side = 'b'
+    JOIN attacks AS found
+        ON found.side = sides.side
+        AND found.model = CASE sides.kind WHEN 'model' THEN sides.source ELSE sides.model END
     JOIN attacks AS control USING (model, epoch, side, attack)
-    WHERE model = ? AND epoch = ? AND found.metric = 'roc_auc' AND control.metric = 'roc_auc_null'
-    ORDER BY side, attack
+    WHERE sides.model = ? AND found.epoch = ? AND found.metric = 'roc_auc' AND control.metric = 'roc_auc_null'
+        AND (found.attack = 'csa' OR reference.kind <> 'text_encoder')
+    ORDER BY found.side, found.attack
 """
 _RETRIEVAL = """
     SELECT
@@ -46,12 +53,13 @@ def verdict_rows(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any
     """
     for measured in _rows(connection, _MEASURED):
         model, epoch = measured["model"], measured["epoch"]
-        grounds = _grounds(connection, config["report"], model, epoch)
+        grounds = _grounds(connection, config, model, epoch)
         for found in verdicts(grounds):
             yield {"model": model, "epoch": epoch, **_columns(found, grounds)}
 
 
-def _grounds(connection: duckdb.DuckDBPyConnection, report: Mapping[str, Any], model: str, epoch: int) -> Grounds:
+def _grounds(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], model: str, epoch: int) -> Grounds:
+    report = config["report"]
     roles = [row for row in _rows(connection, _ROLES) if row["role"] in POPULATIONS]
     retrieval = _rows(connection, _RETRIEVAL, model, epoch)[0]
     known = None not in (retrieval["recall"], retrieval["chance"])
@@ -63,6 +71,7 @@ def _grounds(connection: duckdb.DuckDBPyConnection, report: Mapping[str, Any], m
         labels=str(report["labels"]),
         one_model=_rows(connection, _KIND, model)[0]["kind"] == "text_encoder",
         datasets={row["role"]: row["dataset"] for row in roles},
+        draws=config["measure"]["bootstrap"],
         listed=[row["role"] for row in roles if row["is_listed"]],
         retrieval=(retrieval["recall"], retrieval["chance"]) if known else None,
     )

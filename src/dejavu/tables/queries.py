@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from dejavu.tables.fields import field
 
-CAPTION, MASKED, REMAINDER = QUERIES = ("caption", "masked", "remainder")
+CAPTION, MASKED, REMAINDER, RARE = QUERIES = ("caption", "masked", "remainder", "rare")
 # no query: public images in an order drawn by chance, for how well one scores that knows nothing
 RANDOM = "random"
 
@@ -19,8 +19,8 @@ POPULATION = field(
 QUERY = field(
     "query",
     pa.string(),
-    "text that is asked with: caption; masked: the mean of captions masked as in training; remainder: the caption "
-    "without the words that name objects",
+    "what is asked with: caption; masked: the mean of captions masked as in training; remainder: the caption without "
+    "the words that name objects; rare: its words that few captions hold; random: nothing, a ranking by chance",
 )
 K = field("k", pa.int32(), "number of nearest public images taken")
 LABELS = field("labels", pa.string(), "number of ranked labels predicted from those images, or all of them")

@@ -14,6 +14,10 @@ NEIGHBORS = pa.schema(
         field("similarity", pa.float32(), "cosine of caption and image embedding"),
     ]
 )
-REMAINDERS = pa.schema(
-    [ROW, field("text", pa.string(), "the caption without the words that name objects, or whole if none is left")]
+QUERY_TEXTS = pa.schema(
+    [
+        ROW,
+        field("remainder", pa.string(), "the caption without the words that name objects, or whole if none is left"),
+        field("rare", pa.string(), "the caption's words that few captions hold, or its rarest"),
+    ]
 )

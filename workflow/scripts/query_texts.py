@@ -3,15 +3,15 @@ from pathlib import Path
 
 from dejavu.errors import words
 from dejavu.progress import logged
-from dejavu.studies.remainders import write_remainders
+from dejavu.studies.query_texts import write_query_texts
 from dejavu.studies.scoring import Measure
 
 with logged(snakemake.log[0]):
-    write_remainders(
+    write_query_texts(
         [Path(path) for path in snakemake.input.manifests],
         snakemake.input.samples,
         snakemake.input.objects,
         Path(snakemake.output[0]),
         measure=Measure(k=(), labels=(), **json.loads(snakemake.params.measure)),
-        title=words(f"remainders {snakemake.wildcards.split}"),
+        title=words(f"query texts {snakemake.wildcards.split}"),
     )

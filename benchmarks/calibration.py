@@ -23,6 +23,7 @@ from scipy import optimize, special, stats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from dejavu.memorization import gaps
+from dejavu.memorization.permutation import POWER_QUANTILE, joint_test
 from dejavu.progress import Progress, say
 
 METRICS = ("ppg", "prg", "aucg")
@@ -42,8 +43,6 @@ TOGETHER = 50
 NODES = 60
 PILOT_SHARE = 5  # one run in five is enough for a mean
 OTHER_DRAWS = (100, 2000)
-# the quantile that workflow/sql/bands.sql takes for a power of 80 %
-POWER_QUANTILE = 0.8416
 
 SYMMETRIC_TITLE = "1. No memorization: share of runs with p < 0.05 of `symmetric`, from permutations"
 SIGN_FLIP_TITLE = "2. No memorization: share of runs with p < 0.05 on role a, from sign flips (no test of memorization)"
@@ -114,7 +113,9 @@ class Outcomes:
 # simulation
 
 
-def query_values(role: str, scenario: Scenario, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def query_values(
+    role: str, scenario: Scenario, groups: np.ndarray, rng: np.random.Generator, bonus: np.ndarray | float = 0.0
+) -> np.ndarray:
     """The library's per-query values of simulated queries, float64 (queries, metrics).
 
     Args:
@@ -122,6 +123,7 @@ def query_values(role: str, scenario: Scenario, groups: np.ndarray, rng: np.rand
         scenario: what is true.
         groups: int (queries,), each query's duplicate group; its members share objects, difficulty and tastes.
         rng: source of chance.
+        bonus: what the latent score of side a gains on each query, besides.
     """
     queries, number = len(groups), int(groups.max()) + 1
     objects = rng.choice(OBJECTS, number)[groups]
@@ -129,7 +131,8 @@ def query_values(role: str, scenario: Scenario, groups: np.ndarray, rng: np.rand
     precision, recall = {}, {}
     for side in SIDES:
         taste, luck = rng.normal(0, TASTE, number)[groups], rng.normal(0, LUCK, queries)
-        correct = rng.binomial(objects, special.expit(difficulty + taste + luck + scenario.shift(side, role)))
+        latent = difficulty + taste + luck + scenario.shift(side, role) + bonus * (side == "a")
+        correct = rng.binomial(objects, special.expit(latent))
         precision[side] = correct / rng.choice(PREDICTED, queries)
         recall[side] = correct / objects
     return gaps.query_values(precision["a"], precision["b"], recall["a"], recall["b"])[:, : len(METRICS)]
@@ -167,7 +170,7 @@ def _outcomes(a: gaps.Values, b: gaps.Values, draws: int, rng: np.random.Generat
     low, high = gaps.interval(drawn)
     width = len(METRICS)
     bands = [gaps.max_t(drawn[:, i : i + width], value[i : i + width]) for i in range(0, len(value), width)]
-    p_symmetric = gaps.permutation_p_value(a, b, draws, rng)
+    p_symmetric = joint_test(a, b, np.ones(len(value), dtype=bool), draws, rng).p_value
     p_sign_flip = gaps.sign_flip_p_value(a, draws, rng)
     return Outcomes(
         *(array.reshape(-1, width) for array in (value, low, high)),

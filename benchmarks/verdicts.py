@@ -1,0 +1,219 @@
+"""How often the verdicts are wrong where groups are few, unequal or listed, on simulated queries without memorization.
+
+Run as ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. What they mean is said in
+docs/calibration.md. Queries are drawn as in benchmarks/calibration.py, whose words are used here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("src", "")]
+
+
+from benchmarks.calibration import METRICS, Scenario, query_values, share, table
+from dejavu.memorization import gaps
+from dejavu.memorization.permutation import effective_groups, joint_test
+from dejavu.memorization.verdicts import FEWEST_GROUPS, LEVEL
+from dejavu.progress import Progress
+
+# what repeated things gain in the latent score, about 0.1 of recall
+EASIER = 0.5
+Sizes = Callable[[np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Roles of a run.
+
+    Attributes:
+        name: in the table.
+        a, b, holdout: draw the sizes of the role's groups.
+        better: by how much side a is better at everything, in standard deviations of the latent score.
+        memory: side -> by how much it is better at the queries of its own role.
+        listed: whether role a is a list: what is repeated is listed more often, and easier.
+    """
+
+    name: str
+    a: Sizes
+    b: Sizes
+    holdout: Sizes
+    better: float = 0.0
+    memory_a: float = 0.0
+    memory_b: float = 0.0
+    listed: bool = False
+
+
+def equal(groups: int, size: int = 1) -> Sizes:
+    """Groups of one size."""
+    return lambda rng: np.full(groups, size)
+
+
+def mixed(groups: int) -> Sizes:
+    """Mostly single samples, as in benchmarks/calibration.py."""
+    return lambda rng: rng.choice((1, 2, 3, 4), groups, p=(0.76, 0.14, 0.06, 0.04))
+
+
+def zipf(groups: int) -> Sizes:
+    """Heavy tails: sizes by Zipf's law, at most 200."""
+    return lambda rng: np.minimum(rng.zipf(1.8, groups), 200)
+
+
+def with_giant(groups: int) -> Sizes:
+    """Single samples and, in one of two roles by chance, a group of a third of the role."""
+    return lambda rng: np.append(np.ones(groups, dtype=int), groups // 2 if rng.random() < 0.5 else 1)
+
+
+def values_of(role: str, sizes: np.ndarray, case: Case, rng: np.random.Generator) -> gaps.Values:
+    """The per-query values of a role by group; a group's size makes its queries easier where roles are listed."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    memory = {"a": case.memory_a, "b": case.memory_b}.get(role, 0.0)
+    bonus = EASIER * np.log2(sizes)[groups] if case.listed else np.zeros(len(groups))
+    # easier for side a, which has learned what is common, whatever it was trained on
+    found = query_values(role, Scenario(case.better, memory), groups, rng, bonus)
+    return gaps.by_group(found, groups, len(sizes))
+
+
+def sizes_of(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Role -> sizes of its groups."""
+    if not case.listed:
+        return {"a": case.a(rng), "b": case.b(rng), "holdout": case.holdout(rng)}
+    every = case.a(rng)
+    # a sample is listed with a chance of its own, and takes its group along
+    listed = rng.random(len(every)) < 1 - 0.85**every
+    rest = every[~listed]
+    half = rng.random(len(rest)) < 0.5
+    return {"a": every[listed], "b": rest[half], "holdout": rest[~half]}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is said of a case, bool (runs,).
+
+    Attributes:
+        band: whether the bootstrap band of any metric excludes 0 from below.
+        joint: whether the joint test finds memorization.
+        stratified: the same with labels permuted among groups of one size.
+        enough: whether there are groups enough for a verdict.
+        placebo: whether the joint test finds it between halves of the holdout.
+        a, b: whether the contrast with the holdout finds that the side remembers.
+    """
+
+    band: np.ndarray
+    joint: np.ndarray
+    stratified: np.ndarray
+    enough: np.ndarray
+    placebo: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+
+
+def run(case: Case, runs: int, draws: int, rng: np.random.Generator, progress: Progress) -> Found:
+    """What is said in independent runs of a case."""
+    rows = []
+    for _ in range(runs):
+        rows.append(_one(case, draws, rng))
+        progress.advance(1)
+    return Found(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def _one(case: Case, draws: int, rng: np.random.Generator) -> tuple[bool, ...]:
+    sizes = sizes_of(case, rng)
+    roles = {role: values_of(role, found, case, rng) for role, found in sizes.items()}
+    family = np.ones(len(METRICS), dtype=bool)
+
+    def finds(first: gaps.Values, second: gaps.Values, scale: float = 0.5, strata: tuple | None = None) -> bool:
+        p = joint_test(first, second, family, draws, rng, scale=scale, strata=strata).p_joint
+        return bool(np.nan_to_num(p, nan=1.0).min() <= LEVEL)
+
+    a, b, holdout = roles["a"], roles["b"], roles["holdout"]
+    order = rng.permutation(len(holdout.sums))
+    halves = [gaps.Values(holdout.sums[h], holdout.sizes[h]) for h in np.array_split(order, 2)]
+    drawn = (gaps.bootstrap(a, draws, rng) - gaps.bootstrap(b, draws, rng)) / 2
+    value = (a.value - b.value) / 2
+    errors, critical = gaps.max_t(drawn, value)
+    enough = min(effective_groups(a).min(), effective_groups(b).min()) >= FEWEST_GROUPS
+    return (
+        bool((value > critical * errors).any()),
+        finds(a, b),
+        finds(a, b, strata=(sizes["a"], sizes["b"])),
+        bool(enough),
+        finds(halves[0], halves[1]),
+        finds(a, holdout, 1.0),
+        finds(holdout, b, 1.0),
+    )
+
+
+FEW = (5, 12, 30, 50)
+SATURATED = 4.0
+CASES = (
+    *(Case(f"{n} groups a role", mixed(n), mixed(n), mixed(4 * n)) for n in FEW),
+    Case("400 groups a role", mixed(400), mixed(400), mixed(800)),
+    Case("40 groups against 800", mixed(40), mixed(800), mixed(400)),
+    Case(f"40 against 800, a better by {SATURATED:g}", mixed(40), mixed(800), mixed(400), better=SATURATED),
+    Case("Zipf-sized groups", zipf(300), zipf(300), zipf(600)),
+    Case("one group of a third of a role", with_giant(150), with_giant(150), mixed(300)),
+)
+LISTED = (
+    Case("role a is a list", zipf(900), zipf(0), zipf(0), listed=True),
+    Case("role a is a list, a better by 1", zipf(900), zipf(0), zipf(0), better=1.0, listed=True),
+)
+PLANTED = (
+    *(Case(f"both remember {m:g}", mixed(400), mixed(400), mixed(800), 0.0, m, m) for m in (0.1, 0.2)),
+    Case("both remember 0.2, a better by 1", mixed(400), mixed(400), mixed(800), 1.0, 0.2, 0.2),
+    Case("only a remembers 0.5", mixed(400), mixed(400), mixed(800), 0.0, 0.5, 0.0),
+    Case("only b remembers 0.5, a better by 1", mixed(400), mixed(400), mixed(800), 1.0, 0.0, 0.5),
+    *(Case(f"none, a better by {d:g}", mixed(400), mixed(400), mixed(800), d) for d in (0.0, 1.0, 2.0)),
+)
+NULL_TITLE = "8. No memorization: share of runs that say there is, by what a verdict could be drawn from"
+LISTED_TITLE = "9. No memorization, role a listed, repeated things easier: share of runs that say there is"
+PLANTED_TITLE = "10. Planted memorization: share of runs that find it, and in which side"
+
+
+def null_table(found: Mapping[Case, Found]) -> str:
+    """How often each way says something where nothing is memorized."""
+    head = ["case", "band above 0", "joint test", "placebo", f"runs with {FEWEST_GROUPS} effective groups"]
+    rows = [[c.name, share(f.band), share(f.joint), share(f.placebo), share(f.enough)] for c, f in found.items()]
+    return table(NULL_TITLE, head, rows)
+
+
+def listed_table(found: Mapping[Case, Found]) -> str:
+    """The same where a list names the members."""
+    head = ["case", "band above 0", "joint test", "joint test among groups of one size"]
+    rows = [[c.name, share(f.band), share(f.joint), share(f.stratified)] for c, f in found.items()]
+    return table(LISTED_TITLE, head, rows)
+
+
+def planted_table(found: Mapping[Case, Found]) -> str:
+    """How often memorization is found, and whose."""
+    head = ["case", "band above 0", "joint test", "of these: model a", "model b", "both", "not known"]
+    rows = []
+    for case, f in found.items():
+        a, b = f.a[f.joint], f.b[f.joint]
+        sides = [a & ~b, b & ~a, a & b, ~a & ~b]
+        rows.append([case.name, share(f.band), share(f.joint), *(share(s) if len(s) else "–" for s in sides)])
+    return table(PLANTED_TITLE, head, rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs every case and prints the tables."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--runs", type=int, default=4000, help="simulated runs of each case")
+    parser.add_argument("--draws", type=int, default=300, help="resamples and permutations in each run")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    rng = np.random.default_rng(options.seed)
+    progress = Progress("verdicts", options.runs * len(CASES + LISTED + PLANTED), "runs")
+    for cases, show in ((CASES, null_table), (LISTED, listed_table), (PLANTED, planted_table)):
+        print(show({c: run(c, options.runs, options.draws, rng, progress) for c in cases}), flush=True)
+    progress.finish()
+
+
+if __name__ == "__main__":
+    main()

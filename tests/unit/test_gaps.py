@@ -135,16 +135,14 @@ def test_drawing_in_parts_gives_every_draw(cells, monkeypatch):
         lambda v, rng: gaps.bootstrap(v, 20, rng),
         lambda v, rng: gaps.samplings(v, 20, 0.3, rng),
         lambda v, rng: gaps.sign_flip_p_value(v, 200, rng),
-        lambda v, rng: gaps.permutation_p_value(v, v, 200, rng),
     ],
-    ids=["bootstrap", "samplings", "sign_flip", "permutation"],
+    ids=["bootstrap", "samplings", "sign_flip"],
 )
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others(draw):
     values = grouped(sample(3, 25, 3, mean=0.2))
     first, again, other = (draw(values, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert first.tolist() == again.tolist()
-    # identical halves have a permutation p-value of exactly 1, whatever the seed
-    assert first.tolist() != other.tolist() or (first == 1).all()
+    assert first.tolist() != other.tolist()
 
 
 def test_bootstrap_spreads_as_the_standard_error_of_the_mean():
@@ -201,40 +199,17 @@ def test_sign_flip_turns_whole_groups():
     assert gaps.sign_flip_p_value(grouped(x, groups), 500, np.random.default_rng(0))[0] == 1.0
 
 
-def test_permutation_p_value_approaches_the_share_over_all_permutations():
-    a, b = [0.9, 0.4, 0.6, -0.1], [0.1, -0.3, 0.2, 0.5]
-    pooled, observed = a + b, abs(sum(a) - sum(b))
-    totals = [abs(2 * sum(chosen) - sum(pooled)) for chosen in itertools.combinations(pooled, 4)]
-    exact = sum(total >= observed - 1e-12 for total in totals) / len(totals)
-    va, vb = (grouped(np.array(x)[:, None]) for x in (a, b))
-    assert gaps.permutation_p_value(va, vb, 20_000, np.random.default_rng(0))[0] == pytest.approx(exact, abs=0.012)
-
-
 def test_p_values_are_the_smallest_possible_for_a_strong_effect():
-    a, b = grouped(sample(1, 100, mean=2.0)), grouped(sample(2, 100, mean=-2.0))
+    a = grouped(sample(1, 100, mean=2.0))
     assert gaps.sign_flip_p_value(a, 499, np.random.default_rng(0))[0] == pytest.approx(1 / 500)
-    assert gaps.permutation_p_value(a, b, 499, np.random.default_rng(0))[0] == pytest.approx(1 / 500)
 
 
 def test_p_values_are_uniform_where_there_is_no_effect():
-    flipped, permuted = [], []
-    for seed in range(60):
-        a, b = grouped(sample(seed, 40)), grouped(sample(1000 + seed, 40))
-        flipped.append(gaps.sign_flip_p_value(a, 199, np.random.default_rng(seed))[0])
-        permuted.append(gaps.permutation_p_value(a, b, 199, np.random.default_rng(seed))[0])
-    for found in (flipped, permuted):
-        assert 0.35 < statistics.mean(found) < 0.65
-        assert sum(p <= 0.05 for p in found) <= 9
-
-
-def test_a_side_that_is_better_everywhere_does_not_change_the_permutation_p_value():
-    a, b = sample(1, 40, 2, mean=0.2), sample(2, 30, 2)
-    p = [
-        gaps.permutation_p_value(grouped(a + better), grouped(b + better), 400, np.random.default_rng(0))
-        for better in (0.0, 3.0)
+    flipped = [
+        gaps.sign_flip_p_value(grouped(sample(seed, 40)), 199, np.random.default_rng(seed))[0] for seed in range(60)
     ]
-    assert p[0].tolist() == p[1].tolist()
-    assert (p[0] > 0.05).any()
+    assert 0.35 < statistics.mean(flipped) < 0.65
+    assert sum(p <= 0.05 for p in flipped) <= 9
 
 
 def test_the_p_value_of_no_query_is_not_a_number():

@@ -149,7 +149,7 @@ GAINED = {
 @pytest.mark.parametrize("on_a, on_b", [(3, 2), (8, 8), (0, 5), (1, 0)])
 def test_the_written_gaps_are_exactly_the_planted_share(plant, on_a, on_b):
     gaps = plant({"a": on_a, "b": on_b, "holdout": 0}).gaps()
-    assert len(gaps) == 4 * 2 * 2 * 2 * 4
+    assert len(gaps) == 7 * 2 * 2 * 2 * 4
     for k in (1, 2):
         for (labels, scope), ((p, r), (p_other, r_other)) in GAINED.items():
             unit = {"ppg": float(p > p_other), "prg": float(r > r_other), "aucg": r - r_other}
@@ -159,6 +159,9 @@ def test_the_written_gaps_are_exactly_the_planted_share(plant, on_a, on_b):
                     "b": -on_b / QUERIES * gain,
                     "holdout": 0.0,
                     "symmetric": (on_a + on_b) / (2 * QUERIES) * gain,
+                    "memory_a": on_a / QUERIES * gain,
+                    "memory_b": on_b / QUERIES * gain,
+                    "placebo": 0.0,
                 }
                 got = {population: gaps[population, k, labels, scope, metric]["value"] for population in want}
                 assert got == pytest.approx(want, abs=1e-12), (k, labels, scope, metric)

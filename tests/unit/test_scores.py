@@ -300,7 +300,7 @@ def test_a_row_group_of_the_scores_holds_one_cell_so_that_readers_can_skip_the_o
     cells = []
     with pq.ParquetFile(population.scores) as file:
         for group in range(file.num_row_groups):
-            columns = [file.metadata.row_group(group).column(i).statistics for i in range(3)]
+            columns = [file.metadata.row_group(group).column(i).statistics for i in range(4)]
             assert all(column.min == column.max for column in columns)
             cells.append(tuple(column.min for column in columns))
     assert len(cells) == 3 * len(set(cells)) == 3 * 2 * 3 * 2

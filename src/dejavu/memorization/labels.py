@@ -186,10 +186,11 @@ class NamedInCaption:
     Args:
         names: normal labels.
         normalizer: gives the synonyms that a caption may use.
+        caption_words: whether the words that come along count; else only labels and synonyms do.
     """
 
-    def __init__(self, names: Iterable[str], normalizer: Normalizer) -> None:
-        self._words = shipped()
+    def __init__(self, names: Iterable[str], normalizer: Normalizer, caption_words: bool = True) -> None:
+        self._words = shipped() if caption_words else CaptionWords({}, frozenset(), {}, frozenset())
         labels = _named_by_phrase(names, normalizer, self._words)
         # first word -> (the words after it, the labels), the longest first
         self._after: dict[str, list[tuple[Phrase, frozenset[str]]]] = {}
@@ -203,13 +204,14 @@ class NamedInCaption:
     def remainder(self, caption: str) -> str:
         """The caption without the words that name labels, as it was written otherwise, its blanks squeezed.
 
-        It names no label: where words that were apart name one together, they are taken out as well.
+        It names no label: where words that were apart name one together, they are taken out as well. It is empty where
+        no word is left.
         """
         while True:
             places = places_of(caption)
             found = list(self._found(places.words))
             if not found:
-                return " ".join(caption.split())
+                return " ".join(caption.split()) if places.words else ""
             caption = cut(caption, [(places.starts[first], places.stops[stop - 1]) for first, stop, _ in found])
 
     def _found(self, words: list[str]) -> Iterator[tuple[int, int, frozenset[str]]]:

@@ -34,6 +34,7 @@ class Measure:
     labels: tuple[int | str, ...]
     score_threshold: float
     synonyms: dict[str, str]
+    caption_words: bool = True
 
 
 def normal_objects(
@@ -90,7 +91,7 @@ def score_population(
     query_rows = np.sort(read_table(queries, ["row"])["row"].to_numpy())
     public_rows = read_table(public, ["row"])["row"].to_numpy()
     shown, all_true = _objects_of(objects, public_rows, query_rows, measure.score_threshold, normalizer)
-    named = _named(all_true, samples, normalizer, title)
+    named = _named(all_true, samples, NamedInCaption(all_true.names, normalizer, measure.caption_words), title)
     truths = {"all": all_true, "unnamed": _without(all_true, named)}
     most = max(measure.k)
     searched = {
@@ -178,9 +179,8 @@ def _label_sets(parts: Sequence[_ShownLabels], names: tuple[str, ...]) -> LabelS
     return _of_cells(np.unique(np.concatenate(cells)), rows, names)
 
 
-def _named(truth: LabelSets, samples: Sequence[str], normalizer: Normalizer, title: str) -> LabelSets:
+def _named(truth: LabelSets, samples: Sequence[str], named_in: NamedInCaption, title: str) -> LabelSets:
     """The labels of the whole vocabulary that the caption of each query names, in the order of ``truth``."""
-    named_in = NamedInCaption(truth.names, normalizer)
     index = {name: i for i, name in enumerate(truth.names)}
     progress = Progress(title, len(truth.rows), "captions")
     cells = [np.empty(0, dtype=np.int64)]

@@ -48,6 +48,8 @@ def step_code(script: str, base: Path) -> str:
 def code_hash(script: Path, source_root: Path, *others: Path) -> str:
     """The hash of a script, of all modules of this package that it imports, directly or not, and of other files.
 
+    Text files beside the ``__init__.py`` of an imported package count byte by byte: tables that it reads.
+
     Args:
         script: the Python file that the rule runs.
         source_root: the folder that holds the package ``dejavu``.
@@ -62,7 +64,8 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
     """
     modules = {script, *imported_modules(script, source_root)}
     digests = {file: _module(file, source_root).digest for file in modules}
-    for other in others:
+    tables = [table for file in modules if file.name == "__init__.py" for table in file.parent.glob("*.txt")]
+    for other in [*others, *tables]:
         found = [file for file in other.rglob("*") if file.is_file()] if other.is_dir() else [other]
         digests |= {file: hashlib.blake2b(file.read_bytes(), digest_size=16).digest() for file in found}
     base = source_root.parent

@@ -313,3 +313,9 @@ def test_no_step_writes_what_an_error_of_ours_says():
         for node in ast.walk(tree):
             if isinstance(node, ast.ExceptHandler) and node.type is not None and "InputError" in ast.unparse(node.type):
                 assert node.name is None or path.name == "worker.py", f"{path}:{node.lineno}"
+
+
+def test_it_changes_with_the_tables_beside_a_package_that_is_imported(hash_of):
+    table = "src/dejavu/floor/words.txt"
+    assert len({hash_of(), hash_of(**{table: "a: b\n"}), hash_of(**{table: "a: c\n"})}) == 3
+    assert hash_of(**{"src/dejavu/other/words.txt": "a: b\n", "src/dejavu/other/__init__.py": ""}) == hash_of()

@@ -37,9 +37,11 @@ def ranked(shown: list[set[str]]) -> list[str]:
     return sorted(set().union(*shown), key=order)
 
 
-def expected(public: list[set[str]], neighbors: list[int], truth: set[str], k: int, count: int | str) -> dict:
+def expected(
+    public: list[set[str]], neighbors: list[int], truth: set[str], k: int, count: int | str, named: set[str]
+) -> dict:
     """What one query scores in one cell, from the definitions of precision, recall and F1."""
-    labels = ranked([public[i] for i in neighbors[:k]])
+    labels = [label for label in ranked([public[i] for i in neighbors[:k]]) if label not in named]
     predicted = set(labels if count == "all" else labels[:count])
     correct = len(predicted & truth)
     p = correct / len(predicted) if predicted else 0.0
@@ -49,25 +51,27 @@ def expected(public: list[set[str]], neighbors: list[int], truth: set[str], k: i
 
 
 def check(public: list[set[str]], queries: list[dict], ks: list[int], vocabulary: list[str]) -> None:
-    """Compares every cell, scope and query with the oracle; a query has ``neighbors``, ``all`` and ``unnamed``."""
+    """Compares every cell, scope and query with the oracle; a query has ``neighbors``, ``all``, ``named``."""
     sets = label_sets(range(len(public)), public, vocabulary)
     truths = {
-        scope: label_sets(range(len(queries)), [query[scope] for query in queries], vocabulary)
-        for scope in ("all", "unnamed")
+        "all": label_sets(range(len(queries)), [query["all"] for query in queries], vocabulary),
+        "unnamed": label_sets(range(len(queries)), [query["all"] - query["named"] for query in queries], vocabulary),
     }
+    named = label_sets(range(len(queries)), [query["named"] for query in queries], vocabulary)
     neighbors = np.array([query["neighbors"] for query in queries], dtype=np.int64)
-    found = count_hits(neighbors, sets, truths, ks, LABEL_COUNTS)
+    found = count_hits(neighbors, sets, truths, ks, LABEL_COUNTS, {"unnamed": named})
     assert [(hits.k, hits.labels) for hits in found] == [(k, str(c)) for k in sorted(set(ks)) for c in LABEL_COUNTS]
     for hits in found:
         count = "all" if hits.labels == "all" else int(hits.labels)
         for scope in truths:
-            p = precision(hits.correct[scope], hits.predicted)
+            p = precision(hits.correct[scope], hits.predicted[scope])
             r = recall(hits.correct[scope], truths[scope].counts)
             f = f1(p, r)
             for i, query in enumerate(queries):
-                want = expected(public, query["neighbors"], query[scope], hits.k, count)
+                out = query["named"] if scope == "unnamed" else set()
+                want = expected(public, query["neighbors"], query["all"] - out, hits.k, count, out)
                 got = {
-                    "predicted": hits.predicted[i],
+                    "predicted": hits.predicted[scope][i],
                     "correct": hits.correct[scope][i],
                     "precision": p[i],
                     "recall": r[i],
@@ -83,7 +87,7 @@ def random_case(seed: int, public: int, queries: int) -> tuple[list[set[str]], l
     for _ in range(queries):
         true = set(rng.sample(VOCABULARY, rng.randint(0, 5)))
         neighbors = rng.sample(range(public), public)
-        asked.append({"neighbors": neighbors, "all": true, "unnamed": {x for x in true if rng.random() < 0.5}})
+        asked.append({"neighbors": neighbors, "all": true, "named": {x for x in VOCABULARY if rng.random() < 0.4}})
     return shown, asked
 
 
@@ -94,9 +98,8 @@ def cases(draw) -> tuple[list[set[str]], list[dict], list[int]]:
     queries = []
     for _ in range(draw(st.integers(1, 5))):
         true = draw(label_set)
-        unnamed = draw(st.sets(st.sampled_from(sorted(true)))) if true else set()
         neighbors = draw(st.permutations(range(len(public))))
-        queries.append({"neighbors": neighbors, "all": true, "unnamed": unnamed})
+        queries.append({"neighbors": neighbors, "all": true, "named": draw(label_set)})
     ks = sorted({1, len(public), draw(st.integers(1, len(public)))})
     return public, queries, ks
 
@@ -137,17 +140,17 @@ def test_a_label_that_an_image_shows_twice_counts_once():
 
 
 def test_nothing_predicted_scores_zero_and_not_nan():
-    check([set(), set()], [{"neighbors": [1, 0], "all": {"dog"}, "unnamed": set()}], [1, 2], VOCABULARY)
+    check([set(), set()], [{"neighbors": [1, 0], "all": {"dog"}, "named": set()}], [1, 2], VOCABULARY)
 
 
 def test_a_single_true_object_has_recall_zero_or_one():
     public = [{"dog"}, {"car", "egg"}]
-    queries = [{"neighbors": n, "all": {"dog"}, "unnamed": {"dog"}} for n in ([0, 1], [1, 0])]
+    queries = [{"neighbors": n, "all": {"dog"}, "named": {"car"}} for n in ([0, 1], [1, 0])]
     check(public, queries, [1, 2], VOCABULARY)
 
 
 def test_no_label_anywhere_is_no_error():
-    check([set(), set()], [{"neighbors": [0, 1], "all": set(), "unnamed": set()}], [1, 2], [])
+    check([set(), set()], [{"neighbors": [0, 1], "all": set(), "named": set()}], [1, 2], [])
 
 
 def test_the_same_k_asked_twice_is_one_cell():
@@ -177,7 +180,7 @@ def test_an_image_with_thousands_of_labels_is_counted_and_widens_nothing():
     queries = []
     for _ in range(4):
         true = set(rng.sample(vocabulary, 6))
-        queries.append({"neighbors": rng.sample(range(21), 21), "all": true, "unnamed": set()})
+        queries.append({"neighbors": rng.sample(range(21), 21), "all": true, "named": set()})
     check(public, queries, [1, 21], vocabulary)
     head, tail = label_sets(range(len(public)), public, vocabulary).head_and_tail
     assert head.shape[1] == 3
@@ -234,7 +237,7 @@ def population(tmp_path, write_batch) -> Scored:
         {"row": row, "objects": [{"label": label, "score": 0.9, "box": None} for label in sorted(found)]}
         for row, found in zip(public_rows + rows, public + [query["all"] for query in queries], strict=True)
     ]
-    captions = [" ".join(["seen", *sorted(query["all"] - query["unnamed"])]) for query in queries]
+    captions = [" ".join(["seen", *sorted(query["named"])]) for query in queries]
     samples = [{"row": row, "uid": "x", "caption": text} for row, text in zip(rows, captions, strict=True)]
     found = Scored(
         tmp_path,
@@ -264,12 +267,15 @@ def by_cell(rows: list[dict]) -> list[dict]:
 
 def test_scores_through_files_equal_their_definitions(population):
     written = population.score()
-    assert len(written) == 2 * 3 * sum(bool(q[scope]) for q in population.queries for scope in ("all", "unnamed"))
+    assert len(written) == 2 * 3 * sum(bool(q["all"]) + bool(q["all"] - q["named"]) for q in population.queries)
     for row in written:
         query = population.queries[population.rows.index(row["row"])]
         count = row["labels"] if row["labels"] == "all" else int(row["labels"])
         for side, order in (("a", 1), ("b", -1)):
-            want = expected(population.public, query["neighbors"][::order], query[row["scope"]], row["k"], count)
+            out = query["named"] if row["scope"] == "unnamed" else set()
+            nearest = query["neighbors"][::order]
+            want = expected(population.public, nearest, query["all"] - out, row["k"], count, out)
+            assert row["objects_n"] == len(query["all"] - out)
             for name in ("precision", "recall", "f1", "correct"):
                 assert row[f"{name}_{side}"] == pytest.approx(want[name], abs=1e-12)
 

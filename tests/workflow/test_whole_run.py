@@ -20,7 +20,7 @@ MODELS = ("baseline", "masked", "early", "one-model")
 CONTRACT = {
     "sides": "model side kind source search preprocessing preprocessing_known",
     "roles": "role dataset samples listed missing",
-    "samples": "row uid role caption objects group_id",
+    "samples": "row uid role caption objects unnamed group_id",
     "neighbors": "model side epoch population row rank public_row similarity",
     "sample_scores": "model epoch population k labels scope row objects_n precision_a precision_b recall_a recall_b "
     "f1_a f1_b correct_a correct_b nearest_a nearest_b",

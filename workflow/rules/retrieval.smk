@@ -125,7 +125,7 @@ if QUERIES_OF_TEXT:
             runtime=growing(30, per_gb=300, of=["manifests"]),
         params:
             code=code("query_texts.py"),
-            measure=measure_part("score_threshold", "synonyms"),
+            measure=measure_part("score_threshold", "synonyms", "caption_words"),
         script:
             "../scripts/query_texts.py"
 

@@ -26,7 +26,9 @@ rule score:
         runtime=growing(30, per_gb=120, of=["queries", "public"]),
     params:
         code=code("score.py"),
-        measure=measure_part("k", "labels", "score_threshold", "synonyms"),
+        measure=measure_part(
+            "k", "labels", "score_threshold", "synonyms", "caption_words"
+        ),
         queries=ASKED,
         random_seed=lambda w: (
             CONFIG["measure"]["seed"] if w.population == "holdout" else None

@@ -30,7 +30,8 @@ ranked AS (
     JOIN candidates AS over_all USING (model, epoch, population, k, labels, row)
     WHERE unnamed.scope = 'unnamed' AND over_all.scope = 'all'
 )
-SELECT ranked.model, ranked.place, ranked.population, ranked.row, ranked.gap, samples.uid, samples.caption, samples.objects
+SELECT ranked.model, ranked.place, ranked.population, ranked.row, ranked.gap, samples.uid, samples.caption,
+    samples.objects, samples.unnamed
 FROM ranked
 JOIN samples USING (row)
 WHERE samples.role = ranked.population

@@ -4,60 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
-import typeguard
 
-from dejavu.memorization.tokens import WORD, cut, fold, merged, places_of, words_of
+from dejavu.memorization.tokens import WORD, cut, fold, places_of, words_of
+from dejavu.memorization.words import CaptionWords, Phrase, phrase_of, plain, readings, shipped
 
-# inflect has the types of its arguments checked, which takes seconds to prepare at every start
-_checked, typeguard.typechecked = typeguard.typechecked, lambda target: target  # type: ignore[assignment]
-try:
-    import inflect
-finally:
-    typeguard.typechecked = _checked
-
-_ENGINE = inflect.engine()
 # time to read a label from rows of unequal length, in units of a place in a table
 COST_BEYOND = 6
-
-
-# what inflect gets wrong: plural -> singular; the singulars stay as they are
-_IRREGULAR = {
-    **{f"{noun}es": noun for noun in ("atlas", "canvas", "lens", "pancreas", "trellis", "iris", "pelvis")},
-    **{
-        f"{noun}s": noun
-        for noun in ("bikini", "hoodie", "khaki", "kiwi", "martini", "selfie", "ski", "taxi", "zucchini")
-    },
-    "operas": "opera",
-    "dies": "die",
-}
-_SINGULAR = {*_IRREGULAR.values(), "does", "they", "them"}
-
-
-@lru_cache(maxsize=1_000_000)
-def _singular(word: str) -> str:
-    # inflect takes a plural to its singular; repeated until nothing changes, so that a singular that looks like a
-    # plural and its plural meet; short words in -s and those in -ss, -us, -is stay as they are
-    seen = [word]
-    while word not in _SINGULAR:
-        if word in _IRREGULAR:
-            return _IRREGULAR[word]
-        if word.endswith(("ss", "us", "is")) or (len(word) <= 3 and word.endswith("s")):
-            break
-        shorter = str(_ENGINE.singular_noun(word) or word)  # type: ignore[arg-type]
-        if shorter in seen:
-            break
-        word = shorter
-        seen.append(word)
-    return word
+# halves of a compound that are written apart have three letters at least, and are none of these
+_NO_HALVES = frozenset(
+    [
+        "all",
+        "and",
+        "any",
+        "are",
+        "but",
+        "for",
+        "had",
+        "has",
+        "her",
+        "him",
+        "his",
+        "not",
+        "off",
+        "one",
+        "out",
+        "the",
+        "two",
+        "was",
+        "you",
+    ]
+)
+_SHORTEST_HALF = 3
+_NOTHING: frozenset[str] = frozenset()
 
 
 def normal_words(text: str) -> list[str]:
     """The words of a text: Unicode NFKC, case folded, each in its singular."""
-    words = WORD.findall(fold(text))
-    return [_singular(word) for word in words]
+    return [plain(word) for word in WORD.findall(fold(text))]
 
 
 class Normalizer:
@@ -186,42 +172,111 @@ def label_sets(rows: Sequence[int], labels: Iterable[Sequence[str]], names: Sequ
 
 
 class NamedInCaption:
-    """Finds which labels of a vocabulary a caption names, after the same normalisation.
+    """Finds which labels of a vocabulary a caption names.
+
+    A label is named by its own words, by those of a synonym of the configuration, and by the words that
+    :mod:`dejavu.memorization.words` lists: man names person. The longest words that mean something count, and are used
+    up: *hot dog* names no dog. Several words name what their last one says, unless they are listed as something else. A
+    noun that stands as an adjective (*an orange cat*) names nothing.
 
     In scripts without blanks between words, as Chinese, a label is named where its characters stand in the caption,
-    also within another word: rather named than a secret.
+    also within another word. In Korean, Arabic and Hebrew also with what is joined to a noun. In doubt a label is
+    rather named than a secret.
 
     Args:
         names: normal labels.
         normalizer: gives the synonyms that a caption may use.
+        caption_words: whether the words that come along count; else only labels and synonyms do.
     """
 
-    def __init__(self, names: Iterable[str], normalizer: Normalizer) -> None:
-        self._labels: dict[tuple[str, ...], str] = {}
-        for name in names:
-            for form in normalizer.surface_forms(name):
-                self._labels[tuple(map(_singular, words_of(form)))] = name
-        self._longest = max((len(words) for words in self._labels), default=0)
+    def __init__(self, names: Iterable[str], normalizer: Normalizer, caption_words: bool = True) -> None:
+        self._words = shipped() if caption_words else CaptionWords({}, frozenset(), {}, frozenset())
+        labels = _named_by_phrase(names, normalizer, self._words)
+        # first word -> (the words after it, the labels), the longest first
+        self._after: dict[str, list[tuple[Phrase, frozenset[str]]]] = {}
+        for phrase, named in sorted(labels.items(), key=lambda item: -len(item[0])):
+            self._after.setdefault(phrase[0], []).append((phrase[1:], named))
 
     def __call__(self, caption: str) -> set[str]:
-        """The labels whose words stand in the caption one after the other."""
-        words = [_singular(word) for word in words_of(caption)]
-        return {self._labels[tuple(words[start:stop])] for start, stop in self._parts(words)}
+        """The labels that the caption names."""
+        return set().union(*(labels for _, _, labels in self._found(words_of(caption))))
 
     def remainder(self, caption: str) -> str:
         """The caption without the words that name labels, as it was written otherwise, its blanks squeezed.
 
-        It names no label: where the words that were apart name one together, they are taken out as well.
+        It names no label: where words that were apart name one together, they are taken out as well. It is empty where
+        no word is left.
         """
         while True:
             places = places_of(caption)
-            named = list(self._parts([_singular(word) for word in places.words]))
-            if not named:
-                return " ".join(caption.split())
-            caption = cut(caption, merged((places.starts[first], places.stops[stop - 1]) for first, stop in named))
+            found = list(self._found(places.words))
+            if not found:
+                return " ".join(caption.split()) if places.words else ""
+            caption = cut(caption, [(places.starts[first], places.stops[stop - 1]) for first, stop, _ in found])
 
-    def _parts(self, words: list[str]) -> Iterator[tuple[int, int]]:
-        for start in range(len(words)):
-            for stop in range(start + 1, min(start + self._longest, len(words)) + 1):
-                if tuple(words[start:stop]) in self._labels:
-                    yield start, stop
+    def _found(self, words: list[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
+        """Yields what names labels: from which word, up to which word, and the labels."""
+        after = self._after
+        place = 0
+        for at, word in enumerate(words):
+            if at < place:
+                continue
+            for reading in readings(word):
+                if reading in after:
+                    length, labels = self._longest(words, at)
+                    place = at + length
+                    if labels and not (length == 1 and self._words.is_adjective(words, at)):
+                        yield at, place, labels
+                    break
+
+    def _longest(self, words: list[str], at: int) -> tuple[int, frozenset[str]]:
+        """How many words from ``at`` on mean something together, and the labels that they name."""
+        longest, labels = 1, _NOTHING
+        for reading in readings(words[at]):
+            for rest, named in self._after.get(reading, ()):
+                if len(rest) + 1 < longest:
+                    break
+                following = words[at + 1 : at + 1 + len(rest)]
+                if len(following) == len(rest) and all(map(_may_be, following, rest)):
+                    labels = labels | named if len(rest) + 1 == longest else named
+                    longest = len(rest) + 1
+        return longest, labels
+
+
+def _may_be(word: str, plain: str) -> bool:
+    return plain in readings(word)
+
+
+def _named_by_phrase(names: Iterable[str], normalizer: Normalizer, words: CaptionWords) -> dict[Phrase, frozenset[str]]:
+    """All that means something in a caption: phrase -> the labels that it names, none for what only uses words up."""
+    called: dict[Phrase, set[str]] = {}
+    for name in names:
+        for form in normalizer.surface_forms(name):
+            called.setdefault(phrase_of(form), set()).add(name)
+    called.pop((), None)
+    found: dict[Phrase, frozenset[str]] = {}
+    for phrase in sorted({*words.names, *called}, key=len):
+        targets = words.names.get(phrase, (phrase,))
+        labels = _NOTHING.union(*(called[target] for target in targets if target in called))
+        if phrase not in words.apart:
+            tails = (phrase[start:] for start in range(1, len(phrase)))
+            labels = labels.union(next((found[tail] for tail in tails if tail in found), ()))
+        if labels or len(phrase) > 1:
+            found[phrase] = labels
+    for phrase, labels in list(found.items()):
+        for other in _written_otherwise(phrase):
+            found.setdefault(other, labels)
+    return found
+
+
+def _written_otherwise(phrase: Phrase) -> Iterator[Phrase]:
+    """A compound whose words are written together, or apart."""
+    if len(phrase) > 1:
+        yield ("".join(phrase),)
+        return
+    (word,) = phrase
+    if word.isascii() and word.isalpha():
+        for end in range(_SHORTEST_HALF, len(word) - _SHORTEST_HALF + 1):
+            halves = (word[:end], word[end:])
+            if _NO_HALVES.isdisjoint(halves):
+                yield halves

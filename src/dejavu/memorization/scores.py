@@ -5,11 +5,14 @@ the labels shown by the k public images nearest to a caption; precision is the s
 recall the share of true labels that are predicted, each 0 where its denominator is 0.
 
 Ranked labels: by number of neighbours that show the label, then by best rank, then by label.
+
+In scope ``unnamed`` a label that the caption names is neither true nor predicted: the ranked labels there are those
+that the caption does not name, so that a named one uses up no rank and counts in no denominator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,13 +33,13 @@ class Hits:
     Attributes:
         k: number of neighbours taken.
         labels: number of ranked labels taken, or ``all``.
-        predicted: int32 (queries,), number of labels predicted.
+        predicted: scope -> int32 (queries,), number of labels predicted.
         correct: scope -> int32 (queries,), number of true labels among them.
     """
 
     k: int
     labels: str
-    predicted: np.ndarray
+    predicted: dict[str, np.ndarray]
     correct: dict[str, np.ndarray]
 
 
@@ -46,6 +49,7 @@ def count_hits(
     truths: dict[str, LabelSets],
     ks: Sequence[int],
     labels: Sequence[int | str],
+    left_out: Mapping[str, LabelSets] | None = None,
 ) -> list[Hits]:
     """Counts predicted and correct labels for every k and label count, in one pass over the neighbours.
 
@@ -56,6 +60,8 @@ def count_hits(
             ``public``.
         ks: numbers of neighbours, none above k_max.
         labels: numbers of ranked labels, or ``all``.
+        left_out: scope -> labels that are not predicted there, in the same order and vocabulary; the true labels of
+            the scope hold none of them. A scope that is not there leaves nothing out.
 
     Returns:
         One :class:`Hits` for each k and label count, k first.
@@ -63,18 +69,22 @@ def count_hits(
     ks = sorted(set(ks))
     cells = [(k, str(count)) for k in ks for count in labels]
     neighbors = neighbors[:, : max(ks, default=0)]
-    predicted = np.zeros((len(cells), len(neighbors)), dtype=np.int32)
-    correct = {scope: np.zeros((len(cells), len(neighbors)), dtype=np.int32) for scope in truths}
+    predicted, correct = (
+        {scope: np.zeros((len(cells), len(neighbors)), dtype=np.int32) for scope in truths} for _ in range(2)
+    )
     for block in _blocks(neighbors, public):
         shown = _shown(neighbors[block], public)
-        true = {scope: _true_cells(sets.part(block.start, block.stop), shown.names) for scope, sets in truths.items()}
-        for i, (number, value, lowest) in enumerate(_predictions(shown, ks, labels)):
-            predicted[i, block] = number
+        true, out = (
+            {scope: _cells(sets.part(block.start, block.stop), shown.names) for scope, sets in of_scopes.items()}
+            for of_scopes in (truths, left_out or {})
+        )
+        for i, (value, found) in enumerate(_predictions(shown, ks, labels, list(truths), out)):
             for scope, (query, cell) in true.items():
+                predicted[scope][i, block], lowest = found[scope]
                 hit = query[value[cell] >= lowest[query]]
                 correct[scope][i, block] = np.bincount(hit, minlength=len(lowest))
     return [
-        Hits(k, count, predicted[i], {scope: found[i] for scope, found in correct.items()})
+        Hits(k, count, *({scope: counted[i] for scope, counted in of.items()} for of in (predicted, correct)))
         for i, (k, count) in enumerate(cells)
     ]
 
@@ -150,20 +160,30 @@ def _shown(neighbors: np.ndarray, public: LabelSets) -> _Shown:
     return _Shown(inside, offset[query] + label, neighbors.shape[1] - 1 - place, names)
 
 
-def _true_cells(sets: LabelSets, names: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every true label its query and its cell."""
+def _cells(sets: LabelSets, names: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every label its query and its cell."""
     query = np.repeat(np.arange(len(sets.counts)), sets.counts)
     return query, query * names + sets.labels
 
 
 def _predictions(
-    shown: _Shown, ks: list[int], labels: Sequence[int | str]
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    shown: _Shown,
+    ks: list[int],
+    labels: Sequence[int | str],
+    scopes: Sequence[str],
+    left_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]]:
     """For every k and label count: how many labels are predicted, and which.
 
+    Args:
+        shown: what the neighbours show.
+        ks, labels: as in :func:`count_hits`, ``ks`` ascending.
+        scopes: all scopes.
+        left_out: scope -> query and cell of every label that is not predicted there.
+
     Yields:
-        ``number`` (queries,) of predicted labels; ``value`` (cells,) and ``lowest`` (queries,): a label is predicted
-        where its value is not below its query's lowest.
+        ``value`` (cells,), and for each scope ``number`` (queries,) of predicted labels and ``lowest`` (queries,): a
+        label that the scope does not leave out is predicted where its value is not below its query's lowest.
     """
     queries = len(shown.head)
     limits = [int(count) for count in labels if count != ALL]
@@ -176,20 +196,72 @@ def _predictions(
         times[shown.names - 1 :: shown.names] = 0
         distinct = (times > 0).reshape(queries, -1).sum(axis=1, dtype=np.int32)
         value = np.multiply(times, seen, dtype=np.result_type(nearness), casting="same_kind") + nearness
-        kth = _kth_largest(value.reshape(queries, -1), limits)
+        gone = {scope: _Gone.of(query, value[cell], seen, queries) for scope, (query, cell) in left_out.items()}
+        most = max((out.most for out in gone.values()), default=0)
+        top = _largest(value.reshape(queries, -1), max(limits, default=0) + most if limits else 0)
+        number = {scope: distinct - gone[scope].counts if scope in gone else distinct for scope in scopes}
+        tops = {scope: gone[scope].without(top) if scope in gone else top for scope in scopes}
         for count in labels:
-            if count == ALL:
-                yield distinct, value, np.full(queries, seen)
-            else:
-                yield np.minimum(distinct, int(count)), value, np.maximum(kth[int(count)], seen)
+            yield (
+                value,
+                {
+                    scope: (number[scope], np.full(queries, seen))
+                    if count == ALL
+                    else (np.minimum(number[scope], int(count)), np.maximum(_kth(tops[scope], int(count)), seen))
+                    for scope in scopes
+                },
+            )
 
 
-def _kth_largest(value: np.ndarray, ks: Sequence[int]) -> dict[int, np.ndarray]:
-    """k -> the k-th largest of each row, 0 where the row is shorter."""
-    asked = [k for k in ks if k <= value.shape[1]]
-    most = max(asked, default=0)
-    largest = np.sort(np.partition(value, value.shape[1] - most, axis=1)[:, -most:], axis=1) if most else value
-    return {k: largest[:, most - k] if k in asked else np.zeros(len(value), value.dtype) for k in ks}
+@dataclass(frozen=True)
+class _Gone:
+    """Labels that neighbours show and a scope leaves out.
+
+    Attributes:
+        query, value: (m,), of each label.
+        counts: int32 (queries,), their number.
+    """
+
+    query: np.ndarray
+    value: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, query: np.ndarray, value: np.ndarray, seen: int, queries: int) -> _Gone:
+        """Those of the labels that are seen."""
+        query, value = query[value >= seen], value[value >= seen]
+        return cls(query, value, np.bincount(query, minlength=queries).astype(np.int32))
+
+    @property
+    def most(self) -> int:
+        """The most of one query."""
+        return int(self.counts.max(initial=0))
+
+    def without(self, top: np.ndarray) -> np.ndarray:
+        """The largest values of each row, ascending, without those of these labels; zeros take their places."""
+        # rows one above the other, so that one search finds the places in all of them
+        step = int(top.max(initial=0)) + 1
+        ladder = (top + step * np.arange(len(top), dtype=np.int64)[:, None]).ravel()
+        wanted = self.value + step * self.query.astype(np.int64)
+        wanted = wanted[self.value < step]
+        place = np.searchsorted(ladder, wanted)
+        left = top.ravel().copy()
+        # what is not among the largest of its row leaves nothing to take out
+        left[place[ladder[place] == wanted]] = 0
+        return np.sort(left.reshape(top.shape), axis=1)
+
+
+def _largest(value: np.ndarray, number: int) -> np.ndarray:
+    """The largest of each row, ascending, all of it where it is shorter."""
+    number = min(number, value.shape[1])
+    return (
+        np.sort(np.partition(value, value.shape[1] - number, axis=1)[:, -number:], axis=1) if number else value[:, :0]
+    )
+
+
+def _kth(top: np.ndarray, k: int) -> np.ndarray:
+    """The k-th largest of each row of ascending values, 0 where the row is shorter."""
+    return top[:, top.shape[1] - k] if k <= top.shape[1] else np.zeros(len(top), top.dtype)
 
 
 def precision(correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:

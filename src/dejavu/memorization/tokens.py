@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dejavu.memorization.scripts import UNSPACED
@@ -78,16 +77,6 @@ def places_of(text: str) -> Places:
         last += [cluster.end()] * len(part)
     found = list(_WORD.finditer("".join(parts)))
     return Places([m[0] for m in found], [first[m.start()] for m in found], [last[m.end() - 1] for m in found])
-
-
-def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Parts of a text in order, those that overlap as one."""
-    apart: list[tuple[int, int]] = []
-    for start, stop in sorted(spans):
-        if apart and start < apart[-1][1]:
-            start, stop = apart[-1][0], max(stop, apart.pop()[1])
-        apart.append((start, stop))
-    return apart
 
 
 def cut(text: str, spans: list[tuple[int, int]]) -> str:

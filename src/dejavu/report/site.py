@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import shutil
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,6 @@ from scipy import stats
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
-from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.memorization.verdicts import METRIC_NAMES, QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
@@ -111,6 +109,7 @@ def write_site(
             labels=queries.config("report.labels"),
             figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
             gallery=gallery,
+            unnamed=queries.rows("unnamed_labels"),
             chosen=_chosen(queries),
             utility=queries.rows("utility"),
             seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
@@ -167,10 +166,9 @@ def _gallery(queries: Queries) -> dict[str, list[dict]]:
     neighbors: dict[tuple, list[dict]] = {}
     for neighbor in queries.rows("gallery_neighbors", gallery_rows=rows):
         neighbors.setdefault((neighbor["model"], neighbor["row"], neighbor["side"]), []).append(neighbor)
-    normalizer = Normalizer(_synonyms(queries))
     gallery: dict[str, list[dict]] = {}
     for item in items:
-        named = NamedInCaption(item["objects"], normalizer)(item["caption"])
+        named = set(item["objects"]) - set(item["unnamed"])
         sides = {
             side: _side(neighbors.get((item["model"], item["row"], side), []), item["objects"], named) for side in "ab"
         }
@@ -207,12 +205,6 @@ def _chosen(queries: Queries) -> list[dict]:
     fractions = sorted({fraction for _, fraction in found})
     wanted = fractions[len(fractions) // 2] if fractions else None
     return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "control"} <= set(entry)]
-
-
-def _synonyms(queries: Queries) -> dict[str, str]:
-    prefix = "measure.synonyms."
-    rows = queries.config_rows()
-    return {r["key"].removeprefix(prefix): json.loads(r["value"]) for r in rows if r["key"].startswith(prefix)}
 
 
 def _marked(labels: Iterable[str], named: set[str]) -> list[tuple[str, str]]:

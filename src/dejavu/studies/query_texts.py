@@ -41,7 +41,7 @@ def write_query_texts(
         manifests: of the roles whose captions are queries.
         samples, objects: batch folders.
         texts: parquet file to write, schema ``QUERY_TEXTS``, by row.
-        measure: its score threshold and synonyms are used.
+        measure: its score threshold, synonyms and caption words are used.
         title: for the progress lines.
     """
     rows = np.sort(np.concatenate([read_table(path, ["row"])["row"].to_numpy() for path in manifests]))
@@ -49,7 +49,7 @@ def write_query_texts(
     shown: set[str] = set()
     for _, labels in normal_objects(objects, rows, measure.score_threshold, normalizer):
         shown.update(labels)
-    named = NamedInCaption(sorted(shown - {""}), normalizer)
+    named = NamedInCaption(shown - {""}, normalizer, measure.caption_words)
     store = SampleStore(samples)
     frequency = word_frequency(
         caption for table in store.read(rows, ["caption"]) for caption in table["caption"].to_pylist()

@@ -34,6 +34,7 @@ class Measure:
     labels: tuple[int | str, ...]
     score_threshold: float
     synonyms: dict[str, str]
+    caption_words: bool = True
 
 
 def normal_objects(
@@ -90,7 +91,8 @@ def score_population(
     query_rows = np.sort(read_table(queries, ["row"])["row"].to_numpy())
     public_rows = read_table(public, ["row"])["row"].to_numpy()
     shown, all_true = _objects_of(objects, public_rows, query_rows, measure.score_threshold, normalizer)
-    truths = {"all": all_true, "unnamed": _unnamed(all_true, samples, normalizer, title)}
+    named = _named(all_true, samples, NamedInCaption(all_true.names, normalizer, measure.caption_words), title)
+    truths = {"all": all_true, "unnamed": _without(all_true, named)}
     most = max(measure.k)
     searched = {
         query: [_Side(path, _width(path, most), most, queries, public) for path in paths]
@@ -114,7 +116,8 @@ def score_population(
             done %= len(query_rows)
             stop = done + len(found[0].nearest)
             true = {scope: sets.part(done, stop) for scope, sets in truths.items()}
-            hits = [count_hits(f.positions, shown, true, measure.k, measure.labels) for f in found]
+            out = {"unnamed": named.part(done, stop)}
+            hits = [count_hits(f.positions, shown, true, measure.k, measure.labels, out) for f in found]
             yield from _tables(query, query_rows[done:stop], hits, [f.nearest for f in found], true)
             progress.advance(stop - done)
             done = stop
@@ -172,28 +175,38 @@ def _label_sets(parts: Sequence[_ShownLabels], names: tuple[str, ...]) -> LabelS
         cells.append(((before + part.owner) * len(names) + label)[label >= 0])
         before += len(part.rows)
     # a label that an image shows twice counts once
-    owner, label = np.divmod(np.unique(np.concatenate(cells)), max(1, len(names)))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=before))])
     rows = np.concatenate([np.empty(0, dtype=np.int64), *(part.rows for part in parts)])
-    return LabelSets(rows, starts, label.astype(np.int32), names)
+    return _of_cells(np.unique(np.concatenate(cells)), rows, names)
 
 
-def _unnamed(truth: LabelSets, samples: Sequence[str], normalizer: Normalizer, title: str) -> LabelSets:
-    """The true objects that the caption does not name."""
-    named_in = NamedInCaption(truth.names, normalizer)
-    kept = np.ones(len(truth.labels), dtype=bool)
+def _named(truth: LabelSets, samples: Sequence[str], named_in: NamedInCaption, title: str) -> LabelSets:
+    """The labels of the whole vocabulary that the caption of each query names, in the order of ``truth``."""
+    index = {name: i for i, name in enumerate(truth.names)}
     progress = Progress(title, len(truth.rows), "captions")
-    starts = truth.starts.tolist()
+    cells = [np.empty(0, dtype=np.int64)]
     for table in SampleStore(samples).read(truth.rows, ["caption"]):
-        for index, caption in zip(truth.indices_of(table["row"].to_numpy()), table["caption"].to_pylist(), strict=True):
-            if named := named_in(caption):
-                first = starts[index]
-                for i, label in enumerate(truth.names_at(index), first):
-                    kept[i] = label not in named
+        found = [[index[name] for name in named_in(caption)] for caption in table["caption"].to_pylist()]
+        owner = np.repeat(truth.indices_of(table["row"].to_numpy()), [len(labels) for labels in found])
+        label = np.fromiter((one for labels in found for one in labels), dtype=np.int64, count=len(owner))
+        cells.append(owner * len(truth.names) + label)
         progress.advance(table.num_rows)
     progress.finish()
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return LabelSets(truth.rows, before[truth.starts], truth.labels[kept], truth.names)
+    return _of_cells(np.sort(np.concatenate(cells)), truth.rows, truth.names)
+
+
+def _without(truth: LabelSets, named: LabelSets) -> LabelSets:
+    """The true objects that the caption does not name."""
+    cells, out = (
+        np.repeat(np.arange(len(sets.rows)), sets.counts) * len(sets.names) + sets.labels for sets in (truth, named)
+    )
+    return _of_cells(cells[~np.isin(cells, out, assume_unique=True)], truth.rows, truth.names)
+
+
+def _of_cells(cells: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> LabelSets:
+    """Labels of ascending cells: the position of the row times the number of names, plus the label."""
+    owner, label = np.divmod(cells, max(1, len(names)))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
+    return LabelSets(rows, starts, label.astype(np.int32), names)
 
 
 @dataclass(frozen=True)
@@ -351,7 +364,7 @@ def _tables(
             }
             for side, found, similarity in zip("ab", of_both, nearest, strict=True):
                 correct = found.correct[scope][kept]
-                p, r = precision(correct, found.predicted[kept]), recall(correct, truth.counts[kept])
+                p, r = precision(correct, found.predicted[scope][kept]), recall(correct, truth.counts[kept])
                 columns |= {f"precision_{side}": p, f"recall_{side}": r, f"f1_{side}": f1(p, r)}
                 columns |= {f"correct_{side}": correct, f"nearest_{side}": similarity[kept]}
             yield pa.table({name: columns[name] for name in SAMPLE_SCORES.names}, schema=SAMPLE_SCORES)

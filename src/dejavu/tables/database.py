@@ -121,7 +121,9 @@ def _columns(*parts: pa.Schema | list[pa.Field]) -> pa.Schema:
 _DATABASE_SAMPLES = _columns(
     [ROW, UID, field("role", pa.string(), "use of the sample: a, b, public or holdout")],
     [SAMPLES.field("caption")],
-    [field("objects", pa.list_(pa.string()), "distinct normalised labels above the score threshold"), GROUP],
+    [field("objects", pa.list_(pa.string()), "distinct normalised labels above the score threshold")],
+    [field("unnamed", pa.list_(pa.string()), "those that the caption does not name: the true ones of scope unnamed")],
+    [GROUP],
 )
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),

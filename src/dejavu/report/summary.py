@@ -10,6 +10,7 @@ from pathlib import Path
 from dejavu.files import write_text
 from dejavu.memorization.verdicts import METRIC_NAMES, PRIMARY_METRIC, PRIMARY_SCOPES
 from dejavu.report.queries import Queries
+from dejavu.report.tradeoff import cost, tradeoff
 
 ONE_MODEL = "text_encoder"
 # what the terminal shows of every query: the paper's first number, and the cell chosen beforehand
@@ -64,7 +65,6 @@ def p_value(p: float | None, draws: int) -> str:
 def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     """Writes the text that the terminal shows at the end."""
     rows = queries.rows("result_table")
-    utility = {row["model"]: row["recall_at_10"] for row in queries.rows("tradeoff")}
     draws = queries.config("measure.bootstrap")
     header = ["model", "query", "scope", "metric", "symmetric", "95 % band", "joint p", "on a", "on b"]
     header += ["control", "95 % band"]
@@ -94,13 +94,9 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     lines += _aligned([header, *body])
     lines.append("")
     if rows:
-        lines += [
-            "A band holds for all gaps and controls of its model in the report's table at once; joint p is adjusted",
-            "for all queries, k, labels, scopes and metrics of a model. The report shows all of them.",
-            "",
-        ]
-    lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
-    lines += [f"{model}: holdout retrieval recall@10 {value:.1%}" for model, value in utility.items()]
+        lines.append(f"Bands hold for all {rows[0]['cells']} gaps and nulls of this table at once.")
+    lines += [f"{model}: {sentence}" for model, (_, sentence) in verdicts(queries).items()]
+    lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -254,12 +254,12 @@ def _tradeoff(study: Study) -> Figure:
         axis.plot(x, row["control_value"], "o", color=CONTROL, markerfacecolor="white")
         axis.annotate(json.loads(row["value"]), (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
     draw_front(axis, [(x, row["gap"], study.fronts.get(row["place"])) for x, _, row in known])
-    axis.plot([], [], "o", color=GAP, label="symmetric PPG of the strongest query")
+    axis.plot([], [], "o", color=GAP, label="symmetric PPG of the strongest query, with 95 % interval")
     axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control on the holdout")
     axis.axhline(0, color="black", linewidth=0.8)
     axis.margins(x=0.2, y=0.15)
     axis.set_xlabel("utility: recall@10 of holdout retrieval, %, with 95 % interval")
-    axis.set_ylabel("population precision gap, with 95 % interval")
+    axis.set_ylabel("population precision gap")
     figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.0))
     return figure
 
@@ -339,8 +339,8 @@ def _sentences_on_recipes(study: Study) -> Iterator[str]:
 def _spread_sentence(name: str, row: Mapping) -> str:
     return (
         f"Over {row['seeds']} seeds of training {name} is {number(row['mean'])} with a standard deviation of "
-        f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; no "
-        "interval here holds that noise."
+        f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; an "
+        "interval on single trainings does not hold that noise."
     )
 
 

@@ -69,16 +69,15 @@ def retrieval(
     Returns:
         Rows as those of :func:`dejavu.studies.resampling.shares`.
     """
-    found = []
-    for name, queries, candidates in (
-        ("caption_to_image", captions, images),
-        ("image_to_caption", images, captions),
-    ):
+    directions = {"caption_to_image": (captions, images), "image_to_caption": (images, captions)}
+    hits: dict[str, np.ndarray] = {}
+    for name, (queries, candidates) in directions.items():
         ranks = ranks_of_own(queries, candidates, groups)
-        hits = np.column_stack([(ranks <= k).astype(float) for k in at])
-        drawn = resampling.means(hits, groups, "retrieval")
-        found += shares("retrieval", [f"{name}_recall@{k}" for k in at], hits, groups, drawn)
+        hits |= {f"{name}_recall@{k}": (ranks <= k).astype(float) for k in at}
+    columns = np.column_stack(list(hits.values()))
+    rows = shares("retrieval", list(hits), columns, groups, resampling.means(columns, groups, "retrieval"))
+    for name in directions:
         for k in at:
-            row = {"task": "retrieval", "metric": f"{name}_chance@{k}", "value": chance_at(groups, k), "n": len(ranks)}
-            found.append(row)
-    return found
+            chance = {"metric": f"{name}_chance@{k}", "value": chance_at(groups, k)}
+            rows.append({"task": "retrieval", **chance, "n": len(groups)})
+    return rows

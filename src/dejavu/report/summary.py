@@ -94,8 +94,12 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     lines += _aligned([header, *body])
     lines.append("")
     if rows:
-        lines.append(f"Bands hold for all {rows[0]['cells']} gaps and nulls of this table at once.")
-    lines += [f"{model}: {sentence}" for model, (_, sentence) in verdicts(queries).items()]
+        lines += [
+            "A band holds for all gaps and controls of its model in the report's table at once; joint p is adjusted",
+            "for all queries, k, labels, scopes and metrics of a model. The report shows all of them.",
+            "",
+        ]
+    lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
 

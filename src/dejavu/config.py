@@ -19,7 +19,7 @@ import yaml
 
 from dejavu.errors import InputError, closest, loss_mismatch
 from dejavu.files import require_plain_name
-from dejavu.sweeps import expand_studies, settle_measured
+from dejavu.sweeps import compared_with, expand_studies, settle_measured
 from dejavu.tables.database import flatten
 from dejavu.tables.fields import ROLES, SIDES
 
@@ -33,7 +33,8 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
         base: folder of the workflow, where architectures are looked for after the working directory.
 
     Returns:
-        A new configuration in which every key is present and every model is complete.
+        A new configuration in which every key is present and every model is complete; ``compared_with`` says which
+        model each is compared with.
 
     Raises:
         InputError: naming the key, what is wrong and what to do.
@@ -48,6 +49,7 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     for study in config["studies"].values() if isinstance(config.get("studies"), dict) else []:
         _read_exponents(study)
     _check(config, schema)
+    likes = {name: model.get("like") for name, model in config["models"].items()}
     config["models"] = {name: _resolved(name, config["models"]) for name in config["models"]}
     for name, dataset in config["datasets"].items():
         _check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
@@ -68,6 +70,7 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     _check_report(config)
     _check_utility(config)
     settle_measured(config)
+    config["compared_with"] = compared_with(config, likes)
     return config
 
 

@@ -37,6 +37,11 @@ class Side:
         """Whether this is an image-text model that is embedded for this very side."""
         return self.kind in ("trained", "checkpoint")
 
+    @property
+    def has_images(self) -> bool:
+        """Whether this is an image-text model, embedded for this side or for another model's."""
+        return self.kind != "text_encoder"
+
 
 def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | None = None) -> Side:
     """The side of a model of a checked configuration, at a number of samples seen; the last where none is given."""

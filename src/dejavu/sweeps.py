@@ -66,6 +66,29 @@ def settle_measured(config: dict) -> None:
         }
 
 
+def compared_with(config: Mapping, likes: Mapping[str, str | None]) -> dict[str, str]:
+    """Model -> the model that it is compared with; none for the one that all others go back to.
+
+    A model is compared with the one that it is ``like``, a model that a study made with the study's own, and a model
+    whose side a is another model's with that one. The others are compared with the first of them by name, since the
+    order of a configuration means nothing.
+
+    Args:
+        config: complete, its studies expanded.
+        likes: model as it was written -> the name in its ``like``.
+    """
+    origins = {name: like for name, like in likes.items() if like is not None}
+    for name, model in config["models"].items():
+        source = model.get("sides", {}).get("a", {}).get("model")
+        if source is not None and name not in origins:
+            origins[name] = source
+    for study in config["studies"].values():
+        made = {point["model"] for point in study["points"]} - set(likes)
+        origins |= {name: study["model"] for name in made if name not in origins}
+    others = sorted(set(config["models"]) - set(origins))
+    return dict(sorted({**origins, **dict.fromkeys(others[1:], others[0] if others else "")}.items()))
+
+
 def _point(config: dict, study: Mapping, value: Any) -> dict:
     model, split, axis = study["model"], study["split"], study["axis"]
     seen = None

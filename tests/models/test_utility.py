@@ -21,6 +21,7 @@ from dejavu.errors import InputError
 from dejavu.studies.encode import Encoder
 from dejavu.studies.evaluate import evaluate
 from dejavu.studies.probe import choose_regularization
+from dejavu.studies.resampling import Resampling
 from dejavu.studies.zero_shot import classifier
 from dejavu.training.model import Clip, build
 
@@ -47,8 +48,13 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 
 def run(clip: Clip, benchmark: Benchmark, batch_size: int = 4) -> dict[str, tuple[float, int]]:
-    rows = evaluate(Encoder(clip, batch_size, "cpu"), [benchmark])
+    rows = evaluate(Encoder(clip, batch_size, "cpu"), [benchmark], Resampling(draws=100, seed=0))
     assert {row["task"] for row in rows} == {benchmark.task}
+    for row in rows:
+        if row["metric"].endswith(("_chance", "_left_out")):
+            assert row.get("ci_low") is row.get("drawn") is None
+        else:
+            assert row["ci_low"] <= row["value"] <= row["ci_high"] and len(row["drawn"]) == 100
     return {row["metric"]: (row["value"], row["n"]) for row in rows}
 
 

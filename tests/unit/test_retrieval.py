@@ -12,6 +12,7 @@ from dejavu.files import write_array
 from dejavu.retrieval import neighbors
 from dejavu.retrieval.neighbors import nearest, write_neighbors
 from dejavu.studies import utility
+from dejavu.studies.resampling import Resampling
 from dejavu.studies.utility import chance_at, ranks_of_own, retrieval
 
 
@@ -180,6 +181,7 @@ def rank_of_own(queries: np.ndarray, candidates: np.ndarray, groups: list[int], 
 
 
 ALONE = list(range(40))
+RESAMPLING = Resampling(draws=100, seed=0)
 
 
 @pytest.mark.parametrize("block", [2048, 4, 1])
@@ -193,7 +195,7 @@ def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_sim
 
 def test_a_perfect_model_finds_all_five_captions_of_an_image_right():
     images = np.repeat(np.eye(8, dtype=np.float32), 5, axis=0)
-    found = {row["metric"]: row["value"] for row in retrieval(images, images, np.repeat(np.arange(8), 5))}
+    found = {row["metric"]: row["value"] for row in retrieval(images, images, np.repeat(np.arange(8), 5), RESAMPLING)}
     assert {value for metric, value in found.items() if "recall" in metric} == {1.0}
     assert found["caption_to_image_chance@1"] == pytest.approx(5 / 40)
 
@@ -209,7 +211,7 @@ def test_chance_is_the_recall_of_random_orders(groups):
 
 def test_retrieval_recall_is_the_share_of_pairs_among_the_first_k_in_both_directions():
     images, captions = whole_numbers(9, 40, 8), whole_numbers(10, 40, 8) + 2 * whole_numbers(9, 40, 8)
-    rows = retrieval(images, captions, np.array(ALONE))
+    rows = retrieval(images, captions, np.array(ALONE), RESAMPLING)
     found = {row["metric"]: (row["task"], row["value"], row["n"]) for row in rows}
     for name, queries, candidates in (("caption_to_image", captions, images), ("image_to_caption", images, captions)):
         ranks = [rank_of_own(queries, candidates, ALONE, i) for i in range(40)]
@@ -222,5 +224,5 @@ def test_retrieval_recall_is_the_share_of_pairs_among_the_first_k_in_both_direct
 
 def test_a_model_that_maps_everything_to_one_point_retrieves_nothing():
     same = np.ones((50, 4), dtype=np.float32)
-    rows = retrieval(same, same, np.arange(50))
+    rows = retrieval(same, same, np.arange(50), RESAMPLING)
     assert {row["value"] for row in rows if "recall" in row["metric"]} == {0.0}

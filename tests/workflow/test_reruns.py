@@ -124,6 +124,11 @@ def test_samplings_only_make_the_statistics_again(project: Project) -> None:
     assert set(project.planned()) == per_model("population") | END
 
 
+def test_another_number_of_resamples_only_resamples_again(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(bootstrap=150)))
+    assert set(project.planned()) == per_model("population") | per_side("attacks") | per_side("utility") | END
+
+
 def test_benchmarks_of_utility_only_evaluate_again(project: Project) -> None:
     benchmark = {"zero_shot": {"scenes": {"synthetic": "demo"}}}
     project.write_config(edited(lambda c: c.update(utility=benchmark)))

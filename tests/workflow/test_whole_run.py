@@ -29,7 +29,8 @@ CONTRACT = {
     "bands": "model epoch population k labels scope metric band_low band_high std_error critical cells detectable",
     "top_l": "model epoch population k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap",
     "recall_curves": "model epoch population k labels scope side recall share_at_least",
-    "utility": "model side epoch task metric value n",
+    "utility": "model side epoch task metric value ci_low ci_high n",
+    "utility_draws": "model side epoch task metric draw value",
     "attacks": "model side epoch attack metric value ci_low ci_high n",
     "sample_attacks": "model side epoch population row csa clipmem",
     "training": "model side epoch step samples_seen loss learning_rate logit_scale gradient_norm samples_per_second "
@@ -51,6 +52,8 @@ EMPTY_QUERIES = (
     "study",
     "study_draws",
     "study_utility",
+    "study_utility_draws",
+    "study_values",
 )
 
 
@@ -149,6 +152,8 @@ def test_the_queries_behind_the_report_run_by_hand_on_the_file(finished: Project
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         if query.stem == "gallery_neighbors":
             connection.execute("CREATE TEMP TABLE gallery_rows AS SELECT model, row FROM neighbors LIMIT 1")
+        if query.stem == "study_values":
+            connection.execute("CREATE TEMP TABLE wanted AS SELECT study, place FROM studies")
         assert connection.execute(query.read_text()).fetchall() or query.stem in EMPTY_QUERIES
 
 

@@ -515,6 +515,32 @@ def per_model(pattern, **more):
     return files
 
 
+def per_weights(pattern, **more):
+    """A split's files of a kind for every side that has images, once for the same weights, as an input function."""
+
+    def files(wildcards):
+        sides = [
+            one for one in sides_measured(CONFIG, wildcards.split) if one.has_images
+        ]
+        return list(
+            dict.fromkeys(
+                path
+                for one in sides
+                for path in expand(
+                    pattern,
+                    dataset=wildcards.dataset,
+                    split=wildcards.split,
+                    model=one.embedded[0],
+                    side=one.letter,
+                    seen=one.embedded[1],
+                    **more,
+                )
+            )
+        )
+
+    return files
+
+
 def per_side(pattern, **more):
     """A split's files of a kind for every side that is embedded itself, as an input function."""
 

@@ -52,8 +52,9 @@ rule database:
             "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet",
             table=POPULATION_TABLES,
         ),
-        utility=per_side(
-            "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet"
+        utility=per_weights(
+            "results/{dataset}/{split}/{table}/{model}/{side}/{seen}.parquet",
+            table=["utility", "utility_draws"],
         ),
         attacks=per_side(
             "results/{dataset}/{split}/attacks/{model}/{side}/{seen}/{table}.parquet",

@@ -1,6 +1,6 @@
 # Needs:  embeddings of the holdout; for the benchmarks of `utility` also checkpoints and the benchmarks' files
 # Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of an embedded dataset
-#         results/<dataset>/<split>/utility/<model>/<side>/<seen>.parquet
+#         results/<dataset>/<split>/{utility,utility_draws}/<model>/<side>/<seen>.parquet
 
 from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
 
@@ -47,7 +47,8 @@ rule utility:
         benchmarks=[file for one in BENCHMARKS for file in one.inputs],
         results=clip_benchmark_results,
     output:
-        "results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
+        utility="results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
+        draws="results/{dataset}/{split}/utility_draws/{model}/{side}/{seen}.parquet",
     log:
         "logs/{dataset}/{split}/utility/{model}.{side}.{seen}.log",
     benchmark:
@@ -67,6 +68,8 @@ rule utility:
         preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
+        bootstrap=CONFIG["measure"]["bootstrap"],
+        seed=CONFIG["measure"]["seed"],
         device=CONFIG["device"],
     script:
         "../scripts/utility.py"

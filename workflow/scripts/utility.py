@@ -10,8 +10,9 @@ from dejavu.devices import claim, require
 from dejavu.errors import require_same_rows, words
 from dejavu.files import read_array, read_table, write_table
 from dejavu.progress import logged
+from dejavu.studies.resampling import Resampling, draw_tables
 from dejavu.studies.utility import retrieval
-from dejavu.tables.evaluation import UTILITY
+from dejavu.tables.evaluation import UTILITY, UTILITY_DRAWS
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -19,7 +20,8 @@ with logged(snakemake.log[0]):
     manifest = read_table(snakemake.input.manifest, ["row", "group_id"]).sort_by("row")
     require_same_rows(read_array(snakemake.input.rows), manifest["row"].to_numpy(), title)
     groups = np.unique(manifest["group_id"].to_pylist(), return_inverse=True)[1]
-    rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions), groups)
+    resampling = Resampling(p.bootstrap, p.seed)
+    rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions), groups, resampling)
     rows += read_results(snakemake.input.results, p.architecture)
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
@@ -34,5 +36,6 @@ with logged(snakemake.log[0]):
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
         clip = load_of_job(snakemake.input, p, w.seen, p.device)
-        rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks)
-    write_table(Path(snakemake.output[0]), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)
+        rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks, resampling)
+    write_table(Path(snakemake.output.utility), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)
+    write_table(Path(snakemake.output.draws), draw_tables(rows), UTILITY_DRAWS)

@@ -1,37 +1,138 @@
--- Memorization against utility, one row per model that was measured for utility: the symmetric PPG of all objects with
--- its band, its control, and recall@10 of holdout retrieval, mean over sides and directions.
-WITH useful AS (
-    SELECT model, epoch, avg(value) AS recall_at_10
+-- Memorization against utility, one row per model: the symmetric PPG of all objects, by the query that shows most of it,
+-- with its band and its control, and recall@10 of holdout retrieval, mean over sides and directions, with its 95 % interval; how much that differs from the
+-- model that it is compared with, on the sides that both have; and the draws of both, from which the front's shares are.
+-- Draw i is the same resample of the holdout for all models and sides, so a difference is taken draw by draw.
+WITH recall AS (
+    SELECT model, epoch, side, metric, value
     FROM utility
-    WHERE task = 'retrieval' AND metric LIKE '%recall@10'
-    GROUP BY model, epoch
+    WHERE task = 'retrieval'
+      AND metric LIKE '%recall@10'
+      AND epoch = (SELECT max(epoch) FROM utility AS same WHERE same.model = utility.model)
+),
+recall_draws AS (
+    SELECT model, epoch, side, metric, draw, value::DOUBLE AS value
+    FROM utility_draws SEMI JOIN recall USING (model, epoch, side, metric)
+    WHERE task = 'retrieval'
+),
+useful AS (
+    SELECT model, epoch, avg(value ORDER BY side, metric) AS recall_at_10
+    FROM recall
+    GROUP BY ALL
+),
+means AS (
+    -- in an order, or the last bits would be those of whichever thread came first
+    SELECT model, epoch, draw, avg(value ORDER BY side, metric) AS drawn
+    FROM recall_draws
+    GROUP BY ALL
+),
+useful_draws AS (
+    SELECT
+        model,
+        epoch,
+        quantile_cont(drawn, 0.025) AS recall_low,
+        quantile_cont(drawn, 0.975) AS recall_high,
+        list(drawn ORDER BY draw) AS drawn_recall
+    FROM means
+    GROUP BY ALL
+),
+compared AS (
+    SELECT substr(key, length('compared_with.') + 1) AS model, trim(value, '"') AS compared_with
+    FROM config
+    WHERE starts_with(key, 'compared_with.')
+),
+changes AS (
+    SELECT
+        one.model,
+        compared_with,
+        avg(one.value ORDER BY side, metric) AS common_recall,
+        avg(other.value ORDER BY side, metric) AS other_recall
+    FROM recall AS one
+    JOIN compared USING (model)
+    JOIN recall AS other USING (side, metric)
+    WHERE other.model = compared_with
+    GROUP BY ALL
+),
+pairs AS (
+    SELECT
+        one.model,
+        draw,
+        avg(one.value ORDER BY side, metric) AS common_drawn,
+        avg(other.value ORDER BY side, metric) AS other_drawn
+    FROM recall_draws AS one
+    JOIN compared USING (model)
+    JOIN recall_draws AS other USING (side, metric, draw)
+    WHERE other.model = compared_with
+    GROUP BY ALL
+),
+change_draws AS (
+    SELECT
+        model,
+        quantile_cont(common_drawn - other_drawn, 0.025) AS change_low,
+        quantile_cont(common_drawn - other_drawn, 0.975) AS change_high,
+        quantile_cont(common_drawn / nullif(other_drawn, 0) - 1, 0.025) AS relative_low,
+        quantile_cont(common_drawn / nullif(other_drawn, 0) - 1, 0.975) AS relative_high
+    FROM pairs
+    GROUP BY ALL
+    -- where the two never differ the resamples say nothing of how far they might
+    HAVING max(common_drawn - other_drawn) > min(common_drawn - other_drawn)
+),
+largest AS (
+    -- in every draw again by the query that shows most
+    SELECT model, epoch, population, k, labels, scope, metric, draw, max(value::DOUBLE) AS drawn
+    FROM bootstrap_draws
+    WHERE population = 'symmetric' AND metric = 'ppg' AND scope = 'all'
+    GROUP BY ALL
+),
+gap_draws AS (
+    SELECT model, epoch, population, k, labels, scope, metric, list(drawn ORDER BY draw) AS drawn_gap
+    FROM largest
+    GROUP BY ALL
 )
 SELECT
     gaps.model,
     gaps.epoch,
+    reference.kind AS reference,
+    gaps.query,
     gaps.value AS gap,
     band.band_low,
     band.band_high,
     control.value AS control_value,
     control_band.band_low AS control_low,
     control_band.band_high AS control_high,
-    useful.recall_at_10
+    useful.recall_at_10,
+    useful_draws.recall_low,
+    useful_draws.recall_high,
+    changes.compared_with,
+    changes.common_recall,
+    changes.other_recall,
+    changes.common_recall - changes.other_recall AS change,
+    change_draws.change_low,
+    change_draws.change_high,
+    change_draws.relative_low,
+    change_draws.relative_high,
+    gap_draws.drawn_gap,
+    useful_draws.drawn_recall
 FROM bands AS band
 JOIN population_gaps AS gaps USING (model, epoch, population, query, k, labels, scope, metric)
+JOIN gap_draws USING (model, epoch, population, k, labels, scope, metric)
 JOIN bands AS control_band USING (model, epoch, query, k, labels, scope, metric)
 JOIN population_gaps AS control
     ON control.model = control_band.model
     AND control.epoch = control_band.epoch
     AND control.population = control_band.population
+    AND control.query = control_band.query
     AND control.k = control_band.k
     AND control.labels = control_band.labels
-    AND control.query = control_band.query
     AND control.scope = control_band.scope
     AND control.metric = control_band.metric
+JOIN sides AS reference ON reference.model = gaps.model AND reference.side = 'b'
 JOIN useful ON useful.model = gaps.model AND useful.epoch = gaps.epoch
+LEFT JOIN useful_draws ON useful_draws.model = gaps.model
+LEFT JOIN changes ON changes.model = gaps.model
+LEFT JOIN change_draws ON change_draws.model = gaps.model
 WHERE band.population = 'symmetric'
-  AND control_band.population = 'holdout'
+  AND control_band.population = CASE reference.kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END
   AND band.metric = 'ppg'
   AND band.scope = 'all'
-  AND band.query = 'caption'
+QUALIFY row_number() OVER (PARTITION BY gaps.model ORDER BY gaps.value DESC, gaps.query) = 1
 ORDER BY gaps.model;

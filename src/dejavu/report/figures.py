@@ -19,6 +19,7 @@ from dejavu.files import atomic
 from dejavu.memorization.verdicts import METRIC_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.summary import ONE_MODEL
+from dejavu.report.tradeoff import drawn_front, tradeoff
 
 GAP, CONTROL = "#c2410c", "#64748b"
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
@@ -210,14 +211,17 @@ def _epochs(queries: Queries) -> Figure:
 
 
 def _tradeoff(queries: Queries) -> Figure:
-    """Gap against utility, one point per model, with the control at the same utility."""
+    """Gap against utility, one point per model with its intervals, and the control at the same utility."""
     figure, axes = figure_grid(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
-    rows = queries.rows("tradeoff")
+    rows = tradeoff(queries)
     for row in rows:
         x = 100 * row["recall_at_10"]
         bars = [[end] for end in interval_bars(row["gap"], row["band_low"], row["band_high"])]
-        axis.errorbar(x, row["gap"], yerr=bars, fmt="o", color=GAP, capsize=3)
+        ends = [100 * row[end] if row[end] is not None else None for end in ("recall_low", "recall_high")]
+        across = [[end] for end in interval_bars(x, *ends)]
+        marker = "D" if row["reference"] == ONE_MODEL else "o"
+        axis.errorbar(x, row["gap"], yerr=bars, xerr=across, fmt=marker, color=GAP, capsize=3)
         axis.errorbar(
             x,
             row["control_value"],
@@ -228,16 +232,25 @@ def _tradeoff(queries: Queries) -> Figure:
             capsize=3,
         )
         axis.annotate(row["model"], (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
-    best = front([(100 * row["recall_at_10"], row["gap"]) for row in rows])
-    axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label="Pareto front")
-    axis.plot([], [], "o", color=GAP, label="symmetric PPG (memorization)")
-    axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control on the holdout")
+    two_models = [row for row in rows if row["reference"] != ONE_MODEL]
+    draw_front(axis, [(100 * row["recall_at_10"], row["gap"], row["front_share"]) for row in two_models])
+    axis.plot([], [], "o", color=GAP, label="symmetric PPG of the strongest query")
+    if len(two_models) < len(rows):
+        axis.plot([], [], "D", color=GAP, label="symmetric PPG of a one-model test: about half as large")
+    axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control: the gap where nothing was seen")
     axis.axhline(0, color="black", linewidth=0.8)
     axis.margins(x=0.25, y=0.15)
-    axis.set_xlabel("utility: recall@10 of holdout retrieval, %")
+    axis.set_xlabel("utility: recall@10 of holdout retrieval, %, with 95 % interval")
     axis.set_ylabel("population precision gap")
-    axis.legend(loc="best")
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
     return figure
+
+
+def draw_front(axis: Axes, points: Sequence[tuple[float, float, float | None]]) -> None:
+    """A dotted line through the points (utility, gap, share of the draws) on the Pareto front in most draws."""
+    best = drawn_front(points)
+    label = "on the front of these points in at least half of the draws"
+    axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label=label)
 
 
 def interval_bars(value: float | None, low: float | None, high: float | None) -> tuple[float, float]:
@@ -245,11 +258,6 @@ def interval_bars(value: float | None, low: float | None, high: float | None) ->
     if value is None or low is None or high is None:
         return 0.0, 0.0
     return max(0.0, value - low), max(0.0, high - value)
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (utility, gap) that no other equals or beats in both, by utility: the Pareto front."""
-    return sorted({(x, y) for x, y in points if not any(u >= x and v <= y and (u, v) != (x, y) for u, v in points)})
 
 
 def _training(queries: Queries) -> Figure:

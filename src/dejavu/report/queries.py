@@ -25,10 +25,14 @@ class Queries:
 
     def rows(self, name: str, **tables: pa.Table) -> list[dict]:
         """The rows of ``<name>.sql``; ``tables`` are registered under their names while it runs."""
+        return self.table(name, **tables).to_pylist()
+
+    def table(self, name: str, **tables: pa.Table) -> pa.Table:
+        """The same as an Arrow table."""
         for table_name, table in tables.items():
             self._connection.register(table_name, table)
         sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
-        found = self._connection.execute(sql).to_arrow_table().to_pylist()
+        found = self._connection.execute(sql).to_arrow_table()
         for table_name in tables:
             self._connection.unregister(table_name)
         return found

@@ -19,6 +19,7 @@ from dejavu.files import write_text
 from dejavu.memorization.verdicts import METRIC_NAMES, QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
+from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
 from dejavu.tables.fields import SIDES
 
 THUMBNAIL = 192
@@ -34,8 +35,9 @@ FIGURE_TEXTS = {
     "déjà vu gap of the same pairs.",
     "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
     "is AUCG. On the holdout, which neither was trained on, what lies between them is how the sides differ otherwise.",
-    "tradeoff": "What a mitigation costs: memorization against what the model is good for. "
-    "Down and to the right is better.",
+    "tradeoff": "What a mitigation costs: memorization by the query that shows most of it, with its band, against what "
+    "the model is good for, with its 95 % interval. Down and to the right is better; the dotted line joins the points "
+    "that no other of these beats in both in at least half of the resamples of this run.",
     "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its control (hollow) and "
     "holdout retrieval at every checkpoint that was measured.",
     "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
@@ -68,8 +70,8 @@ def write_site(
         title: heading of the page.
     """
     (site / "figures").mkdir(parents=True, exist_ok=True)
-    points = queries.rows("points")
-    if len({(row["model"], row["epoch"]) for row in points}) == len({row["model"] for row in points}):
+    measured = queries.rows("points")
+    if len({(row["model"], row["epoch"]) for row in measured}) == len({row["model"] for row in measured}):
         figures = [figure for figure in figures if figure.stem != "epochs"]  # no model has more than its last
     for figure in figures:
         shutil.copyfile(figure, site / "figures" / figure.name)
@@ -112,6 +114,10 @@ def write_site(
             unnamed=queries.rows("unnamed_labels"),
             chosen=_chosen(queries),
             utility=queries.rows("utility"),
+            tradeoff=tradeoff(queries),
+            cost=cost,
+            percent_band=percent_band,
+            points=points,
             seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
             attacks=queries.rows("attacks"),
             duplicates=queries.rows("duplicates"),
@@ -134,6 +140,8 @@ def environment(templates: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["number"] = number
+    made.filters["percent"] = percent
+    made.filters["points"] = points
     made.filters["p_value"] = p_value
     return made
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dejavu.files import atomic, write_text
-from dejavu.memorization.verdicts import METRIC_NAMES
-from dejavu.report.figures import CONTROL, GAP, STYLE, figure_grid, front, interval_bars
+from dejavu.memorization.verdicts import METRIC_NAMES, PRIMARY_METRIC, QUERY_NAMES
+from dejavu.report.changes import RECALL, Drawn, drawn_of, joint, with_changes, with_utility_changes
+from dejavu.report.direction import Cell, Direction, directions, studies_of_seeds
+from dejavu.report.figures import CONTROL, GAP, STYLE, draw_front, figure_grid, interval_bars
 from dejavu.report.queries import Queries
 from dejavu.report.site import environment
 from dejavu.report.summary import band, number
+from dejavu.report.tradeoff import front_shares, percent, percent_band, points
 from dejavu.tables.queries import CAPTION
 
 AXIS_NAMES = {
@@ -32,6 +35,8 @@ AXIS_NAMES = {
     "checkpoint": "samples seen, in one training",
     "deduplicate": "one sample of each duplicate group",
 }
+# metrics that are put in words: of captions all, of other queries the first and the one chosen beforehand
+SAID = {True: tuple(METRIC_NAMES), False: ("ppg", PRIMARY_METRIC)}
 # where the largest value is more than this many times the smallest, the axis is logarithmic
 LOG_SPAN = 20
 
@@ -45,7 +50,9 @@ class Study:
         model, split: what it varies.
         values: one for each point, as JSON.
         gaps: rows of ``study.sql`` with their change since the first point, by place, scope and metric.
-        utility: rows of ``study_utility.sql``, by place.
+        utility: rows of ``study_utility.sql`` with their intervals and their change since the first point, by place.
+        fronts: place -> share of the draws in which the point is on the front of PPG against recall@10.
+        directions: (place, query, metric) -> change of the recipe since the first point, where seeds were run at both.
         noise: (query, scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
         draws: number of permutations that p-values were counted over.
     """
@@ -57,17 +64,24 @@ class Study:
     values: Sequence[str]
     gaps: Sequence[dict]
     utility: Sequence[dict]
+    fronts: Mapping[int, float]
+    directions: Mapping[Cell, Direction]
     noise: Mapping[tuple[str, str, str], dict]
     draws: int
 
-    def of(self, metric: str) -> list[dict]:
-        """The gaps of one metric over all objects, asked with the caption, by place."""
-        return [row for row in self.gaps if (row["query"], row["scope"], row["metric"]) == (CAPTION, "all", metric)]
+    def of(self, metric: str, query: str = CAPTION) -> list[dict]:
+        """The gaps of one metric over all objects, asked with a query, by place."""
+        return [row for row in self.gaps if (row["query"], row["scope"], row["metric"]) == (query, "all", metric)]
 
-    def recall_at_10(self, place: int) -> float | None:
+    def strongest(self) -> list[dict]:
+        """The PPG over all objects of the query that shows most, by place."""
+        rows = [row for row in self.gaps if (row["scope"], row["metric"]) == ("all", "ppg") and row["gap"] is not None]
+        places = dict.fromkeys(row["place"] for row in rows)
+        return [max((r for r in rows if r["place"] == place), key=lambda row: row["gap"]) for place in places]
+
+    def useful(self, place: int) -> dict | None:
         """Holdout retrieval recall@10 at a point, mean over sides and directions."""
-        found = [r["utility"] for r in self.utility if r["place"] == place and r["metric"].endswith("_recall@10")]
-        return float(np.mean(found)) if found else None
+        return next((r for r in self.utility if r["place"] == place and r["metric"] == RECALL), None)
 
 
 def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Study:
@@ -80,14 +94,13 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
     """
     study = studies[name]
     found: dict[str, list[dict]] = {}
-    for query in ("study", "study_draws", "study_utility"):
+    for query in ("study", "study_draws", "study_utility", "study_utility_draws"):
         rows = [{**row, "split": split} for split, base in databases.items() for row in base.rows(query)]
-        found[query] = sorted((row for row in rows if row["study"] == name), key=lambda row: row["place"])
-    same = {
-        other
-        for other, section in studies.items()
-        if section["axis"] == "seed" and (section["model"], section["split"]) == (study["model"], study["split"])
-    }
+        found[query] = sorted(rows, key=lambda row: row["place"])
+    drawn = drawn_of(found, databases)
+    gaps = [row for row in found["study"] if row["study"] == name]
+    utility = [row for row in found["study_utility"] if row["study"] == name]
+    same = studies_of_seeds(studies, study["model"], study["split"])
     spread = [row for row in databases[study["split"]].rows("seed_spread") if row["study"] in same]
     return Study(
         name=name,
@@ -95,41 +108,26 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
         model=study["model"],
         split=study["split"],
         values=[json.dumps(value) for value in study["values"]],
-        gaps=list(_with_changes(found["study"], found["study_draws"])),
-        utility=found["study_utility"],
+        gaps=list(with_changes(gaps, drawn, databases)),
+        utility=list(with_utility_changes(utility, drawn)),
+        # trainings of one recipe are no choices
+        fronts={} if study["axis"] == "seed" else _fronts(name, gaps, drawn),
+        directions=dict(directions(name, studies, found, drawn)),
         noise={(row["query"], row["scope"], row["metric"]): row for row in spread},
         draws=databases[study["split"]].config("measure.bootstrap"),
     )
 
 
-def _with_changes(gaps: Sequence[dict], draws: Sequence[dict]) -> Iterator[dict]:
-    """Adds the change since the first point, with its bootstrap interval where it could be resampled."""
-    drawn = {(row["place"], row["query"], row["metric"]): row for row in draws}
-    first = {(row["query"], row["scope"], row["metric"]): row for row in gaps if row["place"] == 0}
-    for row in gaps:
-        start = first.get((row["query"], row["scope"], row["metric"]))
-        change: dict[str, float | None] = {"change": None, "change_low": None, "change_high": None}
-        if start is not None and row["place"] > 0 and None not in (row["gap"], start["gap"]):
-            change["change"] = row["gap"] - start["gap"]
-            if row["scope"] == "all":
-                cell = row["query"], row["metric"]
-                ends = _interval(drawn.get((0, *cell)), drawn.get((row["place"], *cell)))
-                change["change_low"], change["change_high"] = ends
-        yield {**row, **change}
-
-
-def _interval(one: dict | None, other: dict | None) -> tuple[float | None, float | None]:
-    """95 % bootstrap interval of a difference: in one split draw by draw, between two as if they were independent.
-
-    Training sets of two splits lie in each other, so the latter is, if anything, too wide.
-    """
-    if one is None or other is None:
-        return None, None
-    before, after = (np.array(row["drawn"], dtype=float) for row in (one, other))
-    if one["split"] != other["split"]:
-        after = np.random.default_rng(0).permutation(after)
-    low, high = np.quantile(after - before, [0.025, 0.975])
-    return float(low), float(high)
+def _fronts(name: str, gaps: Sequence[dict], drawn: Drawn) -> dict[int, float]:
+    places = list(dict.fromkeys(row["place"] for row in gaps))
+    pairs = {place: (drawn.of(name, place, None, RECALL), drawn.strongest(name, place)) for place in places}
+    useful = {place: one for place, (one, _) in pairs.items() if one is not None}
+    memory = {place: other for place, (_, other) in pairs.items() if other is not None}
+    shown = [place for place in places if place in useful and place in memory]
+    if not shown:
+        return {}
+    shares = front_shares(joint(useful, shown), joint(memory, shown))
+    return dict(zip(shown, shares, strict=True))
 
 
 # figures
@@ -228,8 +226,7 @@ def _utility_lines(axis: Axes, study: Study, metrics: Sequence[str], xs: Sequenc
         rows = [row for row in study.utility if row["metric"] == metric]
         at = [xs[row["place"]] for row in rows]
         values = [100 * row["utility"] for row in rows]
-        ends = [interval_bars(100 * r["utility"], 100 * r["worse_side"], 100 * r["better_side"]) for r in rows]
-        bars = np.array(ends).reshape(-1, 2).T
+        bars = np.array([_utility_bars(row) for row in rows]).reshape(-1, 2).T
         line = "none" if study.axis == "seed" else "-"
         name = metric.split("_recall@")[0].split("_accuracy@")[0].replace("_", " ")
         axis.errorbar(at, values, yerr=bars, fmt="o", linestyle=line, markersize=4, capsize=3, label=name)
@@ -238,26 +235,32 @@ def _utility_lines(axis: Axes, study: Study, metrics: Sequence[str], xs: Sequenc
     axis.legend(fontsize=8)
 
 
+def _utility_bars(row: Mapping) -> tuple[float, float]:
+    """How far the interval of a share reaches, in per cent."""
+    below, above = interval_bars(row["utility"], row["ci_low"], row["ci_high"])
+    return 100 * below, 100 * above
+
+
 def _tradeoff(study: Study) -> Figure:
-    """Symmetric PPG against recall@10, with the points that no other beats in both."""
+    """Symmetric PPG of the strongest query against recall@10, with the front."""
     figure, axes = figure_grid(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
-    points = [(study.recall_at_10(row["place"]), row) for row in study.of("ppg")]
-    known = [(100 * useful, row) for useful, row in points if useful is not None and row["gap"] is not None]
-    for x, row in known:
+    found = [(study.useful(row["place"]), row) for row in study.strongest()]
+    known = [(100 * useful["utility"], useful, row) for useful, row in found if useful is not None]
+    for x, useful, row in known:
         bars = [[end] for end in interval_bars(row["gap"], row["ci_low"], row["ci_high"])]
-        axis.errorbar(x, row["gap"], yerr=bars, fmt="o", color=GAP, capsize=3)
+        across = [[end] for end in _utility_bars(useful)]
+        axis.errorbar(x, row["gap"], yerr=bars, xerr=across, fmt="o", color=GAP, capsize=3)
         axis.plot(x, row["control_value"], "o", color=CONTROL, markerfacecolor="white")
         axis.annotate(json.loads(row["value"]), (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
-    best = front([(x, row["gap"]) for x, row in known])
-    axis.plot(*zip(*best, strict=True) if best else ([], []), color=GAP, linestyle=":", label="Pareto front")
-    axis.plot([], [], "o", color=GAP, label="symmetric PPG, with 95 % interval")
+    draw_front(axis, [(x, row["gap"], study.fronts.get(row["place"])) for x, _, row in known])
+    axis.plot([], [], "o", color=GAP, label="symmetric PPG of the strongest query, with 95 % interval")
     axis.plot([], [], "o", color=CONTROL, markerfacecolor="white", label="its control on the holdout")
     axis.axhline(0, color="black", linewidth=0.8)
     axis.margins(x=0.2, y=0.15)
-    axis.set_xlabel("utility: recall@10 of holdout retrieval, %")
+    axis.set_xlabel("utility: recall@10 of holdout retrieval, %, with 95 % interval")
     axis.set_ylabel("population precision gap")
-    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8, bbox_to_anchor=(0.5, 1.0))
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.0))
     return figure
 
 
@@ -265,64 +268,88 @@ def _tradeoff(study: Study) -> Figure:
 
 
 def sentences(study: Study) -> list[str]:
-    """What the study found, in words: the change of each metric from the first value to the last."""
+    """What the study found, in words: what these trainings show from the first value to the last, then the recipe."""
     if study.axis == "seed":
         return [
             _spread_sentence(METRIC_NAMES[metric], row)
             for (query, scope, metric), row in study.noise.items()
             if (query, scope) == (CAPTION, "all")
         ]
-    found = []
-    for metric, name in METRIC_NAMES.items():
-        rows = study.of(metric)
-        if len(rows) < 2 or rows[-1]["change"] is None:
-            continue
-        start, end = rows[0], rows[-1]
-        found.append(
-            f"{name} {_moves(end)} from {number(start['gap'])} at {study.axis} {start['value']} to "
-            f"{number(end['gap'])} at {end['value']}: a change of {number(end['change'])} "
-            f"{band(end['change_low'], end['change_high'])}; the control goes from {number(start['control_value'])} to "
-            f"{number(end['control_value'])}."
-        )
+    found = [*_sentences_on_gaps(study), *_sentences_on_recall(study), *_sentences_on_recipes(study)]
     noise = study.noise.get((CAPTION, "all", "ppg"))
-    if noise is None or noise["spread"] is None:
-        found.append("How far training anew would move these points was not measured: add a study of seeds.")
-    else:
+    if noise is not None and noise["spread"] is not None:
         found.append(_spread_sentence("PPG", noise))
     return found
 
 
-def _moves(row: Mapping) -> str:
-    if row["change_low"] is not None and row["change_low"] > 0:
-        return "rises"
-    if row["change_high"] is not None and row["change_high"] < 0:
-        return "falls"
-    return "does not change beyond its interval,"
+def _sentences_on_gaps(study: Study) -> Iterator[str]:
+    for query in dict.fromkeys(row["query"] for row in study.gaps):
+        for metric in SAID[query == CAPTION]:
+            rows = study.of(metric, query)
+            if len(rows) < 2 or rows[-1]["change"] is None:
+                continue
+            start, end = rows[0], rows[-1]
+            how = f" ({end['pairing']})" if end["pairing"] else ""
+            yield (
+                f"{_named(query, metric)} is {number(start['gap'])} at {study.axis} {start['value']} and "
+                f"{number(end['gap'])} at {end['value']}: between these trainings a difference of "
+                f"{number(end['change'])} {band(end['change_low'], end['change_high'])}{how}; the control goes from "
+                f"{number(start['control_value'])} to {number(end['control_value'])}."
+            )
+
+
+def _named(query: str | None, metric: str) -> str:
+    if query is None:
+        return f"holdout retrieval {metric}"
+    return METRIC_NAMES[metric] if query == CAPTION else f"{METRIC_NAMES[metric]} {QUERY_NAMES[query]}"
+
+
+def _sentences_on_recall(study: Study) -> Iterator[str]:
+    start, end = study.useful(0), study.useful(len(study.values) - 1)
+    if start is not None and end is not None and end["change"] is not None:
+        yield (
+            f"Holdout retrieval recall@10 is {percent(start['utility'])} and {percent(end['utility'])}: between these "
+            f"trainings a difference of {points(end['change'])} points [{points(end['change_low'])}, "
+            f"{points(end['change_high'])}]."
+        )
+
+
+def _sentences_on_recipes(study: Study) -> Iterator[str]:
+    """What holds of the recipe and not of these trainings alone, wherever seeds were run at both ends."""
+    for (place, query, metric), found in study.directions.items():
+        if query is not None and metric not in SAID[query == CAPTION]:
+            continue
+        shown: Callable[[float | None], str] = points if metric == RECALL else number
+        first, second = found.seeds
+        unit = " points" if metric == RECALL else ""
+        seeds = f"the same {first} seeds" if found.paired else f"{first} and {second} other seeds"
+        yield (
+            f"Over {seeds} of training at both ends, {_named(query, metric)} {found.word} from {study.axis} "
+            f"{study.values[0]} to {study.values[place]}: a change of {shown(found.change)}{unit} "
+            f"[{shown(found.low)}, {shown(found.high)}], which holds the noise of training and of the queries."
+        )
+    last = len(study.values) - 1
+    if not any(place == last for place, _, _ in study.directions):
+        yield (
+            f"Whether the recipe makes the difference from {study.values[0]} to {study.values[last]} is not known: no "
+            "further seeds were trained at both ends, and how far training anew moves these points is in no interval."
+        )
 
 
 def _spread_sentence(name: str, row: Mapping) -> str:
     return (
         f"Over {row['seeds']} seeds of training {name} is {number(row['mean'])} with a standard deviation of "
-        f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; no "
-        "interval here holds that noise."
+        f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; an "
+        "interval on single trainings does not hold that noise."
     )
 
 
 def write_points(study: Study, points: Path, utility: Path) -> None:
     """Writes all gaps, and what the models are good for, as tab-separated values; one line per point and metric."""
     columns = ["study", "axis", "value", "split", "model", "epoch", "query", "scope", "metric", "gap"]
-    columns += [
-        "ci_low",
-        "ci_high",
-        "p_value",
-        "n",
-        "control_value",
-        "control_low",
-        "control_high",
-        "change",
-        "change_low",
-        "change_high",
-    ]
+    columns += ["ci_low", "ci_high"]
+    columns += ["p_value", "n", "control_value", "control_low", "control_high"]
+    columns += ["change", "change_low", "change_high", "pairing"]
     _write_tsv(points, columns, study, study.gaps)
     columns = [
         "study",
@@ -334,10 +361,18 @@ def write_points(study: Study, points: Path, utility: Path) -> None:
         "task",
         "metric",
         "utility",
+        "ci_low",
+        "ci_high",
         "worse_side",
         "better_side",
+        "change",
+        "change_low",
+        "change_high",
+        "front_share",
     ]
-    _write_tsv(utility, columns, study, study.utility)
+    shares = {(place, RECALL): share for place, share in study.fronts.items()}
+    rows = [{**row, "front_share": shares.get((row["place"], row["metric"]))} for row in study.utility]
+    _write_tsv(utility, columns, study, rows)
 
 
 def _write_tsv(path: Path, columns: Sequence[str], study: Study, rows: Sequence[dict]) -> None:
@@ -373,6 +408,7 @@ def write_study(study: Study, figures: Sequence[Path], templates: Path, site: Pa
             draws=study.draws,
             figures=[figure.stem for figure in figures],
             band=band,
+            percent_band=percent_band,
         )
     )
     write_text(site / "index.html", page)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dejavu.files import write_text
 from dejavu.memorization.verdicts import METRIC_NAMES, PRIMARY_METRIC, PRIMARY_SCOPES
 from dejavu.report.queries import Queries
+from dejavu.report.tradeoff import cost, tradeoff
 
 ONE_MODEL = "text_encoder"
 # what the terminal shows of every query: the paper's first number, and the cell chosen beforehand
@@ -64,7 +65,6 @@ def p_value(p: float | None, draws: int) -> str:
 def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     """Writes the text that the terminal shows at the end."""
     rows = queries.rows("result_table")
-    utility = {row["model"]: row["recall_at_10"] for row in queries.rows("tradeoff")}
     draws = queries.config("measure.bootstrap")
     header = ["model", "query", "scope", "metric", "symmetric", "95 % band", "joint p", "on a", "on b"]
     header += ["control", "95 % band"]
@@ -100,7 +100,7 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             "",
         ]
     lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
-    lines += [f"{model}: holdout retrieval recall@10 {value:.1%}" for model, value in utility.items()]
+    lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -11,10 +11,11 @@ from itertools import accumulate
 import numpy as np
 
 from dejavu.data.benchmarks import Benchmark, read_values
-from dejavu.studies.encode import Encoder, left_out, result
+from dejavu.studies.encode import Encoder, left_out, result, results
+from dejavu.studies.resampling import Resampling
 
 
-def compositional(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
+def compositional(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
     """For every kind, the share of the images to which the true caption is the most similar, and chance beside it.
 
     A true caption that is only as similar as a false one does not count. Chance is the mean of 1 / number of captions.
@@ -31,11 +32,10 @@ def compositional(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
     right = _prefers_the_first(encoder, images, choices)
     chance = np.array([1 / len(choice) for choice in choices])
     kind_of = np.array(kinds)[used]
-    rows = []
-    for kind in sorted(set(kind_of.tolist())):
-        here = kind_of == kind
-        rows.append(result(benchmark, f"{kind}_accuracy", right[here].mean(), here.sum()))
-        rows.append(result(benchmark, f"{kind}_chance", chance[here].mean(), here.sum()))
+    there = {kind: kind_of == kind for kind in sorted(set(kind_of.tolist()))}
+    hits = {f"{kind}_accuracy": np.where(here, right, np.nan) for kind, here in there.items()}
+    rows = results(benchmark, hits, resampling)
+    rows += [result(benchmark, f"{kind}_chance", chance[here].mean(), here.sum()) for kind, here in there.items()]
     return [*rows, left_out(benchmark, used)]
 
 

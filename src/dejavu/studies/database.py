@@ -93,6 +93,11 @@ class Run:
         asked = self.config["measure"]["queries"]
         return [query for query in QUERIES if query in asked and query != CAPTION]
 
+    def of_weights(self, table: str, side: Side) -> Path:
+        """A table that depends on a side's weights alone, filed where these were embedded first."""
+        model, seen = side.embedded
+        return self.split_folder / table / model / side.letter / f"{seen}.parquet"
+
     def manifest(self, role: str) -> Path:
         """The manifest of a role."""
         return self.split_folder / "manifests" / f"{role}.parquet"
@@ -188,8 +193,10 @@ def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
         for population in POPULATIONS:
             for query, path in run.neighbors(side, population).items():
                 _insert_file(connection, "neighbors", path, {**here, "population": population, "query": query}, ranks)
+        if side.has_images:
+            for name in ("utility", "utility_draws"):
+                _insert_file(connection, name, run.of_weights(name, side), here)
         if side.own:
-            _insert_file(connection, "utility", run.of_side("utility", side).with_suffix(".parquet"), here)
             for name in ("attacks", "sample_attacks"):
                 _insert_file(connection, name, run.of_side("attacks", side) / f"{name}.parquet", here)
     _insert(connection, "studies", pa.Table.from_pylist(list(_study_points(run, epochs)), schema=STUDIES))
@@ -349,11 +356,11 @@ def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[d
                 rows = run.of_side("embeddings", side) / f"{role}.rows.npy"
                 embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
                 yield _stage(costs, "embed", f"{name}.{side.seen}.{role}", size[role], embedded)
-            images, unusable = _benchmark_images(run.of_side("utility", side).with_suffix(".parquet"))
             asked = sum(size[population] for population in POPULATIONS)
             if run.other_queries:
                 count = asked * len(run.other_queries)
                 yield _stage(costs, "embed_queries", f"{name}.{side.seen}", count, count)
+            images, unusable = _benchmark_images(run.of_weights("utility", side))
             everyone = size["holdout"] + images
             dropped = {"image cannot be used": unusable}
             yield _stage(costs, "utility", f"{name}.{side.seen}", everyone, everyone - unusable, dropped)

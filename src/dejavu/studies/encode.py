@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from dejavu.data.benchmarks import Benchmark, read_images
 from dejavu.errors import InputError
 from dejavu.progress import Progress
 from dejavu.retrieval.finite import require_finite
+from dejavu.studies.resampling import Resampling, shares
 from dejavu.training.model import Clip
 
 
@@ -74,6 +75,20 @@ class Encoder:
 def result(benchmark: Benchmark, metric: str, value: float, n: int) -> dict:
     """A row of the utility table; the name of the benchmark comes before the metric's."""
     return {"task": benchmark.task, "metric": f"{benchmark.name}_{metric}", "value": float(value), "n": int(n)}
+
+
+def results(benchmark: Benchmark, hits: Mapping[str, np.ndarray], resampling: Resampling) -> list[dict]:
+    """Rows of the utility table with intervals: shares of a benchmark's images, which are resampled one by one.
+
+    Args:
+        benchmark: whose task and name the rows carry.
+        hits: metric -> bool or float64 (images,), whether the model was right; NaN where an image does not count.
+        resampling: how intervals are drawn.
+    """
+    columns = np.column_stack([column.astype(float) for column in hits.values()])
+    images = np.arange(len(columns))
+    drawn = resampling.means(columns, images, benchmark.task, benchmark.name)
+    return shares(benchmark.task, [f"{benchmark.name}_{metric}" for metric in hits], columns, images, drawn)
 
 
 def left_out(benchmark: Benchmark, *used: np.ndarray) -> dict:

@@ -8,22 +8,26 @@ from dejavu.data.benchmarks import Benchmark
 from dejavu.studies.compositional import compositional
 from dejavu.studies.encode import Encoder
 from dejavu.studies.probe import linear_probe
+from dejavu.studies.resampling import Resampling
 from dejavu.studies.zero_shot import zero_shot
 
 _TASKS = {"zero_shot": zero_shot, "linear_probe": linear_probe, "compositional": compositional}
 
 
-def evaluate(encoder: Encoder, benchmarks: Sequence[Benchmark]) -> list[dict]:
+def evaluate(encoder: Encoder, benchmarks: Sequence[Benchmark], resampling: Resampling) -> list[dict]:
     """Runs benchmarks on a model; rows of the utility table, schema ``UTILITY`` of :mod:`dejavu.tables`.
+
+    What was resampled, the images, has its draws under ``drawn``.
 
     Args:
         encoder: the model.
         benchmarks: what to run.
+        resampling: how intervals are drawn.
 
     Raises:
         InputError: when a file of a benchmark cannot be used.
     """
     rows = []
     for benchmark in benchmarks:
-        rows += _TASKS[benchmark.task](encoder, benchmark)
+        rows += _TASKS[benchmark.task](encoder, benchmark, resampling)
     return rows

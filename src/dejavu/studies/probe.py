@@ -11,15 +11,18 @@ from sklearn.linear_model import LogisticRegression
 from dejavu.data.benchmarks import Benchmark, read_values
 from dejavu.errors import InputError, closest
 from dejavu.progress import say
-from dejavu.studies.encode import Encoder, left_out, result
+from dejavu.studies.encode import Encoder, left_out, results
+from dejavu.studies.resampling import Resampling
 
 ITERATIONS = 1000
 # one in so many training images chooses the regularization
 VALIDATION = 5
 
 
-def linear_probe(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
+def linear_probe(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
     """Accuracy@1 on the test set of a logistic regression that is fitted to the training set.
+
+    Resampled is the test set; the regression stays as it is.
 
     Returns:
         Rows of the utility table.
@@ -38,11 +41,8 @@ def linear_probe(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
     c = choose_regularization(images["train"], labels["train"], benchmark.regularization)
     predicted = _fit(images["train"], labels["train"], c).predict(images["test"])
     say(f"{benchmark.task} {benchmark.name}: C = {c:g} of {', '.join(f'{x:g}' for x in benchmark.regularization)}")
-    accuracy = (predicted == labels["test"]).mean()
-    return [
-        result(benchmark, "accuracy@1", accuracy, len(predicted)),
-        left_out(benchmark, used["train"], used["test"]),
-    ]
+    rows = results(benchmark, {"accuracy@1": predicted == labels["test"]}, resampling)
+    return [*rows, left_out(benchmark, used["train"], used["test"])]
 
 
 def choose_regularization(images: np.ndarray, labels: np.ndarray, values: Sequence[float]) -> float:

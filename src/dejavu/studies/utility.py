@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import gammaln
 
+from dejavu.studies.resampling import Resampling, shares
+
 QUERIES_PER_BLOCK = 2048
 RECALL_AT = (1, 5, 10)
 
@@ -48,23 +50,34 @@ def chance_at(groups: np.ndarray, k: int) -> float:
 
 
 def retrieval(
-    images: np.ndarray, captions: np.ndarray, groups: np.ndarray, at: Sequence[int] = RECALL_AT
+    images: np.ndarray,
+    captions: np.ndarray,
+    groups: np.ndarray,
+    resampling: Resampling,
+    at: Sequence[int] = RECALL_AT,
 ) -> list[dict]:
     """Recall@k in both directions, and what chance would reach, as rows of the utility table.
 
+    Resampled are the queries, by duplicate group; what they search stays as it is.
+
     Args:
         images, captions: float32 (n, dimension), L2-normalised; row i of either is of sample i.
-        groups: int64 (n,), as for :func:`ranks_of_own`.
+        groups: int64 (n,), as for :func:`ranks_of_own`, numbered from 0.
+        resampling: how intervals are drawn.
         at: values of k.
+
+    Returns:
+        Rows as those of :func:`dejavu.studies.resampling.shares`.
     """
-    found = []
-    for name, queries, candidates in (
-        ("caption_to_image", captions, images),
-        ("image_to_caption", images, captions),
-    ):
+    directions = {"caption_to_image": (captions, images), "image_to_caption": (images, captions)}
+    hits: dict[str, np.ndarray] = {}
+    for name, (queries, candidates) in directions.items():
         ranks = ranks_of_own(queries, candidates, groups)
+        hits |= {f"{name}_recall@{k}": (ranks <= k).astype(float) for k in at}
+    columns = np.column_stack(list(hits.values()))
+    rows = shares("retrieval", list(hits), columns, groups, resampling.means(columns, groups, "retrieval"))
+    for name in directions:
         for k in at:
-            for metric, value in (("recall", (ranks <= k).mean()), ("chance", chance_at(groups, k))):
-                row = {"task": "retrieval", "metric": f"{name}_{metric}@{k}", "value": float(value), "n": len(ranks)}
-                found.append(row)
-    return found
+            chance = {"metric": f"{name}_chance@{k}", "value": chance_at(groups, k)}
+            rows.append({"task": "retrieval", **chance, "n": len(groups)})
+    return rows

@@ -10,7 +10,8 @@ import open_clip
 
 from dejavu.data.benchmarks import Benchmark, read_values
 from dejavu.errors import InputError, closest, words
-from dejavu.studies.encode import Encoder, left_out, result
+from dejavu.studies.encode import Encoder, left_out, results
+from dejavu.studies.resampling import Resampling, interval
 
 ACCURACY_AT = (1, 5)
 OPENCLIP_TEMPLATES = {
@@ -19,7 +20,7 @@ OPENCLIP_TEMPLATES = {
 }
 
 
-def zero_shot(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
+def zero_shot(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
     """Accuracy@1, accuracy@5 where there are more than five classes, and mean accuracy@1 of the classes.
 
     Of equal similarities the true class comes last. The mean is over the classes that the images have.
@@ -35,14 +36,18 @@ def zero_shot(encoder: Encoder, benchmark: Benchmark) -> list[dict]:
     images, used = encoder.images(benchmark, "data")
     truth = truth[used]
     ranks = _ranks(images, prompts, truth, encoder.batch_size)
-    rows = [
-        result(benchmark, f"accuracy@{k}", (ranks <= k).mean(), len(ranks))
-        for k in ACCURACY_AT
-        if k == 1 or len(classes) > k
-    ]
-    per_class = [(ranks[truth == number] <= 1).mean() for number in np.unique(truth)]
-    rows.append(result(benchmark, "mean_class_accuracy@1", np.mean(per_class), len(ranks)))
-    return [*rows, left_out(benchmark, used)]
+    hits = {f"accuracy@{k}": ranks <= k for k in ACCURACY_AT if k == 1 or len(classes) > k}
+    rows = results(benchmark, hits, resampling)
+    return [*rows, _mean_of_classes(benchmark, ranks <= 1, truth, resampling), left_out(benchmark, used)]
+
+
+def _mean_of_classes(benchmark: Benchmark, right: np.ndarray, truth: np.ndarray, resampling: Resampling) -> dict:
+    value = float(np.mean([right[truth == number].mean() for number in np.unique(truth)]))
+    drawn = resampling.means_of_classes(right.astype(float), truth, benchmark.task, benchmark.name)
+    low, high = interval(value, drawn, len(right))
+    metric = f"{benchmark.name}_mean_class_accuracy@1"
+    row = {"task": benchmark.task, "metric": metric, "value": value, "n": len(right)}
+    return {**row, "ci_low": low, "ci_high": high, "drawn": drawn}
 
 
 def true_classes(benchmark: Benchmark) -> tuple[Sequence[str], np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from dejavu.tables.data import DUPLICATES, SAMPLES
-from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY
+from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_DRAWS
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
@@ -146,7 +146,14 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "bands": ("simultaneous bands of the gaps that the report shows together", _columns(MODEL, BANDS)),
     "top_l": ("gaps of the first l queries in an order", _columns(MODEL, TOP_L)),
     "recall_curves": ("share of the queries with at least a recall", _columns(MODEL, RECALL_CURVES)),
-    "utility": ("what the models are good for", _columns(MODEL_SIDE, UTILITY)),
+    "utility": (
+        "what the models are good for, of every side that has images; a side that is another model's has its results",
+        _columns(MODEL_SIDE, UTILITY),
+    ),
+    "utility_draws": (
+        "the resampled utility that intervals of it, and of its differences between models, are made of",
+        _columns(MODEL_SIDE, UTILITY_DRAWS),
+    ),
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),

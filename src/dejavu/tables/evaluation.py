@@ -12,7 +12,22 @@ UTILITY = pa.schema(
         field("task", pa.string(), "what the model is used for"),
         field("metric", pa.string(), "how that is measured"),
         field("value", pa.float64(), "the result"),
+        field(
+            "ci_low",
+            pa.float64(),
+            "lower end of the 95 % bootstrap interval, over duplicate groups of the holdout or images of a benchmark; "
+            "null for chance and left_out, which are no estimates, and for results taken over, of unknown queries",
+        ),
+        field("ci_high", pa.float64(), "upper end of it"),
         field("n", pa.int64(), "number of queries, null where it is not known"),
+    ]
+)
+UTILITY_DRAWS = pa.schema(
+    [
+        field("task", pa.string(), "as in utility"),
+        field("metric", pa.string(), "as in utility"),
+        field("draw", pa.int32(), "number of the resample: the same one for all models and sides of a task's queries"),
+        field("value", pa.float32(), "the result on that resample; null where it holds no query that counts"),
     ]
 )
 LABELLED = pa.schema(

@@ -1,0 +1,34 @@
+"""Databases with the tables of the contract, filled with what a test plants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from dejavu.tables import DATABASE
+
+CONFIG = {"report.k": 10, "report.labels": "all", "measure.bootstrap": 99}
+
+
+def write_database(path: Path, rows: Mapping[str, Sequence[dict] | pa.Table], **config: object) -> Path:
+    """Writes a database; a table that is not given is empty, a column that a row lacks is null.
+
+    Args:
+        path: the file to make.
+        rows: table -> its rows.
+        config: further keys of the configuration, with ``__`` for dots.
+    """
+    given = CONFIG | {key.replace("__", "."): value for key, value in config.items()}
+    keys = [{"key": key, "value": json.dumps(value)} for key, value in given.items()]
+    with duckdb.connect(str(path)) as connection:
+        for name, (_, schema) in DATABASE.items():
+            found = {"config": keys, **rows}.get(name, [])
+            part = found if isinstance(found, pa.Table) else pa.Table.from_pylist(list(found), schema=schema)
+            connection.register("part", part.select(schema.names).cast(schema))
+            connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM part')
+            connection.unregister("part")
+    return path

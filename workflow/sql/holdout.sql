@@ -1,0 +1,2 @@
+-- What tells whether two splits have the same holdout, and so the same resamples of it.
+SELECT count(*) AS samples, bit_xor(hash(row, group_id)) AS digest FROM samples WHERE role = 'holdout';

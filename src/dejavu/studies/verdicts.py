@@ -25,7 +25,11 @@ _ATTACKS = """
     JOIN attacks AS found
         ON found.side = sides.side
         AND found.model = CASE sides.kind WHEN 'model' THEN sides.source ELSE sides.model END
-    JOIN attacks AS control USING (model, epoch, side, attack)
+    JOIN attacks AS control
+        ON control.model = found.model
+        AND control.epoch = found.epoch
+        AND control.side = found.side
+        AND control.attack = found.attack
     WHERE sides.model = ? AND found.epoch = ? AND found.metric = 'roc_auc' AND control.metric = 'roc_auc_null'
         AND (found.attack = 'csa' OR reference.kind <> 'text_encoder')
     ORDER BY found.side, found.attack

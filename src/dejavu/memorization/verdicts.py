@@ -194,7 +194,7 @@ def _on_membership(grounds: Grounds) -> Verdict:
     measured = (
         f"{ATTACK_NAMES[row['attack']]} tells the training pairs of side {row['side']} from others at ROC AUC "
         f"{row['value']:.3f} [{_plain(row['ci_low'])}, {_plain(row['ci_high'])}], null {_plain(row['null_value'])} "
-        f"({_p(p, grounds.draws)} over {len(rows)} attacks)"
+        f"({_p(p, grounds.draws, len(rows))} over {len(rows)} {'attack' if len(rows) == 1 else 'attacks'})"
     )
     if not found:
         return Verdict(MEMBERSHIP, NOT_DETECTED, None, row, p, None, f"Membership not detected: {measured}.")
@@ -246,9 +246,9 @@ def _lists(grounds: Grounds) -> str:
     )
 
 
-def _p(p: float, draws: int) -> str:
-    """A p-value that was counted over draws, or a multiple of one: the smallest that can be is an upper bound."""
-    smallest = 1 / (draws + 1)
+def _p(p: float, draws: int, times: int = 1) -> str:
+    """A multiple of a p-value that was counted over draws: the smallest that can be is an upper bound."""
+    smallest = times / (draws + 1)
     return f"p {'≤' if p <= smallest * (1 + 1e-9) else '='} {p:.2g}"
 
 

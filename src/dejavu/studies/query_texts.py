@@ -19,7 +19,7 @@ from dejavu.tables.queries import RARE, REMAINDER
 from dejavu.tables.retrieval import QUERY_TEXTS
 
 # a word is rare that stands in no more than this share of the captions, or in one
-RARE_SHARE = 0.001
+RARE_SHARE = 0.01
 
 
 def write_query_texts(

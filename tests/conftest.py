@@ -114,7 +114,7 @@ class Project:
         return self.folder / "results" / "demo" / "default"
 
 
-FOLDERS = ("cluster", "workflow", "browser", "models", "unit")
+FOLDERS = ("cluster", "workflow", "browser", "gpu", "models", "unit")
 
 
 @pytest.hookimpl(trylast=True)

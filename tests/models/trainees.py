@@ -57,12 +57,13 @@ class Place:
 
     folder: Path
     samples: str
+    device: str = "cpu"
 
     @classmethod
-    def make(cls, folder: Path, pairs: tuple[Path, list[dict]]) -> Place:
+    def make(cls, folder: Path, pairs: tuple[Path, list[dict]], device: str = "cpu") -> Place:
         listed = [{"row": r["row"], "uid": r["uid"], "group_id": r["uid"], "position": 0.5} for r in pairs[1]]
         pq.write_table(pa.Table.from_pylist(listed, schema=MANIFEST), folder / "manifest.parquet")
-        return cls(folder, str(pairs[0]))
+        return cls(folder, str(pairs[0]), device)
 
     def train(self, name: str, how: Recipe, *, side: str = "a", code: str = "c", state_seconds: float = 0.0) -> None:
         train(
@@ -74,7 +75,7 @@ class Place:
             self.folder / name / "metrics.parquet",
             state=self.state(name),
             code=code,
-            device="cpu",
+            device=self.device,
             title="train",
             state_seconds=state_seconds,
         )

@@ -25,10 +25,10 @@ from dejavu.progress import Progress, say
 from dejavu.tables.training import TRAINING
 from dejavu.training.augment import Augmentation
 from dejavu.training.distributed import Ranks, launch
-from dejavu.training.model import build, save_checkpoint
+from dejavu.training.model import Clip, build, save_checkpoint
 from dejavu.training.recipe import Recipe
 from dejavu.training.state import STATE, locked, open_run, read_state, run_key, write_state
-from dejavu.training.step import Learner, random_state, set_random_state
+from dejavu.training.step import Learner, irreproducible, random_state, set_random_state
 from dejavu.training.stream import PairStream
 from dejavu.training.text import TextRandomizer
 
@@ -178,6 +178,8 @@ class _Run:
         seed = _seed(self.recipe.seed, job.side)
         torch.manual_seed(seed)
         self.clip = build(self.recipe.architecture, job.device)
+        if job.device == "cuda":
+            _require_reproducible(self.clip, job.title)
         if not ranks.first:
             # the same weights in all processes, but not the same dropout
             torch.manual_seed(_seed(seed, f"process {ranks.rank}"))
@@ -328,9 +330,17 @@ def _make_reproducible(recipe: Recipe, device: str) -> None:
     if device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(recipe.torch_threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # told to warn only, attention on cuda takes the faster way, which adds in any order
+    torch.use_deterministic_algorithms(True, warn_only=device != "cuda")
     # or every new tensor would first be filled, which is for finding operations that read what they have not written
     torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def _require_reproducible(clip: Clip, title: str) -> None:
+    """Lets an architecture train whose operations have no reproducible form on this device, and says so."""
+    if (missing := irreproducible(clip)) is not None:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        say(f"[{title}] on this device the same training gives other last digits each time: {missing}")
 
 
 def _seed(seed: int, purpose: str) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from dejavu.errors import InputError, loss_mismatch
+from dejavu.files import first_line
 from dejavu.training.distributed import Ranks
 from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
@@ -164,6 +167,28 @@ class _Towers(torch.nn.Module):
         features = normalize(image.float(), dim=-1), normalize(text.float(), dim=-1), self.model.logit_scale.exp()
         # a new tensor, as the inverse temperature is one, which the loss in parts takes as its own
         return features if self.model.logit_bias is None else (*features, self.model.logit_bias * 1.0)
+
+
+def irreproducible(clip: Clip) -> str | None:
+    """What torch says of an operation of a model that gives other last digits each time on the model's device.
+
+    Tried on a copy, with two pairs; asks torch for reproducible operations and leaves that on. None: it has them all.
+    """
+    device = clip.model.logit_scale.device
+    copied = replace(clip, model=copy.deepcopy(clip.model).train())
+    state = random_state(device.type)
+    torch.use_deterministic_algorithms(True)
+    try:
+        images = torch.zeros(2, 3, clip.size, clip.size, device=device)
+        image, text, *_ = _Towers(copied)(images, clip.tokenize(["a", "b"]).to(device))
+        (image @ text.T).sum().backward()
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        return first_line(error)
+    finally:
+        set_random_state(state, device.type)
+    return None
 
 
 def _loss(clip: Clip, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:

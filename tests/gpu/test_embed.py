@@ -1,0 +1,43 @@
+"""Embeddings made on a GPU against those of the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dejavu.files import read_array
+from dejavu.retrieval.embed import embed
+from dejavu.training.model import Clip, build, load_checkpoint, save_checkpoint
+from tests.models.trainees import Place
+
+
+def embedded(clip: Clip, place: Place, device: str, batch_size: int) -> list[np.ndarray]:
+    files = [place.folder / f"{device}.{batch_size}.{name}.npy" for name in ("images", "captions", "rows")]
+    how = {"batch_size": batch_size, "device": device, "title": "embed"}
+    embed(clip, place.folder / "manifest.parquet", [place.samples], *files, **how)
+    return [read_array(file) for file in files]
+
+
+@pytest.mark.parametrize("architecture", ["tiny", "ViT-B-32"])
+def test_images_and_captions_of_a_checkpoint_are_embedded_as_on_the_cpu(
+    tmp_path, pairs, device, tiny_architecture, architecture
+):
+    if architecture == "tiny":
+        architecture = tiny_architecture("embed-for-tests")
+    place, checkpoint = Place.make(tmp_path, pairs), Path(tmp_path / "c.pt")
+    torch.manual_seed(0)
+    save_checkpoint(checkpoint, build(architecture), 1, 4)
+    *expected, rows = embedded(load_checkpoint(checkpoint, architecture), place, "cpu", 14)
+    for batch_size in (14, 4):
+        *found, same_rows = embedded(load_checkpoint(checkpoint, architecture, device), place, device, batch_size)
+        assert np.array_equal(same_rows, rows)
+        for here, there in zip(found, expected, strict=True):
+            assert here.dtype == np.float32
+            assert np.linalg.norm(here, axis=1) == pytest.approx(np.ones(14), abs=1e-5)
+            # TF32 in the one convolution, three digits
+            assert np.abs(here - there).max() < 2e-3
+    # a caption has no convolution on its way
+    assert np.abs(found[1] - expected[1]).max() < 1e-5

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import faiss
+import math
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
-from dejavu.retrieval import neighbors
+from dejavu.retrieval.engines import Engine, OnFaiss, OnTorch
 from dejavu.retrieval.neighbors import nearest, write_neighbors
 from dejavu.studies import utility
 from dejavu.studies.resampling import Resampling
 from dejavu.studies.utility import chance_at, ranks_of_own, retrieval
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 def whole_numbers(seed: int, rows: int, dimension: int, high: int = 3) -> np.ndarray:
@@ -32,40 +40,132 @@ def brute_force(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, 
     return similarity, position
 
 
+def in_float64(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
+    """As :func:`brute_force` by products that are added up exactly and rounded once."""
+    similarity, position = [], []
+    for query in queries.tolist():
+        products = [math.fsum(x * y for x, y in zip(query, image, strict=True)) for image in public.tolist()]
+        order = sorted(range(len(products)), key=lambda i, products=products: (-products[i], i))[:k]
+        position.append(order)
+        similarity.append([products[i] for i in order])
+    return similarity, position
+
+
+MAKERS = {"faiss": OnFaiss, "torch": lambda: OnTorch("cpu")}
+
+
+@pytest.fixture(params=MAKERS)
+def engine(request) -> Engine:
+    return MAKERS[request.param]()
+
+
 @pytest.mark.parametrize("queries", [3, 40])
 @pytest.mark.parametrize("k", [1, 5, 30, 150, 200])
-def test_nearest_is_exact_and_of_equal_similarities_the_lower_position_comes_first(queries, k):
+def test_nearest_is_exact_and_of_equal_similarities_the_lower_position_comes_first(engine, queries, k):
     q, public = whole_numbers(0, queries, 4), whole_numbers(1, 200, 4)
     want_similarity, want_position = brute_force(q, public, k)
-    similarity, position = nearest(q, public, k)
+    similarity, position = nearest(q, public, k, engine)
     assert similarity.tolist() == want_similarity
     assert position.tolist() == want_position
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
-def test_searching_in_blocks_changes_nothing(block, monkeypatch):
-    monkeypatch.setattr(neighbors, "PUBLIC_PER_BLOCK", block)
+def test_searching_in_blocks_changes_nothing(engine, block, monkeypatch):
+    monkeypatch.setattr(engine, "public_at_once", block)
     q, public = whole_numbers(2, 5, 6, high=100), whole_numbers(3, 90, 6, high=100)
     want_similarity, want_position = brute_force(q, public, 12)
-    similarity, position = nearest(q, public, 12)
+    similarity, position = nearest(q, public, 12, engine)
     assert similarity.tolist() == want_similarity
     assert position.tolist() == want_position
 
 
-def test_copies_of_one_public_image_come_in_their_order():
+def test_copies_of_one_public_image_come_in_their_order(engine):
     public = np.repeat(np.array([[1, 0], [0, 1]], dtype=np.float32), 20, axis=0)
-    similarity, position = nearest(np.array([[1, 0]], dtype=np.float32), public, 5)
+    similarity, position = nearest(np.array([[1, 0]], dtype=np.float32), public, 5, engine)
     assert similarity.tolist() == [[1.0] * 5]
     assert position.tolist() == [[0, 1, 2, 3, 4]]
 
 
-def test_nearest_of_unit_vectors_agrees_with_float64():
+# whole numbers of 20 bits in 8 places: their products are exact in float64, and not in float32
+NUMBERS = {"min_value": -(2**20), "max_value": 2**20}
+
+
+@st.composite
+def searches(draw) -> tuple[np.ndarray, np.ndarray, int, int, int]:
+    """Queries, public embeddings, k, and how many are searched at a time and held at a time."""
+    dimension, count = draw(st.integers(1, 8)), draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    queries = rng.integers(*NUMBERS.values(), size=(draw(st.integers(1, 6)), dimension)).astype(np.float64)
+    kind = draw(st.sampled_from(["far apart", "nearly equal", "copies", "of all sizes"]))
+    public = rng.integers(*NUMBERS.values(), size=(count, dimension)).astype(np.float64)
+    if kind == "nearly equal":
+        public = public[0] + rng.integers(-1, 2, size=public.shape)
+    if kind == "copies":
+        public = public[rng.integers(0, 3, size=count) % count]
+    if kind == "of all sizes":
+        public = np.ldexp(public, rng.integers(-100, -9, size=(count, 1)))
+        queries = np.ldexp(queries, rng.integers(-100, -9, size=(len(queries), 1)))
+    # what CLIP makes is of length 1; others are not refused
+    scales = st.sampled_from([1.0, 2.0**-66, 2.0**-120, 2.0**30])
+    queries, public = queries * draw(scales), public * draw(scales)
+    k = draw(st.one_of(st.just(count), st.integers(1, count)))
+    return (
+        queries.astype(np.float32),
+        public.astype(np.float32),
+        k,
+        draw(st.integers(1, count)),
+        draw(st.integers(1, 99)),
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(searches())
+def test_every_engine_ranks_by_the_float64_product_and_of_equal_ones_the_lower_position(search):
+    queries, public, k, block, cells = search
+    want_similarity, want_position = in_float64(queries, public, k)
+    for make in MAKERS.values():
+        engine = make()
+        engine.public_at_once, engine.cells = block, cells
+        similarity, position = nearest(queries, public, k, engine)
+        assert position.tolist() == want_position
+        assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist()
+
+
+def test_every_engine_finds_the_same_bits_with_vectors_of_unit_length_that_are_nearly_equal():
     rng = np.random.default_rng(0)
-    q, public = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rng.normal(size=(n, 16)) for n in (30, 300)))
-    similarity, position = nearest(q.astype(np.float32), public.astype(np.float32), 10)
-    exact = q @ public.T
-    assert similarity == pytest.approx(np.sort(exact, axis=1)[:, ::-1][:, :10], abs=1e-6)
-    assert np.take_along_axis(exact, position, axis=1) == pytest.approx(similarity, abs=1e-6)
+    center, around = rng.normal(size=64), rng.normal(size=(700, 64))
+    # five of the distances between neighbouring float32 numbers, and some vectors further away
+    public = center + np.where(np.arange(700)[:, None] < 600, 3e-7, 1e-2) * around
+    queries = center + 0.1 * rng.normal(size=(20, 64))
+    q, p = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, public))
+    q, p = q.astype(np.float32), p.astype(np.float32)
+    exact = q.astype(np.float64) @ p.T.astype(np.float64)
+    (one, at), (other, there) = (nearest(q, p, 30, make()) for make in MAKERS.values())
+    assert np.array_equal(at, there)
+    assert np.array_equal(one, other)
+    found = np.take_along_axis(exact, at, axis=1)
+    assert np.abs(one - found).max() < 1e-7
+    # another order of adding makes a difference of the last bit of float64 at most
+    assert np.diff(found, axis=1).max() < 1e-15
+    assert (found[:, -1] >= np.sort(exact, axis=1)[:, -30] - 1e-15).all()
+
+
+def test_a_query_whose_last_neighbour_is_unclear_in_float32_is_searched_again_with_more_candidates(engine, monkeypatch):
+    widths, largest = [], engine.largest
+
+    def noted(queries, public, width):
+        widths.append((len(queries), width))
+        return largest(queries, public, width)
+
+    monkeypatch.setattr(engine, "largest", noted)
+    # the first query's product with all is the same; the second's with one is larger by far than with any other
+    public = np.ones((100, 2), dtype=np.float32)
+    public[70] = 5, 5
+    queries = np.array([[1, -1], [1, 1]], dtype=np.float32)
+    similarity, position = nearest(queries, public, 1, engine)
+    assert position.tolist() == [[0], [70]]
+    assert similarity.tolist() == [[0.0], [10.0]]
+    assert widths == [(2, 9), (1, 36), (1, 100)]
 
 
 @pytest.fixture
@@ -79,7 +179,7 @@ def embeddings(tmp_path):
 
 @pytest.mark.parametrize("k, taken", [(3, 3), (50, 9)])
 def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatch, k, taken):
-    monkeypatch.setattr(neighbors, "QUERIES_PER_BLOCK", 3)
+    monkeypatch.setattr(OnFaiss, "queries_at_once", 3)
     files, arrays = embeddings
     write_neighbors(*files, tmp_path / "n.parquet", k=k, threads=1, device="cpu", title="neighbors")
     similarity, position = brute_force(arrays["captions"], arrays["images"], taken)
@@ -107,68 +207,45 @@ def test_embeddings_that_are_not_finite_are_refused_naming_the_array(tmp_path, e
     array = arrays[name].copy()
     array[-1, 0] = bad
     write_array(files[which], array)
-    with pytest.raises(InputError, match=rf"{name}.npy: 1 of {len(array)} embeddings are not finite numbers"):
+    with pytest.raises(
+        InputError, match=rf"{name}.npy: 1 of {len(array)} embeddings are not finite numbers .the first is row \d+"
+    ):
         write_neighbors(*files, tmp_path / "n.parquet", k=2, threads=1, device="cpu", title="t")
     assert not (tmp_path / "n.parquet").exists()
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """FAISS with a GPU: its function for one checks what it is given, as the real one does, and asks the CPU's."""
-    widths, resources = [], object()
-
-    def knn_gpu(given, queries, public, k, metric=faiss.METRIC_L2):
-        assert given is resources
-        assert metric == faiss.METRIC_INNER_PRODUCT
-        assert all(x.dtype == np.float32 and x.flags.c_contiguous for x in (queries, public))
-        assert k <= 2048
-        widths.append(k)
-        return faiss.knn(queries, public, k, metric=metric)
-
-    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: resources, raising=False)
-    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
-    monkeypatch.setattr(faiss, "knn_gpu", knn_gpu)
-    return widths
-
-
-# all similarities are equal, so that ties are looked for until the whole of the public samples is selected
-@pytest.mark.parametrize(("public", "k", "widths"), [(30, 3, [11, 22, 30]), (3000, 1500, [1508]), (3000, 2100, [])])
-def test_the_gpu_finds_the_same_rows_and_the_cpu_takes_over_beyond_what_it_can_select(tmp_path, gpu, public, k, widths):
-    arrays = [np.ones((2, 1), np.float32), np.arange(2), np.ones((public, 1), np.float32), np.arange(public)]
-    files = [tmp_path / f"{i}.npy" for i in range(4)]
-    for file, array in zip(files, arrays, strict=True):
-        write_array(file, array)
-    for device in ("cpu", "cuda"):
-        write_neighbors(*files, tmp_path / device, k=k, threads=1, device=device, title="neighbors")
-    assert pq.read_table(tmp_path / "cuda").equals(pq.read_table(tmp_path / "cpu"))
-    assert gpu == widths
-
-
-def test_the_gpu_searches_block_by_block_and_gives_what_brute_force_gives(tmp_path, embeddings, gpu, monkeypatch):
-    monkeypatch.setattr(neighbors, "QUERIES_PER_BLOCK", 3)
-    monkeypatch.setattr(neighbors, "PUBLIC_PER_BLOCK", 4)
+@pytest.mark.parametrize("which, name", [(0, "captions"), (2, "images")])
+def test_embeddings_that_are_zero_are_refused_naming_the_array_and_the_row(tmp_path, embeddings, which, name):
     files, arrays = embeddings
-    write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, device="cuda", title="neighbors")
-    similarity, position = brute_force(arrays["captions"], arrays["images"], 3)
-    found = pq.read_table(tmp_path / "n.parquet")
-    assert found["public_row"].to_numpy().tolist() == (7 * np.array(position)).ravel().tolist()
-    assert found["similarity"].to_numpy().tolist() == np.array(similarity).ravel().tolist()
-    # two blocks of queries, each with three blocks of public samples
-    assert gpu == [4, 4, 1] * 2
-
-
-@pytest.mark.parametrize(
-    ("missing", "told"),
-    [("support", "without GPU support: install with requirements-gpu.lock, or set"), ("gpu", "finds no GPU here: set")],
-)
-def test_without_faiss_for_the_gpu_a_search_there_is_refused_with_a_remedy(
-    tmp_path, embeddings, gpu, monkeypatch, missing, told
-):
-    if missing == "support":
-        monkeypatch.delattr(faiss, "StandardGpuResources")
-    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
+    array = arrays[name].copy()
+    array[2:4] = 0
+    write_array(files[which], array)
+    row = arrays["caption_rows" if which == 0 else "image_rows"][2]
+    told = rf"{name}.npy: 2 of {len(array)} embeddings are zero in every place \(the first is row {row}\)"
     with pytest.raises(InputError, match=told):
+        write_neighbors(*files, tmp_path / "n.parquet", k=2, threads=1, device="cpu", title="t")
+    assert not (tmp_path / "n.parquet").exists()
+
+
+def test_where_faiss_is_not_installed_the_same_is_found(tmp_path, embeddings, monkeypatch):
+    for name in ("with", "without"):
+        if name == "without":
+            # as where it is not installed
+            monkeypatch.setitem(sys.modules, "faiss", None)
+        write_neighbors(*embeddings[0], tmp_path / name, k=3, threads=1, device="cpu", title="t")
+    assert pq.read_table(tmp_path / "with").equals(pq.read_table(tmp_path / "without"))
+
+
+def test_without_a_gpu_a_search_there_is_refused_with_a_remedy(tmp_path, embeddings, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(InputError, match="device is cuda, but PyTorch finds no GPU here: set device to cpu"):
         write_neighbors(*embeddings[0], tmp_path / "n", k=3, threads=1, device="cuda", title="neighbors")
+
+
+@pytest.mark.parametrize("heavy", ["faiss", "torch"])
+def test_importing_the_search_brings_neither_faiss_nor_pytorch(heavy):
+    done = f"import sys, dejavu.retrieval.neighbors; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", done], env={"PYTHONPATH": str(SOURCES)}, check=False).returncode == 0
 
 
 # retrieval of the pair

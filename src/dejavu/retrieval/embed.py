@@ -43,7 +43,7 @@ def embed(
         title: for the progress lines.
 
     Raises:
-        InputError: when an embedding is not finite.
+        InputError: when an embedding is not finite, or zero.
     """
     wanted = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
     progress = Progress(title, len(wanted), "samples")
@@ -57,8 +57,9 @@ def embed(
             pixels = np.stack([clip.pixels(decode_rgb(image)) for image in part["image"].to_pylist()])
             tokens = clip.tokenize(part["caption"].to_pylist()).to(device)
             encoded = clip.model.encode_image(clip.normalize(pixels, device), normalize=True)
-            image_part = require_finite(encoded.float().cpu().numpy(), words(f"{title}, images"))
-            caption_part = require_finite(clip.encode_text(tokens).float().cpu().numpy(), words(f"{title}, captions"))
+            image_part = require_finite(encoded.float().cpu().numpy(), words(f"{title}, images"), wanted[here])
+            asked = clip.encode_text(tokens).float().cpu().numpy()
+            caption_part = require_finite(asked, words(f"{title}, captions"), wanted[here])
             if not done:
                 shape = (len(wanted), image_part.shape[1])
                 image_array = map_array(image_file, shape, np.float32)

@@ -1,6 +1,7 @@
 """The public samples nearest to each caption, by exact search, on the CPU or one GPU.
 
-The search on a GPU was tested with the CPU's in the place of FAISS's function for the GPU; it was never run on one.
+*Exact* means: ranked by the float64 inner product of the stored float32 embeddings, of equal ones the lower position
+first, whatever the engine; see :mod:`dejavu.retrieval.engines` for how each finds them.
 """
 
 from __future__ import annotations
@@ -8,102 +9,76 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pyarrow as pa
 
+from dejavu.devices import require
 from dejavu.errors import InputError
 from dejavu.files import NUMBERS_PER_GROUP, read_array, write_table
 from dejavu.progress import Progress
+from dejavu.retrieval.engines import Array, Engine, OnFaiss, OnTorch, Vectors, bound
 from dejavu.retrieval.finite import require_finite
 from dejavu.tables.retrieval import NEIGHBORS
 
-QUERIES_PER_BLOCK = 4096
-PUBLIC_PER_BLOCK = 200_000
-EXTRA_FOR_TIES = 8
-# more neighbours than this FAISS cannot select on a GPU
-MOST_ON_GPU = 2048
-
-# queries (n, dimension), public (m, dimension), k <= m -> similarity float32 (n, k), descending, position int64 (n, k)
-Knn = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+ROWS_AT_ONCE = 200_000
+# candidates beyond k, with which nearly every query's last neighbour is clear at once
+EXTRA, EXTRA_PER_K = 8, 1 / 32
+# and how many times as many when one is not
+WIDER = 4
 
 
-def on_cpu(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """FAISS's exact search by inner product on the CPU; of those that tie for the last place it takes any."""
-    return faiss.knn(queries, public, k, metric=faiss.METRIC_INNER_PRODUCT)
+def engine_on(device: str, threads: int) -> Engine:
+    """The engine of a device: FAISS on the CPU, or PyTorch where that is not installed; PyTorch on ``cuda``."""
+    if device == "cpu":
+        try:
+            return OnFaiss(threads)
+        except ImportError:
+            pass
+    return OnTorch(device, threads)
 
 
-def on_gpu(title: str) -> Knn:
-    """The same as :func:`on_cpu`, in float32 as well, on the first GPU that this process sees.
-
-    Sums are made in another order than on the CPU, so that similarities differ in the last bits, and neighbours whose
-    similarities differ by no more can change places. What a GPU cannot do, to select more than 2,048 neighbours, is
-    done on the CPU.
+def nearest(queries: np.ndarray, public: np.ndarray, k: int, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest neighbours by float64 inner product; of equal similarities the lower position comes first.
 
     Args:
-        title: for the errors.
-
-    Raises:
-        InputError: when this FAISS has no support for GPUs, or sees none.
-    """
-    if not hasattr(faiss, "StandardGpuResources"):
-        raise InputError(
-            f"{title}: device is cuda, but the installed FAISS is the one without GPU support: install with "
-            "requirements-gpu.lock, or set device to cpu."
-        )
-    if not faiss.get_num_gpus():
-        raise InputError(f"{title}: device is cuda, but FAISS finds no GPU here: set device to cpu.")
-    resources = faiss.StandardGpuResources()
-
-    def knn(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if k > MOST_ON_GPU:
-            return on_cpu(queries, public, k)
-        return faiss.knn_gpu(resources, queries, public, k, metric=faiss.METRIC_INNER_PRODUCT)
-
-    return knn
-
-
-def nearest(queries: np.ndarray, public: np.ndarray, k: int, knn: Knn = on_cpu) -> tuple[np.ndarray, np.ndarray]:
-    """Exact nearest neighbours by inner product; of equal similarities the lower position comes first.
-
-    Args:
-        queries: float32 (n, dimension).
-        public: float32 (m, dimension), m >= k; read in blocks.
+        queries: float32 (n, dimension), finite.
+        public: float32 (m, dimension), m >= k, finite; read in blocks.
         k: number of neighbours.
-        knn: searches one block; :func:`on_cpu` or what :func:`on_gpu` returns.
+        engine: what searches; all find the same.
 
     Returns:
-        ``similarity`` float32 (n, k), descending, and ``position`` int64 (n, k) in ``public``.
+        ``similarity`` float32 (n, k), descending, rounded from float64, and ``position`` int64 (n, k) in ``public``.
     """
-    best = np.empty((len(queries), 0), dtype=np.float32)
-    where = np.empty((len(queries), 0), dtype=np.int64)
-    for start in range(0, len(public), PUBLIC_PER_BLOCK):
-        block = np.ascontiguousarray(public[start : start + PUBLIC_PER_BLOCK], dtype=np.float32)
-        similarity, position = _nearest_in(np.ascontiguousarray(queries), block, min(k, len(block)), knn)
-        best = np.concatenate([best, similarity], axis=1)
-        where = np.concatenate([where, position + start], axis=1)
-        best, where = _first(best, where, k)
-    return best, where
+    asked = engine.queries(queries)
+    best, where = engine.empty(len(queries), 0)
+    for start in range(0, len(public), engine.public_at_once):
+        block = engine.public(public[start : start + engine.public_at_once])
+        similarity, position = _nearest_in(asked, block, min(k, len(block)), engine)
+        best, where = engine.joined(best, similarity), engine.joined(where, position + start)
+        if start:
+            best, where = engine.first(best, where, k)
+    return engine.back(best).astype(np.float32), engine.back(where)
 
 
-def _nearest_in(queries: np.ndarray, block: np.ndarray, k: int, knn: Knn) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest of one block. Where several tie for the last place, FAISS takes any; here the lowest win."""
-    width = min(len(block), k + EXTRA_FOR_TIES)
-    similarity, position = knn(queries, block, width)
-    tied = np.flatnonzero(similarity[:, -1] == similarity[:, k - 1])
-    similarity, position = _first(similarity, position, k)
-    while width < len(block) and len(tied):
-        width = min(len(block), 2 * width)
-        wider, where = knn(queries[tied], block, width)
-        similarity[tied], position[tied] = _first(wider, where, k)
-        tied = tied[wider[:, -1] == wider[:, k - 1]]
+def _nearest_in(queries: Vectors, block: Vectors, k: int, engine: Engine) -> tuple[Array, Array]:
+    """The k nearest of one block: with more candidates, up to all, for queries that are unclear with fewer."""
+    similarity, position = engine.empty(len(queries), k)
+    open_, width = np.arange(len(queries)), min(len(block), k + EXTRA + int(k * EXTRA_PER_K))
+    while len(open_):
+        unclear, step = [], max(1, engine.cells // width)
+        for start in range(0, len(open_), step):
+            rows = open_[start : start + step]
+            part = queries[rows]
+            last, found = engine.largest(part, block, width)
+            best, where = engine.first(engine.products(part, block, found), found, k)
+            similarity[rows], position[rows] = best, where
+            if width < len(block):
+                kth = np.ldexp(engine.back(best[:, -1]), -(part.exponent + block.exponent))
+                # not only below it: one that is as near could have the lower position
+                unclear.append(rows[kth <= bound(part, block, engine.back(last))])
+        open_ = np.concatenate(unclear) if unclear else open_[:0]
+        width = min(len(block), WIDER * width)
     return similarity, position
-
-
-def _first(similarity: np.ndarray, position: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first k columns by descending similarity, then by ascending position."""
-    order = np.lexsort((position, -similarity), axis=1)[:, :k]
-    return np.take_along_axis(similarity, order, axis=1), np.take_along_axis(position, order, axis=1)
 
 
 def write_neighbors(
@@ -125,21 +100,23 @@ def write_neighbors(
         public, public_rows: embeddings and rows of the public images, or of their captions.
         neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
         k: number of neighbours; all public samples where there are fewer.
-        threads: threads of FAISS on the CPU.
-        device: ``cpu`` or ``cuda``, which here is one GPU; see :func:`on_gpu` for how results differ.
+        threads: threads of the search on the CPU.
+        device: ``cpu`` or ``cuda``, which here is one GPU; both find the same.
         title: for the progress lines.
 
     Raises:
-        InputError: when an array and its row array disagree, an embedding is not finite, or ``device`` is not to be
-            had.
+        InputError: when an array and its row array disagree, an embedding is not finite or zero, or ``device`` is not
+            to be had.
     """
-    faiss.omp_set_num_threads(threads)
-    knn = on_gpu(title) if device == "cuda" else on_cpu
+    require(device, 1, title)
+    engine = engine_on(device, threads)
     queries, rows = _with_rows(captions, caption_rows)
     searched, found_rows = _with_rows(public, public_rows)
     k = min(k, len(searched))
+    # so that what is found for a block fits beside it
+    block_size = max(1, min(engine.queries_at_once, engine.cells // max(1, k)))
     write_found(
-        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k, knn), QUERIES_PER_BLOCK, title
+        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k, engine), block_size, title
     )
 
 
@@ -190,6 +167,7 @@ def _with_rows(array: Path, rows: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{array} has {len(embeddings):,} embeddings, but {rows} names {len(numbers):,} rows: "
             "delete both and run again."
         )
-    for start in range(0, len(embeddings), PUBLIC_PER_BLOCK):
-        require_finite(embeddings[start : start + PUBLIC_PER_BLOCK], str(array))
+    for start in range(0, len(embeddings), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        require_finite(embeddings[part], str(array), numbers[part])
     return embeddings, np.asarray(numbers)

@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check test lint unit bench bench-large soak upgrade lock clean
+.PHONY: install text-encoder demo check test lint unit bench bench-large gpu soak upgrade lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -43,6 +43,15 @@ bench: $(INSTALLED) ## speed and memory against plain implementations and bounds
 
 bench-large: $(INSTALLED) ## time and memory of the data stages at a million rows; about 10 minutes
 	PYTHONPATH=src $(BIN)/python -m benchmarks.large
+
+# another Python with an environment of its own, in which nothing is installed: make gpu GPU_PYTHON=python3
+GPU_PYTHON ?=
+GPU := PYTHONPATH="src:$$PYTHONPATH" $(or $(GPU_PYTHON),$(BIN)/python)
+
+gpu: $(if $(GPU_PYTHON),,$(INSTALLED)) ## the tests that need a GPU, and what one is made to do; about 6 minutes on an H100
+	$(GPU) -m benchmarks.gpu --look
+	$(GPU) -m pytest tests/gpu -n 5 --dist loadfile
+	$(GPU) -m benchmarks.gpu
 
 soak: $(INSTALLED) ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
 	PYTHONPATH=src $(BIN)/python -m benchmarks.soak $(ARGS)

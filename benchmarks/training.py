@@ -7,16 +7,13 @@ float32 weights. Where the CPU has no units for bfloat16 that is slow: only its 
 
 from __future__ import annotations
 
-import logging
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.loss import ClipLoss
-from open_clip_train.train import train_one_epoch
 
+from benchmarks.peers import Batch, OpenClipTraining
 from benchmarks.timing import Result, best_seconds
 from dejavu.progress import say
 from dejavu.training.distributed import Ranks
@@ -31,8 +28,6 @@ ROUNDS = 3
 RATE = 1e-4
 SENTENCE = "a photo of two dogs that play with an old red ball on the beach near some boats"
 BFLOAT16_UNITS = {"amx_bf16", "avx512_bf16", "sve_bf16"}
-
-Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def measure() -> list[Result]:
@@ -106,65 +101,13 @@ def _ours(recipe: Recipe, batches: list[Batch], losses: list[float]) -> Callable
 
 
 def _peer(recipe: Recipe, batches: list[Batch], losses: list[float]) -> Callable[[], None]:
-    torch.manual_seed(recipe.seed)
-    model = build(recipe.architecture).model
-    model.output_dict = True
-    # its own grouping: no decay on gains, biases and the temperature
-    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2]
-    others = [p for name, p in model.named_parameters() if p.ndim < 2]
-    groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed, "weight_decay": recipe.weight_decay}]
-    optimizer = torch.optim.AdamW(
-        groups, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), eps=recipe.epsilon
-    )
-    contrast = ClipLoss()
-    logging.disable(logging.INFO)
-
-    def loss(**features: Any) -> dict[str, torch.Tensor]:
-        found = contrast(**features)
-        losses.append(found["contrastive_loss"].item())
-        return found
-
-    def scheduler(_step: int) -> None:
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate_at(len(losses))
-
-    args = Namespace(
-        device="cpu",
-        precision="fp32",
-        distill=False,
-        accum_freq=1,
-        skip_scheduler=False,
-        grad_clip_norm=None,
-        horovod=False,
-        rank=0,
-        local_rank=0,
-        world_size=1,
-        log_every_n_steps=10**9,
-        log_local=False,
-        wandb=False,
-        tensorboard_path=None,
-        batch_size=BATCH,
-    )
+    training = OpenClipTraining(recipe)
 
     def run() -> None:
-        loader = _Loader(batches[len(losses) : len(losses) + STEPS])
-        train_one_epoch(model, {"train": loader}, loss, 0, optimizer, None, scheduler, None, args)
+        training.run(batches[len(losses) : len(losses) + STEPS])
+        losses.extend(loss.item() for loss in training.losses[len(losses) :])
 
     return run
-
-
-class _Loader:
-    """What ``train_one_epoch`` asks of its data."""
-
-    def __init__(self, batches: list[Batch]) -> None:
-        self.dataloader, self._batches = self, batches
-        self.num_batches, self.num_samples = len(batches), len(batches) * BATCH
-
-    def set_epoch(self, epoch: int) -> None:
-        """There is one epoch."""
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._batches)
 
 
 def _bfloat16_units() -> bool:

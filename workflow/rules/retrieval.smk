@@ -230,7 +230,8 @@ rule neighbors:
         CONDA
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        # PyTorch and CUDA take some
+        mem_mb=growing(6000 if GPUS else 2000),
         runtime=search_minutes,
         gpu=GPUS,
     params:

@@ -13,7 +13,7 @@ Every engine finds the same neighbours, with the same similarities to the last b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -154,13 +154,20 @@ class OnFaiss:
 
     def products(self, queries: Vectors, public: Vectors, position: np.ndarray) -> np.ndarray:
         asked, dimension = queries.stored.astype(np.float64), queries.stored.shape[1]
-        return _in_parts(
-            lambda rows, columns: summed(
-                asked[rows, None, :] * public.stored[position[rows, columns]].astype(np.float64)
-            ),
-            np.empty(position.shape),
-            max(1, BYTES_AT_ONCE // (8 * dimension)),
-        )
+        found, pairs = np.empty(position.shape), max(1, BYTES_AT_ONCE // (8 * dimension))
+        # memory that is asked for anew each time would cost more than the products
+        taken = np.empty((pairs, dimension), dtype=np.float32)
+        wide, spare = np.empty((pairs, dimension)), np.empty((pairs, (dimension + 1) // 2))
+        for rows, columns in parts(position.shape, pairs):
+            which = position[rows, columns]
+            used = slice(which.size)
+            # clipped, since NumPy would use memory of its own to raise errors
+            np.take(public.stored, which.ravel(), axis=0, out=taken[used], mode="clip")
+            np.copyto(wide[used], taken[used])
+            by_query = wide[used].reshape(*which.shape, dimension)
+            np.multiply(by_query, asked[rows, None, :], out=by_query)
+            found[rows, columns] = _summed(wide[used], spare[used]).reshape(which.shape)
+        return found
 
     def first(self, similarity: np.ndarray, position: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         order = np.lexsort((position, -similarity), axis=1)[:, :k]
@@ -226,11 +233,10 @@ class OnTorch:
 
     def products(self, queries: Vectors, public: Vectors, position: Array) -> Array:
         asked, dimension = queries.stored.double(), queries.stored.shape[1]
-        return _in_parts(
-            lambda rows, columns: summed(asked[rows, None, :] * public.stored[position[rows, columns]].double()),
-            self.empty(*position.shape)[0],
-            max(1, self._bytes // (8 * dimension)),
-        )
+        found = self.empty(position.shape[0], position.shape[1])[0]
+        for rows, columns in parts(position.shape, max(1, self._bytes // (8 * dimension))):
+            found[rows, columns] = summed(asked[rows, None, :] * public.stored[position[rows, columns]].double())
+        return found
 
     def first(self, similarity: Array, position: Array, k: int) -> tuple[Array, Array]:
         position, order = position.sort(dim=1)
@@ -268,13 +274,23 @@ def at_least(norm: float, dimension: int) -> float:
     return norm * (1 + 2 * dimension * ROUNDOFF)
 
 
-def _in_parts(products: Callable[[slice, slice], Array], found: Array, pairs: int) -> Array:
-    """Fills (n, width) with what a function gives for slices of its rows and columns, so many pairs at a time."""
-    rows, width = found.shape
-    columns = min(width, pairs)
-    step = max(1, pairs // columns)
-    for start in range(0, rows, step):
-        for first in range(0, width, columns):
-            part = slice(start, start + step), slice(first, first + columns)
-            found[part] = products(*part)
-    return found
+def parts(shape: Sequence[int], cells: int) -> Iterator[tuple[slice, slice]]:
+    """Rectangles that cover a table of this shape, of so many cells at most."""
+    rows, columns = shape
+    width = min(columns, cells)
+    height = cells // max(1, width)
+    for top in range(0, rows, height):
+        for left in range(0, columns, width):
+            yield slice(top, top + height), slice(left, left + width)
+
+
+def _summed(products: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """As :func:`summed`, of (n, d) with NumPy, which copies what it adds in place; ``spare`` is (n, (d + 1) // 2)."""
+    width, target = products.shape[1], spare
+    while width > 1:
+        half = (width + 1) // 2
+        added = width - half
+        np.add(products[:, :added], products[:, half:width], out=target[:, :added])
+        target[:, added:half] = products[:, added:half]
+        products, target, width = target, products, half
+    return products[:, 0]

@@ -1,0 +1,566 @@
+"""What a GPU is made to do: training, embedding and searching, as shares of what the card can do, and beside peers.
+
+``PYTHONPATH=src python -m benchmarks.gpu`` prints a table and writes it to ``results/gpu.md`` and ``results/gpu.json``,
+after each part, so that what was measured stays. ``--device cpu --tiny`` goes through all of it in a minute on a CPU,
+which says that it runs and nothing else.
+
+Floating-point operations are counted from the architecture, two for a multiplication with an addition, of the forward
+pass: a transformer's layer of width w over s tokens takes 24·s·w² (projections and a feed-forward of four times the
+width) + 4·s²·w (attention); besides there are the patches' and the last projection. A training step counts three
+forward passes, whatever is computed twice; the loss and the optimiser count nothing. ViT-B-32 takes 14.8 GFLOP for a
+pair, of which 6.0 for 77 tokens of text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# what training sets, which has to be there before CUDA starts
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from benchmarks.peers import Batch, OpenClipTraining
+from dejavu.data.images import decode_rgb
+from dejavu.files import read_array, write_json, write_text
+from dejavu.progress import say
+from dejavu.retrieval.embed import embed
+from dejavu.retrieval.engines import OnTorch
+from dejavu.retrieval.neighbors import nearest
+from dejavu.tables import MANIFEST, SAMPLES
+from dejavu.training.distributed import Ranks
+from dejavu.training.loop import train
+from dejavu.training.model import Clip, build
+from dejavu.training.recipe import Recipe
+from dejavu.training.step import Learner
+
+SENTENCE = "a photo of two dogs that play with an old red ball on the beach near some boats"
+WORDS = SENTENCE.split(" ")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    architecture: str = "ViT-B-32"
+    product: int = 8192
+    steps: int = 8
+    batch: int = 1024
+    accumulated: int = 4096
+    embedded: int = 8192
+    images: int = 4096
+    public: int = 1_000_000
+    queries: int = 10_000
+    dimension: int = 512
+    k: int = 100
+    repeats: int = 3
+
+
+TINY = Sizes("config/architectures/tiny.json", 256, 2, 8, 16, 32, 48, 3_000, 200, 32, 10, 1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table.
+
+    Attributes:
+        what: what is measured.
+        ours: in ``unit``; of the lines about the card, what it can do.
+        unit: such as ``pairs/s``.
+        share: of the card's measured peak, or None.
+        peer, peer_share: the same of the peer, or None.
+        note: the peak that is meant, and the peer.
+    """
+
+    what: str
+    ours: float
+    unit: str
+    share: float | None = None
+    peer: float | None = None
+    peer_share: float | None = None
+    note: str = ""
+
+
+class Bench:
+    """The card, what has been measured of it, and where that is written."""
+
+    def __init__(self, device: str, sizes: Sizes, folder: Path) -> None:
+        self.device, self.sizes, self.folder = device, sizes, folder
+        self.found: list[Measured] = []
+        self.peaks: dict[torch.dtype, float] = {}
+        self.name = torch.cuda.get_device_name() if device == "cuda" else "a CPU, which says nothing about a GPU"
+
+    def note(self, measured: Measured) -> None:
+        """Prints a line, and writes all of them."""
+        self.found.append(measured)
+        say(f"[gpu] {_cells(measured)}")
+        about = {"card": self.name, "torch": torch.__version__, "cuda": torch.version.cuda}
+        write_json(self.folder / "gpu.json", {**about, "measured": [asdict(one) for one in self.found]})
+        write_text(self.folder / "gpu.md", self.table() + "\n")
+
+    def table(self) -> str:
+        """Markdown."""
+        lines = [("", "ours", "share of peak", "peer", "share of peak", "ratio", "")]
+        lines += [("---",) * 7, *map(_cells, self.found)]
+        head = f"{self.name}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}:"
+        return "\n".join([head, "", *("| " + " | ".join(cells) + " |" for cells in lines)])
+
+    def seconds(self, function: Callable[[], Any], repeats: int = 1) -> float:
+        """The best time that a function takes, all that it started on the device included."""
+        best = float("inf")
+        for _ in range(repeats):
+            self.wait()
+            start = time.perf_counter()
+            function()
+            self.wait()
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    def wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def _cells(one: Measured) -> tuple[str, ...]:
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.1%}"
+
+    ratio = "" if one.peer is None else f"{one.ours / one.peer:.2f}"
+    peer = "" if one.peer is None else f"{one.peer:,.4g} {one.unit}"
+    return one.what, f"{one.ours:,.4g} {one.unit}", share(one.share), peer, share(one.peer_share), ratio, one.note
+
+
+# what the card can do
+
+
+def measure_card(bench: Bench) -> None:
+    """Products of square matrices of random numbers, in bfloat16 and in float32 without TF32."""
+    size, count = bench.sizes.product, 10 * bench.sizes.repeats
+    for kind, name in ((torch.bfloat16, "bf16"), (torch.float32, "fp32")):
+        one, other = (torch.randn(size, size, device=bench.device).to(kind) for _ in range(2))
+        bench.seconds(partial(_multiply, one, other, 3))
+        bench.peaks[kind] = 2 * size**3 * count / bench.seconds(partial(_multiply, one, other, count))
+        what = f"product of two {size:,} × {size:,} matrices, {name}"
+        note = f"this is the peak of what is {name} below"
+        bench.note(Measured(what, bench.peaks[kind] / 1e12, "TFLOP/s", note=note))
+
+
+def _multiply(one: torch.Tensor, other: torch.Tensor, times: int) -> None:
+    for _ in range(times):
+        one @ other
+
+
+def tower_flops(config: Mapping[str, Any], images: bool, tokens: int | None = None) -> float:
+    """Operations of a tower's forward pass for one image or caption; see the module's docstring.
+
+    Args:
+        config: an architecture of OpenCLIP's, with a vision transformer and a text transformer.
+        images: of the image tower, or else of the text tower.
+        tokens: of a caption; None: the whole context.
+    """
+    part = config["vision_cfg" if images else "text_cfg"]
+    width, layers = part["width"], part["layers"]
+    if images:
+        patches = (part["image_size"] // part["patch_size"]) ** 2
+        length, ends = patches + 1, 2 * patches * 3 * part["patch_size"] ** 2 * width
+    else:
+        length, ends = tokens or part["context_length"], 0
+    return layers * (24 * length * width**2 + 4 * length**2 * width) + ends + 2 * width * config["embed_dim"]
+
+
+# training
+
+
+def measure_training(bench: Bench) -> None:
+    """Steps on batches that lie ready on the device: images, and tokens of the whole context."""
+    sizes = bench.sizes
+    for batch, accumulation in ((sizes.batch, 1), (sizes.accumulated, sizes.accumulated // sizes.batch)):
+        for precision, theirs in (("bf16", "amp_bf16"), ("fp32", "fp32")):
+            if precision == "fp32" and accumulation > 1:
+                continue
+            recipe = _recipe(sizes, batch, precision=precision, accumulation=accumulation)
+            _measure_step(bench, recipe, theirs)
+
+
+def _recipe(sizes: Sizes, batch: int, **how: Any) -> Recipe:
+    rest = {"learning_rate": 1e-4, "weight_decay": 0.2, "warmup": 0.0, "torch_threads": 1}
+    return Recipe(sizes.architecture, samples_seen=1000 * batch, batch_size=batch, **rest, **how)
+
+
+def _measure_step(bench: Bench, recipe: Recipe, theirs: str) -> None:
+    batch = _batch(bench, recipe)
+    config, steps = build(recipe.architecture).config, _steps(bench, recipe)
+    flops = 3 * (tower_flops(config, images=True) + tower_flops(config, images=False))
+    peak = bench.peaks[torch.bfloat16 if recipe.precision == "bf16" else torch.float32]
+    rates: dict[str, float | None] = {}
+    for name, reproducible in (("ours", True), ("ours, in any order", False), ("peer", False)):
+        with _deterministic(reproducible):
+            make = (
+                (lambda: _theirs(bench, recipe, theirs, batch))
+                if name == "peer"
+                else (lambda: _ours(bench, recipe, batch))
+            )
+            rates[name] = _rate(bench, make, recipe.batch_size * steps)
+    parts = "" if recipe.accumulation == 1 else f" in {recipe.accumulation} parts"
+    what = f"training, {recipe.precision}, batch {recipe.batch_size:,}{parts}"
+    for name, more in (("ours", ""), ("ours, in any order", ", sums in any order")):
+        if (ours := rates[name]) is None:
+            say(f"[gpu] {what}{more} does not fit")
+            continue
+        peer = rates["peer"]
+        shares = [None if rate is None else rate * flops / peak for rate in (ours, peer)]
+        note = f"open_clip_train, {theirs}" + ("" if peer is not None else ", which does not fit")
+        bench.note(Measured(what + more, ours, "pairs/s", shares[0], peer, shares[1], note))
+
+
+def _steps(bench: Bench, recipe: Recipe) -> int:
+    """Fewer of those that take long."""
+    return bench.sizes.steps if recipe.precision == "bf16" and recipe.accumulation == 1 else 2
+
+
+def _rate(bench: Bench, make: Callable[[], Callable[[], Any]], samples: int) -> float | None:
+    """Samples a second of what a function makes, once that is warm; None where it does not fit the device."""
+    try:
+        run = make()
+        run()
+        return samples / bench.seconds(run, 2)
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        run = None  # type: ignore[assignment]
+        if bench.device == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _batch(bench: Bench, recipe: Recipe) -> Batch:
+    clip = build(recipe.architecture)
+    generator = torch.Generator(bench.device).manual_seed(0)
+    shape = (recipe.batch_size, 3, clip.size, clip.size)
+    # words until the context is full, so that nothing of it is cut
+    captions = [" ".join(WORDS * 10)] * recipe.batch_size
+    return torch.randn(shape, generator=generator, device=bench.device), clip.tokenizer(captions).to(bench.device)
+
+
+def _ours(bench: Bench, recipe: Recipe, batch: Batch) -> Callable[[], None]:
+    torch.manual_seed(recipe.seed)
+    learner = Learner(build(recipe.architecture, bench.device), recipe, Ranks(device=bench.device))
+
+    def run() -> None:
+        for step in range(_steps(bench, recipe)):
+            # as training does: the result of a step is looked at before the next begins
+            learner.step(*batch, recipe.learning_rate_at(step)).tolist()
+
+    return run
+
+
+def _theirs(bench: Bench, recipe: Recipe, precision: str, batch: Batch) -> Callable[[], None]:
+    training = OpenClipTraining(recipe, bench.device, precision)
+    return lambda: training.run([batch] * _steps(bench, recipe))
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    torch.use_deterministic_algorithms(wanted)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+# from encoded images
+
+
+@contextmanager
+def _data(sizes: Sizes) -> Iterator[tuple[Path, Path, Path]]:
+    """A folder, and in it samples with JPEG images of 256 × 256 pixels, and their manifest."""
+    with tempfile.TemporaryDirectory() as made:
+        folder, rng = Path(made), np.random.default_rng(0)
+        (folder / "samples").mkdir()
+        # a few different ones, since noise takes long to encode and gradients decode as photographs do
+        images = [_encoded(rng) for _ in range(16)]
+        rows = np.arange(sizes.images, dtype=np.int64)
+        captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in rows]
+        content = [
+            {"row": int(row), "uid": str(row), "caption": caption, "image": images[row % 16]}
+            for row, caption in zip(rows, captions, strict=True)
+        ]
+        pq.write_table(pa.Table.from_pylist(content, schema=SAMPLES), folder / "samples" / f"{0:08x}.parquet")
+        listed = [{"row": int(row), "uid": str(row), "group_id": str(row), "position": 0.5} for row in rows]
+        pq.write_table(pa.Table.from_pylist(listed, schema=MANIFEST), folder / "manifest.parquet")
+        yield folder, folder / "samples", folder / "manifest.parquet"
+
+
+def _encoded(rng: np.random.Generator) -> bytes:
+    pixels = Image.fromarray(rng.integers(0, 256, size=(16, 16, 3), dtype=np.uint8)).resize(
+        (256, 256), Image.Resampling.BICUBIC
+    )
+    buffer = io.BytesIO()
+    pixels.save(buffer, format="JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def measure_decoded(bench: Bench) -> None:
+    """Training and embedding as jobs do them, from encoded images; images are cropped at random, so decoded anew."""
+    sizes, workers = bench.sizes, max(1, (os.cpu_count() or 2) - 2)
+    with _data(sizes) as (folder, samples, manifest):
+        how = {"crop_scale": (0.5, 1.0), "precision": "bf16", "text_mask": 0.3}
+        recipe = _recipe(sizes, sizes.batch, **how)
+        recipe = Recipe(**(asdict(recipe) | {"samples_seen": 12 * sizes.batch}))
+        outputs = folder / "checkpoints", folder / "metrics.parquet"
+        options = {"state": folder / "state", "code": "c", "device": bench.device, "title": "train", "workers": workers}
+        train(recipe, "a", manifest, [str(samples)], *outputs, **options, state_seconds=1e9)  # type: ignore[arg-type]
+        torch.use_deterministic_algorithms(False)
+        # the first steps load libraries and choose among them
+        lines = pq.read_table(outputs[1]).to_pylist()[4:]
+        rate = len(lines) / sum(1 / line["samples_per_second"] for line in lines)
+        waited = np.mean([line["data_wait"] for line in lines])
+        note = f"{workers} workers; {waited:.0%} of the time is waited for images"
+        bench.note(
+            Measured(f"training a side from JPEG images, bf16, batch {sizes.batch:,}", rate, "pairs/s", note=note)
+        )
+        clip = _ready(bench)
+        files = [folder / f"{name}.npy" for name in ("images", "captions", "rows")]
+        seconds = bench.seconds(
+            lambda: embed(clip, manifest, [str(samples)], *files, batch_size=256, device=bench.device, title="embed")
+        )
+        bench.note(
+            Measured(
+                "embedding a role from JPEG images, fp32",
+                sizes.images / seconds,
+                "pairs/s",
+                note="images and captions; one thread decodes",
+            )
+        )
+        one = pq.read_table(samples, columns=["image"])["image"][0].as_py()
+        seconds = bench.seconds(lambda: [clip.pixels(decode_rgb(one)) for _ in range(64)]) / 64
+        bench.note(Measured("decoding alone, one thread", 1 / seconds, "images/s"))
+        assert np.isfinite(read_array(files[0])).all()
+
+
+# embedding
+
+
+def _ready(bench: Bench) -> Clip:
+    torch.manual_seed(0)
+    clip = build(bench.sizes.architecture, bench.device)
+    clip.model.eval()
+    return clip
+
+
+def measure_embedding(bench: Bench) -> None:
+    """Pixels and captions in memory to embeddings in memory, in float32 as jobs do it; the peer has tensors ready."""
+    clip, sizes = _ready(bench), bench.sizes
+    rng = np.random.default_rng(0)
+    batch = min(256, sizes.embedded)
+    pixels = rng.integers(0, 256, size=(batch, clip.size, clip.size, 3), dtype=np.uint8)
+    captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in range(batch)]
+    times, peak = sizes.embedded // batch, bench.peaks[torch.float32]
+    images, tokens = clip.normalize(pixels, bench.device), clip.tokenizer(captions).to(bench.device)
+
+    def ours_images() -> None:
+        for _ in range(times):
+            clip.model.encode_image(clip.normalize(pixels, bench.device), normalize=True).float().cpu().numpy()
+
+    def ours_captions() -> None:
+        for _ in range(times):
+            clip.encode_text(clip.tokenize(captions).to(bench.device)).float().cpu().numpy()
+
+    def ready_tokens() -> None:
+        for _ in range(times):
+            clip.encode_text(clip.cut(tokens.cpu()).to(bench.device)).float().cpu().numpy()
+
+    def their_images() -> None:
+        for _ in range(times):
+            clip.model.encode_image(images, normalize=True)
+
+    def their_captions() -> None:
+        for _ in range(times):
+            clip.model.encode_text(tokens, normalize=True)
+
+    for what, ours, peer, flops, note in (
+        (
+            "embedding images, fp32",
+            ours_images,
+            their_images,
+            tower_flops(clip.config, images=True),
+            "OpenCLIP with tensors ready",
+        ),
+        (
+            "embedding captions of 8 to 17 words, fp32",
+            ours_captions,
+            their_captions,
+            None,
+            "OpenCLIP with all 77 tokens ready; ours tokenizes",
+        ),
+        (
+            "embedding captions, tokens ready, fp32",
+            ready_tokens,
+            their_captions,
+            None,
+            "OpenCLIP with all 77 tokens ready",
+        ),
+    ):
+        with torch.inference_mode():
+            rates = []
+            for function in (ours, peer):
+                function()
+                rates.append(times * batch / bench.seconds(function, sizes.repeats))
+        shares = [None, None] if flops is None else [rate * flops / peak for rate in rates]
+        bench.note(Measured(what, rates[0], f"{what.split()[1].rstrip(',')}/s", shares[0], rates[1], shares[1], note))
+
+
+# searching
+
+
+def measure_search(bench: Bench) -> None:
+    """From arrays in memory to neighbours in memory, against a plain product and selection, in blocks as well."""
+    sizes = bench.sizes
+    generator = torch.Generator(bench.device).manual_seed(0)
+    queries, public = (
+        torch.nn.functional.normalize(torch.randn(n, sizes.dimension, generator=generator, device=bench.device), dim=1)
+        .cpu()
+        .numpy()
+        for n in (sizes.queries, sizes.public)
+    )
+    engine = OnTorch(bench.device, threads=os.cpu_count() or 1)
+    found: dict[str, Any] = {}
+
+    def ours() -> None:
+        found["ours"] = nearest(queries, public, sizes.k, engine)
+
+    def peer() -> None:
+        found["peer"] = _plain_search(bench, queries, public)
+
+    flops, peak = 2 * sizes.queries * sizes.public * sizes.dimension, bench.peaks[torch.float32]
+    seconds = []
+    for function in (ours, peer):
+        function()
+        seconds.append(bench.seconds(function, sizes.repeats))
+    _check_search(bench, queries, public, *found["ours"])
+    agreed = (np.sort(found["ours"][1]) == np.sort(found["peer"])).all(axis=1).mean()
+    what = f"search, {sizes.queries:,} queries in {sizes.public:,} of dimension {sizes.dimension}, k = {sizes.k}, fp32"
+    rates = [sizes.queries / taken for taken in seconds]
+    shares = [flops / taken / peak for taken in seconds]
+    note = f"plain product and topk in float32, not ranked in float64; the same neighbours for {agreed:.2%} of queries"
+    bench.note(Measured(what, rates[0], "queries/s", shares[0], rates[1], shares[1], note))
+    _measure_parts(bench, queries, public, engine)
+    _measure_faiss(bench, queries, public, rates[0])
+
+
+def _plain_search(bench: Bench, queries: np.ndarray, public: np.ndarray) -> np.ndarray:
+    """Positions int64 (n, k), block by block, the best of all blocks selected in the end."""
+    asked, k, block = torch.from_numpy(queries).to(bench.device), bench.sizes.k, 262_144
+    similarity, position = [], []
+    for start in range(0, len(public), block):
+        part = torch.from_numpy(public[start : start + block]).to(bench.device)
+        found = [(rows @ part.T).topk(min(k, len(part)), dim=1) for rows in asked.split(2048)]
+        similarity.append(torch.cat([one.values for one in found]))
+        position.append(torch.cat([one.indices for one in found]) + start)
+    best = torch.cat(similarity, dim=1).topk(k, dim=1).indices
+    return torch.cat(position, dim=1).gather(1, best).cpu().numpy()
+
+
+def _check_search(
+    bench: Bench, queries: np.ndarray, public: np.ndarray, similarity: np.ndarray, position: np.ndarray
+) -> None:
+    """The first hundred queries against products in float64."""
+    asked = torch.from_numpy(queries[:100]).to(bench.device).double()
+    # in parts, since float64 of all takes gigabytes
+    exact = torch.cat(
+        [asked @ torch.from_numpy(part).to(bench.device).double().T for part in np.array_split(public, 8)], dim=1
+    )
+    best = exact.topk(bench.sizes.k, dim=1).values
+    found = exact.gather(1, torch.from_numpy(position[:100]).to(bench.device))
+    worst = float((found - best).abs().max())
+    if worst > 1e-14 or float((found.cpu() - torch.from_numpy(similarity[:100])).abs().max()) > 1e-7:
+        raise AssertionError(f"the neighbours found are not those of a float64 product, by {worst}")
+
+
+def _measure_parts(bench: Bench, queries: np.ndarray, public: np.ndarray, engine: OnTorch) -> None:
+    """Where the time of a search goes."""
+    asked, block = engine.queries(queries), engine.public(public[: engine.public_at_once])
+    width = min(len(block), bench.sizes.k + 11)
+    position = engine.largest(asked, block, width)[1]
+    similarity = engine.products(asked, block, position)
+    for what, function in (
+        ("taking one block of public embeddings", lambda: engine.public(public[: engine.public_at_once])),
+        ("its candidates", lambda: engine.largest(asked, block, width)),
+        ("their product alone", lambda: [rows @ block.scaled.T for rows in asked.scaled.split(2048)]),
+        ("exact products", lambda: engine.products(asked, block, position)),
+        ("ranking", lambda: engine.first(similarity, position, bench.sizes.k)),
+        ("taking the queries", lambda: engine.queries(queries)),
+    ):
+        function()
+        bench.note(Measured(f"of that, {what}", 1000 * bench.seconds(function, bench.sizes.repeats), "ms"))
+
+
+def _measure_faiss(bench: Bench, queries: np.ndarray, public: np.ndarray, ours: float) -> None:
+    try:
+        import faiss
+    except ImportError:
+        faiss = None
+    if faiss is None or not hasattr(faiss, "StandardGpuResources") or bench.device != "cuda":
+        say("[gpu] FAISS for the GPU is not installed, so it is not measured")
+        return
+    resources = faiss.StandardGpuResources()
+
+    def search() -> None:
+        faiss.knn_gpu(resources, queries, public, bench.sizes.k, metric=faiss.METRIC_INNER_PRODUCT)
+
+    search()
+    rate = bench.sizes.queries / bench.seconds(search, bench.sizes.repeats)
+    bench.note(Measured("the same search", ours, "queries/s", None, rate, None, "FAISS on the GPU"))
+
+
+PARTS = {
+    "search": measure_search,
+    "embedding": measure_embedding,
+    "training": measure_training,
+    "decoded": measure_decoded,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures the parts that are named, or all."""
+    parser = argparse.ArgumentParser(prog="benchmarks.gpu")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
+    parser.add_argument("--folder", type=Path, default=Path("results"), help="where gpu.md and gpu.json go")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--look", action="store_true", help="only say whether there is a GPU")
+    given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.parts) - set(PARTS)):
+        raise SystemExit(f"no part is called {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(
+            "a GPU is needed, and PyTorch sees none here: run this on a machine with an NVIDIA GPU, with a PyTorch "
+            "that was built for it (docs/scaling.md, GPU)"
+        )
+    if given.look:
+        return
+    bench = Bench(given.device, TINY if given.tiny else Sizes(), given.folder)
+    started = time.perf_counter()
+    measure_card(bench)
+    for name in given.parts or PARTS:
+        PARTS[name](bench)
+        say(f"[gpu] {name} done after {time.perf_counter() - started:.0f} s")
+    print(bench.table())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -18,23 +18,30 @@ DEVICE = "cuda"
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder carry the marker."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.gpu)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the tests of this folder; where there is no GPU, one of them says that none ran.
 
-
-@pytest.fixture(scope="session", autouse=True)
-def device() -> str:
-    """The device under test; where there is none, all tests of this folder are skipped, also unattended.
-
-    Unlike Slurm and Chromium a GPU cannot be installed, so that a machine without one is no oversight.
+    That holds unattended too: unlike Slurm and Chromium a GPU cannot be installed, so that none is no oversight.
     """
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for item in ours:
+        item.add_marker(pytest.mark.gpu)
+    if not ours or _is_there():
+        return
+    ours[0].add_marker(pytest.mark.skip(f"needs a GPU that PyTorch sees: none of the {len(ours)} tests on one ran"))
+    items[:] = [item for item in items if item not in ours[1:]]
+    config.hook.pytest_deselected(items=ours[1:])
+
+
+def _is_there() -> bool:
     import torch
 
-    if DEVICE == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a GPU that PyTorch sees: not one of the tests on a GPU ran")
+    return DEVICE == "cpu" or torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """The device under test."""
     return DEVICE
 
 

@@ -15,7 +15,7 @@ from open_clip_train.train import train_one_epoch
 from dejavu.errors import InputError
 from dejavu.training.distributed import Ranks
 from dejavu.training.model import build
-from dejavu.training.step import Learner
+from dejavu.training.step import Learner, irreproducible
 from tests.models.trainees import recipe
 
 WORDS = ["red", "blue", "dog", "cat", "star", "ring", "sea", "sun"]
@@ -206,3 +206,32 @@ def test_a_loss_that_does_not_go_with_the_architecture_is_refused(learner, bias,
     clip = learner(**(SIGLIP if bias else {})).clip
     with pytest.raises(InputError, match="with a bias that loss: clip leaves unused" if bias else "needs a bias"):
         Learner(clip, recipe(clip.name, loss=loss), Ranks())
+
+
+@pytest.fixture
+def asking_for_reproducible_operations():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("asking_for_reproducible_operations")
+def test_an_operation_that_has_no_reproducible_form_is_told_and_trying_changes_nothing(learner):
+    class Unordered(torch.autograd.Function):
+        @staticmethod
+        def forward(_, features):
+            return features * 1.0
+
+        @staticmethod
+        def backward(_, gradient):
+            # what torch raises where it knows of one
+            raise RuntimeError("unordered_backward does not have a deterministic implementation, but you set\n...")
+
+    clip = learner({"patch_dropout": 0.5}).clip
+    before, state = {name: value.clone() for name, value in clip.model.state_dict().items()}, torch.get_rng_state()
+    assert irreproducible(clip) is None
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in clip.model.state_dict().items())
+    assert all(value.grad is None for value in clip.model.parameters())
+    clip.model.ln_final.register_forward_hook(lambda module, inputs, output: Unordered.apply(output))
+    assert irreproducible(clip).startswith("unordered_backward does not have a deterministic implementation")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dejavu.files import read_array
+from dejavu.tables.queries import QUERIES
 from tests.conftest import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -53,15 +54,18 @@ def test_the_model_was_trained_to_its_end_and_scored_on_every_population(project
     with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
         trained = connection.execute("SELECT side, max(samples_seen) FROM training GROUP BY ALL").fetchall()
         losses = connection.execute("SELECT loss, gradient_norm FROM training").fetchnumpy()
-        scored = connection.execute("SELECT DISTINCT population FROM population_gaps").fetchall()
+        scored = connection.execute("SELECT DISTINCT population, query FROM population_gaps").fetchall()
     assert set(trained) == {(side, 320) for side in "ab"}
     assert all(np.isfinite(values).all() for values in losses.values())
-    assert {population for (population,) in scored} == {"a", "b", "holdout", "symmetric"}
+    populations = ("a", "b", "holdout", "symmetric", "memory_a", "memory_b", "placebo")
+    assert set(scored) == set(itertools.product(populations, QUERIES))
 
 
 def test_the_neighbours_of_every_caption_are_those_of_a_float64_product(project):
     columns = "n.row, n.rank, n.public_row, n.similarity"
-    question = f"SELECT {columns} FROM neighbors n WHERE side = ? AND population = ? ORDER BY row, rank"
+    question = (
+        f"SELECT {columns} FROM neighbors n WHERE side = ? AND population = ? AND query = 'caption' ORDER BY row, rank"
+    )
     with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
         for side, population in itertools.product("ab", ("a", "b", "holdout")):
             folder = project.results / "embeddings" / "baseline" / side / "320"

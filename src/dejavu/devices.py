@@ -7,7 +7,7 @@ however it ends. Its children do not hold it: those of this package die with the
 
 Inside a Slurm job the scheduler has assigned the devices, and nothing is claimed.
 
-Tested with a stand-in for nvidia-smi; never run on a machine with a GPU.
+Tested with a stand-in for nvidia-smi, and on a machine with one GPU; never with several.
 """
 
 from __future__ import annotations

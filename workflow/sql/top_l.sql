@@ -9,6 +9,8 @@ SELECT
     population,
     precision_gap,
     recall_gap,
+    recall_gap_low,
+    recall_gap_high,
     f1_gap,
     mean_f1_gap
 FROM top_l

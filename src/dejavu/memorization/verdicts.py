@@ -130,7 +130,10 @@ def _on_objects(grounds: Grounds) -> Verdict:
             f"{_cell_text(cell)} is {_gap(cell)} ({_p(p, grounds.draws)} over {_family(grounds)} at once)."
         )
         if primary is not None and primary is not cell:
-            sentence += f" In the cell chosen beforehand, {_cell_text(primary)}, it is {_gap(primary)}."
+            sentence += (
+                f" In the cell chosen beforehand, {QUERY_NAMES[primary['query']]}, {_cell_text(primary)} is "
+                f"{_gap(primary)}."
+            )
         return Verdict(OBJECTS, DETECTED, sides, cell, p, detectable, sentence + _lists(grounds))
     if reason := _blind(grounds, detectable):
         return Verdict(OBJECTS, CANNOT_SAY, None, cell, p, detectable, f"Déjà vu: cannot say. {reason}")

@@ -113,6 +113,8 @@ def _top_l(queries: Queries) -> Figure:
                 face = color if kind == "gap" else "white"
                 xs, ys = [100 * p["l"] for p in points], [p["recall_gap"] for p in points]
                 axis.plot(xs, ys, style, color=color, markerfacecolor=face, label=label)
+                low, high = ([p[end] for p in points] for end in ("recall_gap_low", "recall_gap_high"))
+                axis.fill_between(xs, low, high, color=color, alpha=0.15, linewidth=0)
             axis.axhline(0, color="black", linewidth=0.8)
             axis.set_title(f"{model}: {name}" if j == 0 else name)
             axis.set_xscale("log")

@@ -30,7 +30,8 @@ FIGURE_TEXTS = {
     "gaps": "Symmetric gaps (filled) with their controls (hollow) and simultaneous 95 % bands, by query. A control "
     "whose band lies clear of zero says that the sides differ; verdicts are drawn from a joint test over more cells.",
     "top_l": "Recall gap of the queries that come first in an order. Choosing by the gap selects noise as well: the "
-    "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts.",
+    "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts. "
+    "Shades are 95 % bootstrap intervals, each for itself.",
     "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
     "déjà vu gap of the same pairs.",
     "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
@@ -210,6 +211,7 @@ def _chosen(queries: Queries) -> list[dict]:
         if row["population"] in ("symmetric", "holdout_symmetric"):
             entry = found.setdefault((row["model"], row["l"]), {"model": row["model"], "l": row["l"]})
             entry[row["shown_as"]] = row["recall_gap"]
+            entry[f"{row['shown_as']}_band"] = band(row["recall_gap_low"], row["recall_gap_high"])
     fractions = sorted({fraction for _, fraction in found})
     wanted = fractions[len(fractions) // 2] if fractions else None
     return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "control"} <= set(entry)]

@@ -20,12 +20,11 @@ from dejavu.memorization import gaps
 from dejavu.memorization.permutation import JointTest, effective_groups, joint_test
 from dejavu.progress import Progress
 from dejavu.studies.groups import Groups, group_sizes
+from dejavu.studies.top_l import TopL
 from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TESTED, TOP_L
 from dejavu.tables.queries import QUERIES, RANDOM
 
-SORTS = ("nearest", "correct", "gap")
-CHOSEN_BY_B = "holdout chosen by b"
 HALVES = ("first half of the holdout", "second half of the holdout")
 # populations whose resamples are kept: the gap, and what stands beside it in the report
 WITH_DRAWS = ("symmetric", "holdout", "unseen")
@@ -152,11 +151,12 @@ def summarize(
     progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
     numbers = {side: opened[side].numbers for side in SIDES}
     sizes = group_sizes(duplicates)
-    top: list[dict] = []
+    top = TopL(statistics.counts, statistics.fractions)
     curves: list[dict] = []
     found = {}
     for population, one in opened.items():
         groups = Groups.of(manifests[population], sizes)
+        top.resample(population, len(groups.sizes), _rng(statistics.seed, population, "top-L"))
         values, kept = _values(one, groups, keys, population, statistics, numbers, top, curves, progress)
         found[population] = Resampled.of(values, groups.sizes[kept], statistics, population)
         progress.advance(1)
@@ -170,7 +170,7 @@ def summarize(
     gap_rows = [*_role_rows(found, keys, statistics), *_contrast_rows(found, contrasts, tests, keys)]
     write_table(outputs["population_gaps"], pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
     write_table(outputs["bootstrap_draws"], _draws(found, contrasts, keys), BOOTSTRAP_DRAWS)
-    write_table(outputs["top_l"], pa.Table.from_pylist(_with_symmetric(top), schema=TOP_L), TOP_L)
+    write_table(outputs["top_l"], pa.Table.from_pylist(top.rows(), schema=TOP_L), TOP_L)
     write_table(outputs["recall_curves"], pa.Table.from_pylist(curves, schema=RECALL_CURVES), RECALL_CURVES)
     progress.finish()
 
@@ -268,7 +268,7 @@ def _values(
     population: str,
     statistics: Statistics,
     numbers: Mapping[str, Mapping[Key, int]],
-    top: list[dict],
+    top: TopL,
     curves: list[dict],
     progress: Progress,
 ) -> tuple[gaps.Values, np.ndarray]:
@@ -295,7 +295,8 @@ def _values(
             number,
         )
         sums[:, here], sizes[:, here] = found.sums, found.sizes
-        top.extend(_top_rows(population, key, cell, statistics, {side: numbers[side][key] for side in SIDES}))
+        trained = {side: numbers[side][key] for side in SIDES}
+        top.add(population, _named(key), cell, groups.number[where], trained)
         curves.extend(_curve_rows(population, key, cell))
         progress.advance(1)
     kept = np.asarray(sizes.any(axis=1))
@@ -380,65 +381,6 @@ def _draws(
             columns["draw"] = pa.array(np.arange(len(values), dtype=np.int32))
             columns["value"] = pa.array(values[:, at].astype(np.float32), from_pandas=True)
             yield pa.table({name: columns[name].cast(BOOTSTRAP_DRAWS.field(name).type) for name in columns})
-
-
-def _top_rows(
-    population: str, key: Key, cell: dict[str, np.ndarray], statistics: Statistics, trained: Mapping[str, int]
-) -> Iterator[dict]:
-    """The first queries in each order, chosen under the side that was trained on the population.
-
-    Nobody was trained on the holdout, so there side a chooses; ``holdout_symmetric`` has side b choose as well and
-    halves the difference, which is what ``symmetric`` does with the training roles. A count is one of the side's
-    training role (``trained``: side -> its number of queries); of the holdout the same share is taken, since what
-    choosing makes of noise depends on the share.
-    """
-    number = len(cell["row"])
-    choosers = {"a": {"a": "a"}, "b": {"b": "b"}, "holdout": {"holdout": "a", CHOSEN_BY_B: "b"}}[population]
-    for name, own in choosers.items():
-        other = "b" if own == "a" else "a"
-        for sort in SORTS:
-            order = gaps.top_order(
-                sort, cell[f"correct_{own}"], cell[f"correct_{other}"], cell[f"nearest_{own}"], cell["row"]
-            )
-            asked = [("count", float(n), round(n * number / trained[own])) for n in statistics.counts]
-            asked = [(unit, size, max(1, first)) for unit, size, first in asked if size <= trained[own] and number]
-            asked += [("fraction", f, max(1, math.floor(f * number))) for f in statistics.fractions if number]
-            for unit, size, first in asked:
-                place = {"population": name, **_named(key), "sort": sort, "unit": unit, "l": size}
-                yield place | _top_gaps(cell, order[:first])
-
-
-def _top_gaps(cell: dict[str, np.ndarray], taken: np.ndarray) -> dict[str, float]:
-    mean = {
-        f"{name}_{side}": float(cell[f"{name}_{side}"][taken].mean())
-        for name in ("precision", "recall", "f1")
-        for side in "ab"
-    }
-    of_means = {side: gaps.f1_of_means(mean[f"precision_{side}"], mean[f"recall_{side}"]) for side in "ab"}
-    return {
-        "precision_gap": mean["precision_a"] - mean["precision_b"],
-        "recall_gap": mean["recall_a"] - mean["recall_b"],
-        "f1_gap": of_means["a"] - of_means["b"],
-        "mean_f1_gap": mean["f1_a"] - mean["f1_b"],
-    }
-
-
-def _with_symmetric(rows: Sequence[dict]) -> list[dict]:
-    """The rows with the derived populations added, and without the half that only ``holdout_symmetric`` needs."""
-    derived = _halved(rows, "a", "b", "symmetric") + _halved(rows, "holdout", CHOSEN_BY_B, "holdout_symmetric")
-    return [row for row in rows if row["population"] != CHOSEN_BY_B] + derived
-
-
-def _halved(rows: Sequence[dict], first: str, second: str, name: str) -> list[dict]:
-    def key(row: dict) -> tuple:
-        return tuple(v for k, v in row.items() if k != "population" and not k.endswith("_gap"))
-
-    others = {key(row): row for row in rows if row["population"] == second}
-    pairs = [(row, others[key(row)]) for row in rows if row["population"] == first and key(row) in others]
-    return [
-        {**one, "population": name, **{m: (one[m] - other[m]) / 2 for m in one if m.endswith("_gap")}}
-        for one, other in pairs
-    ]
 
 
 def _curve_rows(population: str, key: Key, cell: dict[str, np.ndarray]) -> Iterator[dict]:

@@ -1,0 +1,66 @@
+"""Of the queries that come first in an order the gap has an interval, in which they are chosen anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dejavu.memorization.gaps import top_order
+from dejavu.studies import top_l
+from dejavu.studies.top_l import TopL
+
+NUMBER, GROUPS = 60, 40
+
+
+def scores(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    correct = {side: rng.integers(0, 6, NUMBER) for side in "ab"}
+    found = {f"{name}_{side}": correct[side] / 6 for name in ("precision", "recall", "f1") for side in "ab"}
+    found |= {f"correct_{side}": correct[side] for side in "ab"}
+    return found | {f"nearest_{side}": rng.random(NUMBER) for side in "ab"} | {"row": np.arange(NUMBER)}
+
+
+def rows_of(cells: dict[str, dict], groups: np.ndarray) -> list[dict]:
+    top = TopL((3,), (0.1, 0.5))
+    for seed, (population, cell) in enumerate(cells.items()):
+        top.resample(population, GROUPS, np.random.default_rng(seed))
+        top.add(population, {"k": 1}, cell, groups, {"a": NUMBER, "b": NUMBER})
+    return top.rows()
+
+
+def test_the_interval_is_that_of_resamples_whose_first_queries_are_taken(monkeypatch):
+    monkeypatch.setattr(top_l, "DRAWS", 30)
+    groups = np.sort(np.concatenate([np.arange(GROUPS), np.arange(NUMBER - GROUPS)]))
+    cells = {population: scores(seed) for seed, population in enumerate(("a", "b", "holdout"))}
+    found = rows_of(cells, groups)
+    weights = np.random.default_rng(0).multinomial(GROUPS, np.full(GROUPS, 1 / GROUPS), size=30)
+    cell = cells["a"]
+    for sort in ("nearest", "correct", "gap"):
+        order = top_order(sort, cell["correct_a"], cell["correct_b"], cell["nearest_a"], cell["row"])
+        gap = (cell["recall_a"] - cell["recall_b"])[order]
+        for unit, size, share in (("count", 3.0, 0.05), ("fraction", 0.1, 0.1), ("fraction", 0.5, 0.5)):
+            drawn = []
+            for weight in weights:
+                times = weight[groups[order]]
+                every, number = np.repeat(gap, times), max(1, int(share * times.sum() + 1e-9))
+                # a query that is drawn several times counts as often, the last one too
+                last = np.repeat(np.arange(NUMBER), times)[number - 1]
+                drawn.append(every[: times[: last + 1].sum()].mean())
+            (row,) = [r for r in found if (r["population"], r["sort"], r["unit"], r["l"]) == ("a", sort, unit, size)]
+            assert [row["recall_gap_low"], row["recall_gap_high"]] == pytest.approx(
+                np.percentile(drawn, [2.5, 97.5]), abs=1e-5
+            )
+
+
+def test_every_row_has_an_interval_and_derived_ones_are_halved_draw_by_draw():
+    groups = np.arange(NUMBER) % GROUPS
+    same = scores(1)
+    found = rows_of({"a": same, "b": scores(2), "holdout": same}, groups)
+    assert {row["population"] for row in found} == {"a", "b", "holdout", "symmetric", "holdout_symmetric"}
+    for row in found:
+        assert row["recall_gap_low"] <= row["recall_gap_high"]
+        assert "drawn" not in row
+    by = {(r["population"], r["sort"], r["unit"], r["l"]): r for r in found}
+    row, a, b = (by[name, "gap", "fraction", 0.5] for name in ("symmetric", "a", "b"))
+    assert row["recall_gap"] == pytest.approx((a["recall_gap"] - b["recall_gap"]) / 2)
+    assert row["recall_gap_low"] < row["recall_gap"] < row["recall_gap_high"]

@@ -113,7 +113,7 @@ def bound(queries: Vectors, public: Vectors, smallest: np.ndarray) -> np.ndarray
     """What no exact product is above whose float32 product is at most ``smallest``, of scaled vectors; float64 (n,)."""
     dimension = queries.stored.shape[1]
     relative = dimension * ROUNDOFF / (1 - dimension * ROUNDOFF)
-    # and once more for the roundings of this sum
+    # the share of it more is larger than what float64 rounds, here and in the products that are ranked
     return smallest + (1 + ROUNDOFF) * (relative * queries.norm * public.norm + dimension * UNDERFLOW)
 
 

@@ -61,22 +61,27 @@ def test_the_model_was_trained_to_its_end_and_scored_on_every_population(project
     assert set(scored) == set(itertools.product(populations, QUERIES))
 
 
-def test_the_neighbours_of_every_caption_are_those_of_a_float64_product(project):
+def test_the_neighbours_of_every_query_are_those_of_a_float64_product(project):
     columns = "n.row, n.rank, n.public_row, n.similarity"
-    question = (
-        f"SELECT {columns} FROM neighbors n WHERE side = ? AND population = ? AND query = 'caption' ORDER BY row, rank"
-    )
+    where = "side = ? AND population = ? AND query = ?"
+    question = f"SELECT {columns} FROM neighbors n WHERE {where} ORDER BY row, rank"
     with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
-        for side, population in itertools.product("ab", ("a", "b", "holdout")):
+        for asked in itertools.product("ab", ("a", "b", "holdout"), QUERIES):
+            side, population, query = asked
             folder = project.results / "embeddings" / "baseline" / side / "320"
-            public, public_rows, rows, captions = (
+            public, public_rows, rows, queries = (
                 read_array(folder / f"{name}.npy")
-                for name in ("public.images", "public.rows", f"{population}.rows", f"{population}.captions")
+                for name in (
+                    "public.images",
+                    "public.rows",
+                    f"{population}.rows",
+                    f"{population}.{'captions' if query == 'caption' else query}",
+                )
             )
-            found = connection.execute(question, [side, population]).fetchnumpy()
-            similarity = captions.astype(np.float64) @ public.astype(np.float64).T
+            found = connection.execute(question, asked).fetchnumpy()
+            similarity = queries.astype(np.float64) @ public.astype(np.float64).T
             order = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
-            assert found["row"].tolist() == np.repeat(rows, 10).tolist()
-            assert found["public_row"].tolist() == public_rows[order].ravel().tolist()
+            assert found["row"].tolist() == np.repeat(rows, 10).tolist(), asked
+            assert found["public_row"].tolist() == public_rows[order].ravel().tolist(), asked
             exact = np.take_along_axis(similarity, order, axis=1).ravel()
-            assert np.abs(found["similarity"] - exact).max() < 1e-7
+            assert np.abs(found["similarity"] - exact).max() < 1e-7, asked

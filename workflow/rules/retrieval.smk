@@ -197,7 +197,7 @@ if OTHER_QUERIES:
             CONDA
         threads: 1
         resources:
-            mem_mb=growing(2000),
+            mem_mb=growing(6000 if GPUS else 2000),
             runtime=lambda w, input, attempt: (
                 len(POPULATIONS)
                 * len(OTHER_QUERIES)

@@ -13,6 +13,7 @@ Every engine finds the same neighbours, with the same similarities to the last b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -112,7 +113,7 @@ def bound(queries: Vectors, public: Vectors, smallest: np.ndarray) -> np.ndarray
     """What no exact product is above whose float32 product is at most ``smallest``, of scaled vectors; float64 (n,)."""
     dimension = queries.stored.shape[1]
     relative = dimension * ROUNDOFF / (1 - dimension * ROUNDOFF)
-    # and once more for the roundings of this sum
+    # the share of it more is larger than what float64 rounds, here and in the products that are ranked
     return smallest + (1 + ROUNDOFF) * (relative * queries.norm * public.norm + dimension * UNDERFLOW)
 
 
@@ -218,8 +219,10 @@ class OnTorch:
         return Vectors(stored, scaled, exponent, at_least(float(largest), stored.shape[1]))
 
     def _taken(self, vectors: np.ndarray) -> Array:
-        # a copy, since what is mapped into memory cannot be written to, and PyTorch wants that
-        return self._torch.from_numpy(np.array(vectors, dtype=np.float32)).to(self._device)
+        with warnings.catch_warnings():
+            # what is mapped into memory cannot be written to, which PyTorch warns of, and nothing writes to it here
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            return self._torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(self._device)
 
     def largest(self, queries: Vectors, public: Vectors, width: int) -> tuple[Array, Array]:
         smallest, position = self.empty(len(queries), width)

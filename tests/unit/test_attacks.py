@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,57 @@ def test_embeddings_of_other_samples_than_the_manifest_s_are_refused_naming_it(t
     own["b"] = embeddings(9, range(11, 19))
     with pytest.raises(InputError, match="b.parquet"):
         write_attacks(own, None, manifests, scores, *outputs, **options)
+
+
+def test_an_attack_with_a_reference_takes_what_is_easy_for_both_out():
+    rng = np.random.default_rng(4)
+    easy = {role: rng.normal(size=250) * 5 for role in ("a", "b", "holdout")}
+    remembered = {"a": 0.5, "b": -0.5, "holdout": 0.0}
+    roles = {}
+    for role in easy:
+        difference = remembered[role] + rng.normal(0, 0.5, 250)
+        roles[role] = replace(pairs(easy[role] + difference), reference_csa=difference)
+    found = attacks(roles)
+    area = found["reference_csa", "roc_auc"]["value"]
+    # two normal variables with means 0.5 apart and deviations of 0.5: Phi(0.5 / (0.5 sqrt 2))
+    assert area == pytest.approx(stats.norm.cdf(1 / np.sqrt(2)), abs=0.05)
+    assert area > found["csa", "roc_auc"]["value"] + 0.1
+    assert found["reference_csa", "roc_auc"]["p_value"] == pytest.approx(1 / 201)
+    null = found["reference_csa", "roc_auc_null"]
+    assert null["value"] == pytest.approx(0.5, abs=0.12) and null["p_value"] > 0.01
+    assert ("reference_csa", "roc_auc") not in attacks({role: pairs(easy[role]) for role in easy})
+
+
+def test_the_p_value_of_an_area_is_that_of_the_rank_sum_test():
+    rng = np.random.default_rng(5)
+    roles = {
+        "a": pairs(rng.normal(0.25, 1, 80)),
+        "b": pairs(rng.normal(size=90)),
+        "holdout": pairs(rng.normal(size=50)),
+    }
+    found = attacks(roles, draws=4000)["csa", "roc_auc"]
+    wanted = stats.mannwhitneyu(roles["a"].csa, roles["b"].csa, alternative="greater").pvalue
+    assert found["p_value"] == pytest.approx(wanted, abs=0.012)
+
+
+def test_a_rate_far_out_has_no_interval_where_there_are_few_groups():
+    rng = np.random.default_rng(6)
+    for number, known in ((150, False), (250, True)):
+        roles = {role: pairs(rng.normal(size=number)) for role in ("a", "b", "holdout")}
+        found = attacks(roles, draws=20)
+        assert (found["csa", "tpr@1%fpr"]["ci_low"] is not None) == known
+        assert found["csa", "roc_auc"]["ci_low"] is not None
+
+
+def test_pairs_that_are_listed_are_permuted_among_groups_of_one_size():
+    rng, wrong = np.random.default_rng(7), []
+    for _ in range(60):
+        every = np.minimum(rng.zipf(1.8, 200), 20)
+        listed = rng.random(len(every)) < 1 - 0.8**every
+        roles = {}
+        for role, sizes in (("a", every[listed]), ("b", every[~listed]), ("holdout", every[~listed])):
+            groups = np.repeat(np.arange(len(sizes)), sizes)
+            csa = np.log(sizes)[groups] + rng.normal(size=len(groups))
+            roles[role] = replace(pairs(csa, groups=groups), group_sizes=sizes)
+        wrong.append(attacks(roles, draws=50)["csa", "roc_auc"]["p_value"] <= 0.05)
+    assert sum(wrong) <= 9

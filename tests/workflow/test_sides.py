@@ -147,8 +147,12 @@ def test_the_verdict_says_what_of_a_list_the_dataset_lacks(declared: Project) ->
     found = rows(results / "memorization.duckdb", "SELECT role, samples, listed, missing FROM roles ORDER BY role")
     assert found == [("a", 50, 51, 1), ("b", 50, 50, 0), ("holdout", 60, None, None), ("public", 80, None, None)]
     told = "1 of 51 uids listed for role a are not in the dataset"
-    verdicts = [line for line in (results / "summary.txt").read_text().splitlines() if "symmetric PPG" in line]
-    assert len(verdicts) == 2 and all(told in line for line in verdicts)
+    lines = (results / "summary.txt").read_text().splitlines()
+    # on objects and on membership
+    subjects = [f"{model}: {about}" for model in ("both", "one") for about in ("Déjà vu", "Membership")]
+    verdicts = [line for line in lines if line.startswith(tuple(subjects))]
+    assert [line[: len(subject)] for line, subject in zip(verdicts, subjects, strict=True)] == subjects
+    assert all(told in line for line in verdicts)
     page = (results / "report" / "index.html").read_text()
     assert told in page and "The list of role b has 50 uids, all of which are in the dataset" in page
 

@@ -40,7 +40,7 @@ from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
-from dejavu.tables.queries import CAPTION, MASKED, QUERIES
+from dejavu.tables.queries import CAPTION, MASKED
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
@@ -107,8 +107,7 @@ TRAINED = list(RECIPES)
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
 
-# in one order, whatever that of the configuration
-ASKED = [query for query in QUERIES if query in CONFIG["measure"]["queries"]]
+ASKED = CONFIG["measure"]["queries"]
 OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
 QUERIES_OF_TEXT = [query for query in OTHER_QUERIES if query != MASKED]
 # texts that are embedded for a caption besides itself

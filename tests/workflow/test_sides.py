@@ -78,7 +78,7 @@ def test_checkpoints_with_declared_membership_give_the_numbers_of_the_trained_mo
     finished: Project, declared: Project
 ) -> None:
     theirs = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
-    columns = "population, k, labels, scope, metric, value, mean, std, ci_low, ci_high, p_value, n"
+    columns = "population, query, k, labels, scope, metric, value, mean, std, ci_low, ci_high, p_value, n, p_joint"
     query = f"SELECT {columns} FROM population_gaps WHERE model = '{{}}' ORDER BY ALL"
     ours = rows(finished.results / "memorization.duckdb", query.format("baseline"))
     assert ours
@@ -128,8 +128,9 @@ def test_what_clip_benchmark_has_measured_stands_beside_our_own_utility(declared
 
 def test_attacks_that_need_a_second_image_encoder_are_left_out_of_a_one_model_test(declared: Project) -> None:
     database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    attacks = ("clipmem", "csa", "reference_csa")
     found = rows(database, "SELECT DISTINCT model, side, attack FROM attacks ORDER BY ALL")
-    assert found == [("both", s, attack) for s in "ab" for attack in ("clipmem", "csa")] + [("one", "a", "csa")]
+    assert found == [("both", s, attack) for s in "ab" for attack in attacks] + [("one", "a", "csa")]
 
 
 def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Project, declared: Project) -> None:

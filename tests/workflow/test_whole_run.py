@@ -32,7 +32,8 @@ CONTRACT = {
     "bootstrap_draws": "model epoch population query k labels scope metric draw value",
     "bands": "model epoch population query k labels scope metric band_low band_high std_error critical cells "
     "detectable",
-    "top_l": "model epoch population query k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap",
+    "top_l": "model epoch population query k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap "
+    "recall_gap_low recall_gap_high",
     "recall_curves": "model epoch population query k labels scope side recall share_at_least",
     "utility": "model side epoch task metric value ci_low ci_high n",
     "utility_draws": "model side epoch task metric draw value",

@@ -12,7 +12,6 @@ from dejavu.tables import MEASURED
 
 # what is not the same where other models were run beside, and why
 OF_ALL_MODELS = {
-    "bands": "hold for all models of a run at once",
     "config": "names all models",
     "stages": "counts what went into tables of all models",
 }

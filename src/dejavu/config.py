@@ -22,6 +22,7 @@ from dejavu.files import require_plain_name
 from dejavu.sweeps import compared_with, expand_studies, settle_measured
 from dejavu.tables.database import flatten
 from dejavu.tables.fields import ROLES, SIDES
+from dejavu.tables.queries import QUERIES
 
 
 def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict:
@@ -54,6 +55,8 @@ def load_config(given: Mapping[str, Any], schema_file: Path, base: Path) -> dict
     for name, dataset in config["datasets"].items():
         _check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
     _fill_defaults(config, schema, schema)
+    # a set of them, so in one order, whatever that of the configuration
+    config["measure"]["queries"] = [query for query in QUERIES if query in config["measure"]["queries"]]
     config["models"] = {name: _settled(model) for name, model in config["models"].items()}
     _require_recipes(config["models"])
     expand_studies(config, schema)

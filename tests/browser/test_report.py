@@ -72,17 +72,20 @@ def test_nothing_is_loaded_from_a_network(browser: webdriver.Chrome, page: Path)
     assert [name for name in loaded if not name.startswith(("file:", "data:"))] == []
 
 
-def test_every_gap_in_the_table_stands_beside_its_null(browser: webdriver.Chrome, page: Path) -> None:
+def test_every_gap_in_the_table_stands_beside_its_control(browser: webdriver.Chrome, page: Path) -> None:
     heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, "#result-table th")]
-    symmetric, null = heads.index("symmetric"), heads.index("null")
-    lines = browser.find_elements(By.CSS_SELECTOR, "#result-table tbody tr")
-    assert len(lines) == 4 * 2 * 3
-    for line in lines:
-        cells = [cell.text for cell in line.find_elements(By.TAG_NAME, "td")]
-        assert cells[symmetric] and cells[null], cells
+    symmetric, control = heads.index("symmetric"), heads.index("control")
+    lines = browser.execute_script(
+        "return [...document.querySelectorAll('#result-table tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
+    )
+    # models, queries, scopes and metrics
+    assert len(lines) == 4 * 4 * 2 * 3
+    for cells in lines:
+        assert cells[symmetric] and cells[control], cells
     attacks = browser.find_elements(By.CSS_SELECTOR, "#attacks tbody tr")
-    assert len(attacks) == 4 * 5
-    assert all(line.find_elements(By.CSS_SELECTOR, ".nullcol")[0].text for line in attacks)
+    # of every side three measures of CSA, and two each of the one against the other model and of CLIPMem
+    assert len(attacks) == 4 * 7
+    assert all(line.find_elements(By.CSS_SELECTOR, ".controlcol")[0].text for line in attacks)
 
 
 def test_the_inference_is_said_in_words(browser: webdriver.Chrome, page: Path) -> None:
@@ -92,7 +95,7 @@ def test_the_inference_is_said_in_words(browser: webdriver.Chrome, page: Path) -
         "duplicate group",
         "the sides are equal",
         "max-t",
-        "The smallest true PPG",
+        "The smallest true gap",
         "What the one-model test cannot know",
     ):
         assert words in said, words

@@ -115,7 +115,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], set[
     return values
 
 
-@pytest.mark.parametrize("rule", ["train", "embed", "neighbors", "detect"])
+@pytest.mark.parametrize("rule", ["train", "embed", "embed_queries", "neighbors", "query_neighbors", "detect"])
 def test_what_can_use_a_gpu_asks_for_one(asked: Callable[[str, str], set[str]], rule: str) -> None:
     assert asked(rule, "gpu") == {"1"}
 
@@ -124,7 +124,7 @@ def test_the_gpus_of_a_training_are_asked_for_on_one_node(asked: Callable[[str, 
     assert asked("train", "nodes") == {"1"}
 
 
-@pytest.mark.parametrize("rule", ["ingest", "score", "population", "report"])
+@pytest.mark.parametrize("rule", ["ingest", "query_texts", "score", "population", "report"])
 def test_what_cannot_use_a_gpu_asks_for_none(asked: Callable[[str, str], set[str]], rule: str) -> None:
     assert asked(rule, "gpu") == {"0"}
 

@@ -12,6 +12,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer
 
 from dejavu.errors import InputError
+from dejavu.training.draws import Purpose
 from dejavu.training.marks import Marks
 from dejavu.training.text import TextRandomizer
 
@@ -134,6 +135,20 @@ def test_words_are_hidden_by_the_draws_of_numpy_s_default_generator_so_that_runs
     draws = np.random.default_rng([3, 2, row]).random(len(WORDS))
     expected = [word for word, draw in zip(WORDS, draws, strict=True) if draw >= 0.6]
     assert shown(clip, mask=0.6, seed=3, epoch=2, rows=[row]) == [expected]
+
+
+@pytest.mark.parametrize("unit", ["words", "tokens"])
+def test_the_masks_of_queries_are_none_of_those_of_training(clip, unit):
+    rows, times = range(50), range(20)
+
+    def masks(row: int, purpose: Purpose) -> set[tuple[int, ...]]:
+        randomizer = TextRandomizer(clip, mask=0.5, unit=unit, seed=0, purpose=purpose)
+        return {tuple(tokens) for tokens in randomizer([CAPTION] * 20, list(times), [row] * 20).tolist()}
+
+    for row in rows:
+        trained, asked = masks(row, Purpose.TEXT_MASK), masks(row, Purpose.QUERY_MASK)
+        assert len(trained) == len(asked) == 20
+        assert not trained & asked
 
 
 # what stands in the place of what is hidden

@@ -369,6 +369,12 @@ def test_reordering_keys_changes_nothing(load):
     assert list(flatten(one)) == list(flatten(other))
 
 
+def test_queries_are_in_one_order_whatever_that_of_the_configuration(load):
+    one = load(changed(**{"measure.queries": ["rare", "masked", "caption"]}))
+    assert one["measure"]["queries"] == ["caption", "masked", "rare"]
+    assert one == load(changed(**{"measure.queries": ["caption", "masked", "rare"]}))
+
+
 def test_a_whole_number_with_a_point_counts_as_that_whole_number(load):
     # YAML reads 8.0e+4 as a number with a point; it must not reach file names or ranges as one
     seen = load(changed(**{"models.base.samples_seen": 8.0e4}))["models"]["base"]["samples_seen"]

@@ -142,6 +142,14 @@ def test_within_strata_every_stratum_keeps_its_numbers():
     assert np.isnan(alone.p_joint).all(), "where no label can change nothing is tested"
 
 
+def test_lists_without_repeats_are_tested_as_roles_that_were_drawn_by_chance():
+    first, second = grouped(sample(1, 40, 3)), grouped(sample(2, 30, 3))
+    drawn = joint_test(first, second, ALL, 99, rng())
+    listed = joint_test(first, second, ALL, 99, rng(), strata=(np.ones(40, dtype=int), np.ones(30, dtype=int)))
+    for name in ("value", "expected", "std_error", "p_value", "p_joint", "critical"):
+        assert np.array_equal(getattr(listed, name), getattr(drawn, name)), name
+
+
 def test_scores_that_never_vary_are_not_tested():
     same = grouped(np.full((50, 3), 0.4))
     found = joint_test(same, same, ALL, 99, rng())

@@ -42,6 +42,12 @@ def neighbors(models=MODELS, sides=SIDES, populations=POPULATIONS) -> set[str]:
     }
 
 
+def query_neighbors(models=MODELS, sides=SIDES) -> set[str]:
+    """Of what is asked besides captions, which side b of the one-model test is never asked."""
+    asked = {(m, s) for m in models for s in sides} - {("one-model", "b")}
+    return {f"query_neighbors model={m} side={s}" for m, s in asked}
+
+
 def scores(models=MODELS, populations=POPULATIONS) -> set[str]:
     return {f"score model={m} population={p}" for m in models for p in populations}
 
@@ -80,7 +86,8 @@ def test_reordering_and_commenting_the_configuration_plans_nothing(project: Proj
     def turned(value):
         return {k: turned(value[k]) for k in reversed(value)} if isinstance(value, dict) else value
 
-    text = "# a comment\n" + yaml.safe_dump(turned(CONFIG), sort_keys=False)
+    config = edited(lambda c: c["measure"].update(queries=["rare", "caption", "remainder", "masked"]))
+    text = "# a comment\n" + yaml.safe_dump(turned(config), sort_keys=False)
     (project.folder / "config" / "config.yaml").write_text(text)
     assert project.planned() == {}
 
@@ -88,7 +95,7 @@ def test_reordering_and_commenting_the_configuration_plans_nothing(project: Proj
 def test_the_public_limit_trains_nothing_and_embeds_no_other_role(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["public"].update(limit=90)))
     expected = {"manifest role=public"} | embeds(roles=["public"]) | neighbors() | scores() | per_model("population")
-    expected |= per_side("attacks") | {"disjoint"}
+    expected |= per_side("attacks") | {"disjoint"} | query_neighbors()
     assert set(project.planned()) == expected | END
 
 
@@ -96,7 +103,8 @@ def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["b"].update(limit=45)))
     expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
     expected |= neighbors(STOPPED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
-    expected -= scores(["one-model"], ["a", "holdout"])  # neither its side a nor TF-IDF knows role b
+    # what a caption's remainder and its rare words are depends on all roles
+    expected |= {"query_texts"} | per_side("embed_queries") | query_neighbors()
     expected |= per_side("utility", sides="b") | per_side("attacks") | {"disjoint"}
     assert set(project.planned()) == expected | END
 
@@ -116,7 +124,29 @@ def test_k_and_labels_only_score_again(project: Project, change: Callable[[dict]
 
 def test_the_score_threshold_never_annotates_again(project: Project) -> None:
     project.write_config(edited(lambda c: c["measure"].update(score_threshold=0.6)))
-    assert set(project.planned()) == scores() | per_model("population") | per_side("attacks") | END
+    # the remainder of a caption is what names no object
+    expected = {"query_texts"} | per_side("embed_queries") | query_neighbors()
+    assert set(project.planned()) == expected | scores() | per_model("population") | per_side("attacks") | END
+
+
+def test_other_queries_train_nothing_and_embed_no_image(project: Project) -> None:
+    scored = scores() | per_model("population") | per_side("attacks") | END
+    project.write_config(edited(lambda c: c["measure"].update(queries=["caption"])))
+    assert set(project.planned()) == scored
+    project.write_config(edited(lambda c: c["measure"].update(queries=["caption", "rare"])))
+    assert set(project.planned()) == scored | per_side("embed_queries") | query_neighbors()
+
+
+def test_how_captions_are_masked_as_queries_only_embeds_queries_again(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(masked={"captions": 3})))
+    expected = per_side("embed_queries") | query_neighbors() | scores() | per_model("population")
+    assert set(project.planned()) == expected | per_side("attacks") | END
+    # of models whose training hides nothing; the one-model test has such a side
+    project.write_config(edited(lambda c: c["measure"].update(masked={"text_mask": 0.3})))
+    plain = ["baseline", "one-model"]
+    expected = per_side("embed_queries", ["baseline"]) | query_neighbors(plain) | scores(plain)
+    expected |= per_model("population", plain) | per_side("attacks", ["baseline"])
+    assert set(project.planned()) == expected | END
 
 
 def test_samplings_only_make_the_statistics_again(project: Project) -> None:
@@ -142,6 +172,7 @@ def test_the_text_mask_of_a_model_runs_that_model(project: Project) -> None:
         per_side("train", model) | embeds(model) | neighbors(both) | scores(both) | per_model("population", both)
     )
     expected |= per_side("utility", model) | per_side("attacks", model)
+    expected |= per_side("embed_queries", model) | query_neighbors(both)
     assert set(project.planned()) == expected | END
 
 
@@ -247,6 +278,7 @@ def test_a_change_of_training_trains_again_unless_its_results_are_taken_by_name(
     planned = set(project.planned())
     early = neighbors(sides="a") | neighbors(STOPPED) | scores() | per_model("population")
     trained = {f"recipe model={m}" for m in TRAINED} | per_side("train") | embeds()
+    early |= per_side("embed_queries") | query_neighbors()
     assert planned == trained | early | per_side("utility") | per_side("attacks") | END
 
     assert "train " in upgrade(project, "--list") and set(project.planned()) == planned
@@ -254,7 +286,8 @@ def test_a_change_of_training_trains_again_unless_its_results_are_taken_by_name(
     project.write_config(edited(lambda c: c["measure"].update(samplings={"repeats": 30})))
     told = upgrade(project)
     steps = {line.split()[0]: line for line in told.splitlines() if line.startswith("  ")}
-    assert steps.keys() == {"recipe", "train"}
+    # captions that are masked as queries are masked by the same code
+    assert steps.keys() == {"recipe", "train", "embed_queries"}
     # of four trainings the checkpoints and the metrics
     assert "8 outputs" in steps["train"] and "train.py" in steps["train"]
     assert set(project.planned()) == per_model("population") | END
@@ -264,13 +297,13 @@ def test_a_change_of_training_trains_again_unless_its_results_are_taken_by_name(
 
     (project.folder / module).write_text(before)
     assert per_side("train") <= set(project.planned())
-    assert upgrade(project).count("outputs") == 2
+    assert upgrade(project).count("outputs") == 3
     assert project.planned() == {}
 
 
 def test_every_rule_carries_the_hash_of_its_code(project: Project) -> None:
     for file in sorted((project.folder / "workflow" / "rules").glob("*.smk")):
-        rules = file.read_text().split("\nrule ")[1:]
+        rules = re.split(r"\n *rule ", file.read_text())[1:]
         for body in rules:
             name = body.split(":")[0]
             if "    output:" not in body:

@@ -78,7 +78,7 @@ def test_checkpoints_with_declared_membership_give_the_numbers_of_the_trained_mo
     finished: Project, declared: Project
 ) -> None:
     theirs = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
-    columns = "population, k, labels, scope, metric, value, mean, std, ci_low, ci_high, p_value, n"
+    columns = "population, query, k, labels, scope, metric, value, mean, std, ci_low, ci_high, p_value, n, p_joint"
     query = f"SELECT {columns} FROM population_gaps WHERE model = '{{}}' ORDER BY ALL"
     ours = rows(finished.results / "memorization.duckdb", query.format("baseline"))
     assert ours
@@ -128,8 +128,9 @@ def test_what_clip_benchmark_has_measured_stands_beside_our_own_utility(declared
 
 def test_attacks_that_need_a_second_image_encoder_are_left_out_of_a_one_model_test(declared: Project) -> None:
     database = declared.folder / "results" / "demo" / "declared" / "memorization.duckdb"
+    attacks = ("clipmem", "csa", "reference_csa")
     found = rows(database, "SELECT DISTINCT model, side, attack FROM attacks ORDER BY ALL")
-    assert found == [("both", s, attack) for s in "ab" for attack in ("clipmem", "csa")] + [("one", "a", "csa")]
+    assert found == [("both", s, attack) for s in "ab" for attack in attacks] + [("one", "a", "csa")]
 
 
 def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Project, declared: Project) -> None:
@@ -147,8 +148,12 @@ def test_the_verdict_says_what_of_a_list_the_dataset_lacks(declared: Project) ->
     found = rows(results / "memorization.duckdb", "SELECT role, samples, listed, missing FROM roles ORDER BY role")
     assert found == [("a", 50, 51, 1), ("b", 50, 50, 0), ("holdout", 60, None, None), ("public", 80, None, None)]
     told = "1 of 51 uids listed for role a are not in the dataset"
-    verdicts = [line for line in (results / "summary.txt").read_text().splitlines() if "symmetric PPG" in line]
-    assert len(verdicts) == 2 and all(told in line for line in verdicts)
+    lines = (results / "summary.txt").read_text().splitlines()
+    # on objects and on membership
+    subjects = [f"{model}: {about}" for model in ("both", "one") for about in ("Déjà vu", "Membership")]
+    verdicts = [line for line in lines if line.startswith(tuple(subjects))]
+    assert [line[: len(subject)] for line, subject in zip(verdicts, subjects, strict=True)] == subjects
+    assert all(told in line for line in verdicts)
     page = (results / "report" / "index.html").read_text()
     assert told in page and "The list of role b has 50 uids, all of which are in the dataset" in page
 

@@ -52,6 +52,7 @@ def test_a_second_split_searches_images_without_captions_and_trains_nothing(fini
     project.write_config(config)
     assert not any(job.split()[0] in ("train", "recipe") for job in project.planned())
     config["splits"]["again"]["models"] = ["baseline"]
+    config["measure"]["queries"] = ["caption"]
     project.write_config(config)
     project.run("results/demo/again/report")
     results = project.folder / "results" / "demo"
@@ -72,6 +73,9 @@ def test_a_second_split_searches_images_without_captions_and_trains_nothing(fini
     assert sorted(trained) == [("baseline", side, CONFIG["models"]["baseline"]["samples_seen"]) for side in "ab"]
     assert sorted(costs) == [("baseline.a", True), ("baseline.b", True)]
     assert (results / "again" / "report" / "index.html").is_file()
+    # nothing is asked but captions
+    assert not (results / "again" / "queries").exists()
+    assert not list(results.glob("again/embeddings/*/*/*/*.masked.npy"))
     assert not (results / "again" / "models").exists()
 
 

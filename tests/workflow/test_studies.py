@@ -71,13 +71,14 @@ def test_kept_checkpoints_are_measured_and_early_stopping_is_one_of_them(finishe
         )
         assert at_4 == early != at_7
         gaps = connection.execute(
-            "SELECT epoch, value FROM population_gaps WHERE model = 'masked' AND population = 'symmetric' AND k = 10 "
-            "AND labels = 'all' AND scope = 'all' AND metric = 'ppg' ORDER BY epoch"
+            "SELECT query, epoch, value FROM population_gaps WHERE model = 'masked' AND population = 'symmetric' "
+            "AND k = 10 AND labels = 'all' AND scope = 'all' AND metric = 'ppg' ORDER BY ALL"
         ).fetchall()
     study = project.folder / "results" / "demo" / "studies" / "epochs"
     with open(study / "points.tsv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if (row["scope"], row["metric"]) == ("all", "ppg")]
-    assert [(int(row["epoch"]), float(row["gap"])) for row in rows] == gaps
+    assert len(gaps) == 4 * 2
+    assert sorted((row["query"], int(row["epoch"]), float(row["gap"])) for row in rows) == gaps
     assert all(row["control_value"] and row["ci_low"] for row in rows)
     assert "figures/along.svg" in (study / "report" / "index.html").read_text(encoding="utf-8")
     assert "figures/epochs.svg" in (project.results / "report" / "index.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from dejavu.tables import DATABASE
@@ -17,22 +19,28 @@ from tests.conftest import ROOT, Project
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 MODELS = ("baseline", "masked", "early", "one-model")
+QUERIES = ("caption", "masked", "remainder", "rare")
 CONTRACT = {
     "sides": "model side kind source search preprocessing preprocessing_known",
     "roles": "role dataset samples listed missing",
     "samples": "row uid role caption objects unnamed group_id",
-    "neighbors": "model side epoch population row rank public_row similarity",
-    "sample_scores": "model epoch population k labels scope row objects_n precision_a precision_b recall_a recall_b "
-    "f1_a f1_b correct_a correct_b nearest_a nearest_b",
-    "population_gaps": "model epoch population k labels scope metric value mean std ci_low ci_high p_value n",
-    "bootstrap_draws": "model epoch population k labels scope metric draw value",
-    "bands": "model epoch population k labels scope metric band_low band_high std_error critical cells detectable",
-    "top_l": "model epoch population k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap",
-    "recall_curves": "model epoch population k labels scope side recall share_at_least",
+    "neighbors": "model side epoch population query row rank public_row similarity",
+    "sample_scores": "model epoch population query k labels scope row objects_n precision_a precision_b recall_a "
+    "recall_b f1_a f1_b correct_a correct_b nearest_a nearest_b",
+    "population_gaps": "model epoch population query k labels scope metric value mean std ci_low ci_high p_value n "
+    "groups effective_groups p_joint expected detectable",
+    "bootstrap_draws": "model epoch population query k labels scope metric draw value",
+    "bands": "model epoch population query k labels scope metric band_low band_high std_error critical cells "
+    "detectable",
+    "top_l": "model epoch population query k labels scope sort unit l precision_gap recall_gap f1_gap mean_f1_gap "
+    "recall_gap_low recall_gap_high",
+    "recall_curves": "model epoch population query k labels scope side recall share_at_least",
     "utility": "model side epoch task metric value ci_low ci_high n",
     "utility_draws": "model side epoch task metric draw value",
-    "attacks": "model side epoch attack metric value ci_low ci_high n",
+    "attacks": "model side epoch attack metric value ci_low ci_high n p_value",
     "sample_attacks": "model side epoch population row csa clipmem",
+    "verdicts": "model epoch about verdict sides query k labels scope metric attack value ci_low ci_high p_value "
+    "detectable effective_groups recall_at_10 chance_at_10 skill sentence",
     "training": "model side epoch step samples_seen loss learning_rate logit_scale gradient_norm samples_per_second "
     "data_wait",
     "studies": "study axis place value model epoch",
@@ -78,64 +86,128 @@ def test_the_database_opens_in_the_first_stable_duckdb(finished: Project) -> Non
     assert (header[:4], int.from_bytes(header[4:], "little")) == (b"DUCK", 64)
 
 
-def test_every_gap_has_its_null_and_its_symmetric_estimate(finished: Project) -> None:
+def test_every_gap_has_its_control_its_placebo_and_its_symmetric_estimate(finished: Project) -> None:
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         cells = connection.execute(
-            "SELECT model, epoch, k, labels, scope, metric, list(population ORDER BY population), "
-            "max(value) FILTER (population = 'symmetric') "
-            "- (max(value) FILTER (population = 'a') - max(value) FILTER (population = 'b')) / 2 "
-            "FROM population_gaps GROUP BY ALL"
+            "WITH cells AS (SELECT model, epoch, query, k, labels, scope, metric, "
+            "list(population ORDER BY population) AS populations, map_from_entries(list((population, value))) AS of "
+            "FROM population_gaps GROUP BY ALL) "
+            "SELECT model, query, populations, of['symmetric'] - (of['a'] - of['b']) / 2, "
+            "of['memory_a'] - (of['a'] - of['holdout']), of['memory_b'] - (of['holdout'] - of['b']), "
+            "of['unseen'] - (of['b'] - of['holdout']) / 2 FROM cells"
         ).fetchall()
-    # four models, of which one has two checkpoints
-    assert len(cells) == 5 * 2 * 2 * 2 * 4
-    for model, *_, populations, difference in cells:
-        assert populations == ["a", "b", "holdout", "symmetric", *(["unseen"] if model == "one-model" else [])]
-        assert abs(difference) < 1e-12
+    # four models, of which one has two checkpoints, and four queries
+    assert len(cells) == 5 * 4 * 2 * 2 * 2 * 4
+    assert {query for _, query, *_ in cells} == set(QUERIES)
+    everywhere = {"a", "b", "holdout", "symmetric", "memory_a", "placebo"}
+    for model, _, populations, *differences in cells:
+        # side b of a one-model test remembers nothing; its control compares the roles that side a has not seen
+        assert populations == sorted(everywhere | ({"unseen"} if model == "one-model" else {"memory_b"}))
+        found = [difference for difference in differences if difference is not None]
+        assert len(found) == 3 and max(map(abs, found)) < 1e-12
 
 
-def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows(finished: Project) -> None:
-    place = ("model", "epoch", "population", "k", "labels", "scope", "metric")
+def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows_of_a_model(finished: Project) -> None:
+    place = ("model", "epoch", "population", "query", "k", "labels", "scope", "metric")
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
-        cells = connection.sql(
+        every = connection.sql(
             "SELECT bands.*, value FROM bands "
-            "JOIN population_gaps USING (model, epoch, population, k, labels, scope, metric) ORDER BY ALL"
+            "JOIN population_gaps USING (model, epoch, population, query, k, labels, scope, metric) ORDER BY ALL"
         )
-        cells = cells.to_arrow_table().to_pylist()
+        every = every.to_arrow_table().to_pylist()
         draws = connection.sql("SELECT * FROM bootstrap_draws ORDER BY draw").to_arrow_table().to_pylist()
-    # four models, two scopes, three metrics, each gap with its null
-    assert len(cells) == 4 * 2 * 3 * 2
-    nulls = {(cell["model"], cell["population"]) for cell in cells} - {(m, "symmetric") for m in MODELS}
-    assert nulls == {
-        ("one-model", "unseen"),
-        *((model, "holdout") for model in MODELS[:3]),
-    }
-    drawn: dict[tuple, list[float]] = {tuple(cell[name] for name in place): [] for cell in cells}
+    drawn: dict[tuple, list[float]] = {tuple(cell[name] for name in place): [] for cell in every}
     for draw in draws:
         if (key := tuple(draw[name] for name in place)) in drawn:
             drawn[key].append(draw["value"])
-    columns = [drawn[tuple(cell[name] for name in place)] for cell in cells]
-    errors = [np.std(column, ddof=1) for column in columns]
-    largest = [
-        max(abs(column[i] - cell["value"]) / e for column, cell, e in zip(columns, cells, errors, strict=True) if e)
-        for i in range(200)
-    ]
-    critical = np.quantile(largest, 0.95)
-    assert critical > 2
-    for cell, error in zip(cells, errors, strict=True):
-        assert cell["critical"] == pytest.approx(critical, rel=1e-4)
-        assert cell["band_low"] == pytest.approx(cell["value"] - critical * error, abs=1e-4)
-        assert cell["band_high"] == pytest.approx(cell["value"] + critical * error, abs=1e-4)
+    for model in MODELS:
+        cells = [cell for cell in every if cell["model"] == model]
+        # four queries, two scopes, three metrics, each gap with its control
+        assert [cell["cells"] for cell in cells] == [4 * 2 * 3 * 2] * (4 * 2 * 3 * 2)
+        control = "unseen" if model == "one-model" else "holdout"
+        assert {cell["population"] for cell in cells} == {"symmetric", control}
+        columns = [drawn[tuple(cell[name] for name in place)] for cell in cells]
+        errors = [np.std(column, ddof=1) for column in columns]
+        assert min(errors) > 1e-6
+        largest = [
+            max(abs(column[i] - cell["value"]) / e for column, cell, e in zip(columns, cells, errors, strict=True))
+            for i in range(200)
+        ]
+        critical = np.quantile(largest, 0.95)
+        assert critical > 2
+        for cell, error in zip(cells, errors, strict=True):
+            assert cell["critical"] == pytest.approx(critical, rel=1e-4)
+            assert cell["band_low"] == pytest.approx(cell["value"] - critical * error, abs=1e-4)
+            assert cell["band_high"] == pytest.approx(cell["value"] + critical * error, abs=1e-4)
 
 
 def test_the_models_of_one_split_share_their_resamples(finished: Project) -> None:
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
         (agreement,) = connection.execute(
             "SELECT corr(one.value, other.value) FROM bootstrap_draws AS one JOIN bootstrap_draws AS other "
-            "USING (epoch, population, k, labels, scope, metric, draw) WHERE population = 'a' AND metric = 'aucg' "
-            "AND k = 10 AND labels = 'all' AND scope = 'all' AND one.model = 'baseline' AND other.model = 'one-model'"
+            "USING (epoch, population, query, k, labels, scope, metric, draw) WHERE population = 'holdout' "
+            "AND query = 'caption' AND metric = 'aucg' AND k = 10 AND labels = 'all' AND scope = 'all' "
+            "AND one.model = 'baseline' AND other.model = 'one-model'"
         ).fetchone()
     # side a is the same model in both, so the same resample moves both gaps
     assert agreement > 0.2
+
+
+def test_every_model_has_a_verdict_on_objects_and_one_on_membership_in_the_same_words_everywhere(
+    finished: Project,
+) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        measured = connection.execute("SELECT DISTINCT model, epoch FROM population_gaps ORDER BY ALL").fetchall()
+        found = connection.execute("SELECT model, epoch, about, sentence FROM verdicts ORDER BY ALL").fetchall()
+    assert len(measured) == 5
+    places = [(model, epoch, about) for model, epoch, about, _ in found]
+    assert places == [(*place, about) for place in measured for about in ("membership", "objects")]
+    last = {model: max(epoch for name, epoch in measured if name == model) for model in MODELS}
+    said = [(model, sentence) for model, epoch, _, sentence in found if epoch == last[model]]
+    lines = (finished.results / "summary.txt").read_text().splitlines()
+    page = html.unescape((finished.results / "report" / "index.html").read_text())
+    assert len(said) == 2 * len(MODELS)
+    for model, sentence in said:
+        assert f"{model}: {sentence}" in lines
+        assert f"<p>{sentence}</p>" in page
+
+
+def test_a_ranking_by_chance_scores_alike_under_both_sides_and_is_of_the_holdout_only(finished: Project) -> None:
+    scored = ("precision", "recall", "f1", "correct")
+    differ = " OR ".join(f"{name}_a IS DISTINCT FROM {name}_b" for name in scored)
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        by_chance = connection.execute(
+            f"SELECT model, epoch, population, count(DISTINCT row), count(*) FILTER ({differ}), "
+            "round(avg(recall_a), 9) FROM sample_scores WHERE query = 'random' GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        asked = connection.execute(
+            "SELECT model, epoch, count(DISTINCT row) FROM sample_scores "
+            "WHERE query = 'caption' AND population = 'holdout' GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        derived = connection.execute("SELECT count(*) FROM population_gaps WHERE query = 'random'").fetchone()
+    assert [(model, epoch, rows) for model, epoch, _, rows, _, _ in by_chance] == asked
+    assert {(population, unequal) for _, _, population, _, unequal, _ in by_chance} == {("holdout", 0)}
+    # no model plays a part in it
+    assert len({recall for *_, recall in by_chance}) == 1 and by_chance[0][-1] > 0
+    assert derived == (0,)
+
+
+def test_what_models_are_asked_with_besides_captions_is_embedded_in_the_order_of_the_rows(finished: Project) -> None:
+    folders = sorted((finished.results / "embeddings").glob("*/*/*"))
+    # two trained models with two sides, one of them with two checkpoints
+    assert len(folders) == 6
+    for folder in folders:
+        for role in ("a", "b", "holdout"):
+            rows, captions = np.load(folder / f"{role}.rows.npy"), np.load(folder / f"{role}.captions.npy")
+            for query in QUERIES[1:]:
+                found = np.load(folder / f"{role}.{query}.npy")
+                assert found.dtype == np.float32 and found.shape == captions.shape == (len(rows), 16)
+                assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(rows)), abs=1e-5)
+                # a part of a caption is nearer to its own caption than to others, as a whole
+                nearness = found @ captions.T
+                assert np.diag(nearness).mean() > nearness.mean()
+        found = pq.read_table(finished.results / "neighbors" / folder.relative_to(folder.parents[2]) / "a.rare.parquet")
+        assert set(found["row"].to_pylist()) == set(np.load(folder / "a.rows.npy").tolist())
 
 
 QUESTIONS = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "questions.md").read_text(), re.DOTALL)
@@ -173,7 +245,7 @@ def test_roles_are_disjoint_and_nothing_vanishes(finished: Project) -> None:
 
 def test_the_terminal_shows_the_result_table_and_where_the_report_is(finished: Project) -> None:
     output = (finished.folder / "output.txt").read_text()
-    assert "symmetric" in output and "95 % band" in output and "null on the holdout" in output
+    assert "symmetric" in output and "95 % band" in output and "control" in output
     assert str(finished.results / "report" / "index.html") in output
 
 

@@ -40,7 +40,7 @@ from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
-from dejavu.tables.queries import CAPTION, MASKED, QUERIES
+from dejavu.tables.queries import CAPTION, MASKED
 
 tell_jobs(SOURCES, on_cluster=workflow.remote_exec)
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
@@ -107,10 +107,13 @@ TRAINED = list(RECIPES)
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
 
-# in one order, whatever that of the configuration
-ASKED = [query for query in QUERIES if query in CONFIG["measure"]["queries"]]
+ASKED = CONFIG["measure"]["queries"]
 OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
 QUERIES_OF_TEXT = [query for query in OTHER_QUERIES if query != MASKED]
+# texts that are embedded for a caption besides itself
+OTHER_TEXTS = len(QUERIES_OF_TEXT) + (
+    CONFIG["measure"]["masked"]["captions"] if MASKED in ASKED else 0
+)
 
 # more than are measured, so that another k is scored without searching again
 KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
@@ -118,8 +121,9 @@ KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
 GPUS = 1 if CONFIG["device"] == "cuda" else 0
 # what the time that jobs ask for comes from: samples a second that a process embeds or trains on, pairs a minute that a
-# search compares, all at the least; and rows of a manifest of 1 GB
+# search compares, all at the least; texts that take no longer than a sample; and rows of a manifest of 1 GB
 EMBEDDED, TRAINED_ON, COMPARED = (100, 300, 1e11) if GPUS else (20, 20, 5e9)
+TEXTS_PER_SAMPLE = 5
 ROWS_PER_GB = 20_000_000
 
 
@@ -165,12 +169,18 @@ def growing(base, per_gb=0, of=None):
     return amount
 
 
-def search_minutes(wildcards, input, attempt):
-    """Time that a search asks for: it grows with queries times searched, whose row arrays have 8 bytes each."""
-    queries, searched = (
-        size_of(input[name]) / 8 for name in ("caption_rows", "public_rows")
-    )
-    return attempt * math.ceil(30 + queries * searched / COMPARED)
+def search_minutes(*queries, times=1):
+    """A resource, runtime: what searches ask for, which grows with queries times searched.
+
+    queries: entries of the input that are row arrays, of 8 bytes a row; times: how often each of them is searched with.
+    """
+
+    def minutes(wildcards, input, attempt):
+        asked = times * sum(size_of(input[name]) for name in queries) / 8
+        searched = size_of(input["public_rows"]) / 8
+        return attempt * math.ceil(30 + asked * searched / COMPARED)
+
+    return minutes
 
 
 def size_of(path):
@@ -395,7 +405,6 @@ def query_embeddings(wildcards):
     return found | {
         "public": embedding(wildcards, wildcards.side, "public", "images"),
         "public_rows": embedding(wildcards, wildcards.side, "public", "rows"),
-        "caption_rows": embedding(wildcards, wildcards.side, "holdout", "rows"),
     }
 
 

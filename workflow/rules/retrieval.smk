@@ -163,7 +163,12 @@ if OTHER_QUERIES:
         threads: lambda w: built_from(w)["torch_threads"]
         resources:
             mem_mb=growing(4000, per_gb=10_000, of=["texts"]),
-            runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["texts"]),
+            # of the manifests: masked captions have no texts of their own
+            runtime=growing(
+                20,
+                per_gb=ROWS_PER_GB * OTHER_TEXTS / TEXTS_PER_SAMPLE / EMBEDDED / 60,
+                of=[f"manifest_{role}" for role in POPULATIONS],
+            ),
             gpu=GPUS,
         params:
             code=code("embed_queries.py"),
@@ -198,10 +203,8 @@ if OTHER_QUERIES:
         threads: 1
         resources:
             mem_mb=growing(6000 if GPUS else 2000),
-            runtime=lambda w, input, attempt: (
-                len(POPULATIONS)
-                * len(OTHER_QUERIES)
-                * search_minutes(w, input, attempt)
+            runtime=search_minutes(
+                *(f"{role}_rows" for role in POPULATIONS), times=len(OTHER_QUERIES)
             ),
             gpu=GPUS,
         params:
@@ -232,7 +235,7 @@ rule neighbors:
     resources:
         # PyTorch and CUDA take some
         mem_mb=growing(6000 if GPUS else 2000),
-        runtime=search_minutes,
+        runtime=search_minutes("caption_rows"),
         gpu=GPUS,
     params:
         code=code("neighbors.py"),

@@ -78,7 +78,9 @@ def joint_test(
     drawn = np.concatenate([_differences(pooled, labels, scale) for labels in _permuted(member, layers, draws, rng)])
     expected, std_error = np.zeros_like(value), np.zeros_like(value)
     known = ~np.isnan(drawn).all(axis=0)
-    expected[known] = np.nanmean(drawn[:, known], axis=0) if strata is not None else 0.0
+    # within one stratum the roles are exchanged freely
+    is_layered = len(np.unique(layers)) > 1
+    expected[known] = np.nanmean(drawn[:, known], axis=0) if is_layered else 0.0
     std_error[known] = np.sqrt(np.nanmean((drawn[:, known] - expected[known]) ** 2, axis=0))
     extreme = np.abs(drawn - expected) >= np.abs(value - expected) - _TOLERANCE
     p_value = np.where(np.isnan(value), np.nan, (1 + extreme.sum(axis=0)) / (draws + 1))

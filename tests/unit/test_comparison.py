@@ -41,7 +41,7 @@ def test_rows_of_some_models_are_compared_as_if_there_were_no_others(tmp_path: P
                 "CREATE TABLE sides AS SELECT 'it' AS model, $own AS x UNION ALL SELECT $model, $others",
                 {"own": own, "model": model, "others": others},
             )
-            connection.execute("CREATE TABLE bands AS SELECT $others AS x", {"others": others})
+            connection.execute("CREATE TABLE stages AS SELECT $others AS x", {"others": others})
             connection.execute("CREATE TABLE samples AS SELECT $own AS x", {"own": own})
         return path
 

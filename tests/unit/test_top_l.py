@@ -20,11 +20,11 @@ def scores(seed: int) -> dict[str, np.ndarray]:
     return found | {f"nearest_{side}": rng.random(NUMBER) for side in "ab"} | {"row": np.arange(NUMBER)}
 
 
-def rows_of(cells: dict[str, dict], groups: np.ndarray) -> list[dict]:
+def rows_of(cells: dict[str, dict], groups: np.ndarray, query: str = "caption") -> list[dict]:
     top = TopL((3,), (0.1, 0.5))
     for seed, (population, cell) in enumerate(cells.items()):
         top.resample(population, GROUPS, np.random.default_rng(seed))
-        top.add(population, {"k": 1}, cell, groups, {"a": NUMBER, "b": NUMBER})
+        top.add(population, {"query": query}, cell, groups, {"a": NUMBER, "b": NUMBER})
     return top.rows()
 
 
@@ -64,3 +64,6 @@ def test_every_row_has_an_interval_and_derived_ones_are_halved_draw_by_draw():
     row, a, b = (by[name, "gap", "fraction", 0.5] for name in ("symmetric", "a", "b"))
     assert row["recall_gap"] == pytest.approx((a["recall_gap"] - b["recall_gap"]) / 2)
     assert row["recall_gap_low"] < row["recall_gap"] < row["recall_gap_high"]
+    others = rows_of({"a": same, "b": scores(2), "holdout": same}, groups, "rare")
+    assert {row["recall_gap_low"] for row in others} == {None}
+    assert [row["recall_gap"] for row in others] == [row["recall_gap"] for row in found]

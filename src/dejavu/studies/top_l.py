@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dejavu.memorization import gaps
+from dejavu.tables.queries import CAPTION
 
 SORTS = ("nearest", "correct", "gap")
 # resamples of the intervals, fewer than elsewhere: every order is gone through for each
@@ -26,7 +27,7 @@ class TopL:
     ``holdout_symmetric`` has side b choose as well and halves the difference, which is what ``symmetric`` does with the
     training roles. A count is one of the side's training role; of the holdout the same share is taken, since what
     choosing makes of noise depends on the share. The interval of the recall gap is of the bootstrap over duplicate
-    groups, in which the queries of every resample are chosen anew.
+    groups, in which the queries of every resample are chosen anew; only what is asked with captions has one.
 
     Args:
         counts, fractions: how many of the first queries are taken, of their number and of their share.
@@ -65,11 +66,15 @@ class TopL:
                 order = gaps.top_order(
                     sort, cell[f"correct_{own}"], cell[f"correct_{other}"], cell[f"nearest_{own}"], cell["row"]
                 )
-                drawn = _Resampled(self._weights, groups[order], (cell["recall_a"] - cell["recall_b"])[order])
+                gap = cell["recall_a"] - cell["recall_b"]
+                # to go through every order for each resample takes longer than all else, so the other queries have none
+                drawn = _Resampled(self._weights, groups[order], gap[order]) if place["query"] == CAPTION else None
                 for unit, size, share in self._asked(number, trained[own]):
                     where = {"population": name, **place, "sort": sort, "unit": unit, "l": size}
                     first = order[: max(1, math.floor(share * number + gaps.ROUNDING))]
-                    self._rows.append(where | _gaps_of(cell, first) | {"drawn": drawn.first(share)})
+                    self._rows.append(
+                        where | _gaps_of(cell, first) | {"drawn": drawn.first(share) if drawn else np.zeros(0)}
+                    )
 
     def _asked(self, number: int, trained: int) -> Iterator[tuple[str, float, float]]:
         """(unit, L, share of the queries) of everything that is asked."""

@@ -48,7 +48,9 @@ TOP_L = pa.schema(
         field("recall_gap", pa.float64(), "mean recall under a minus under b"),
         field("f1_gap", pa.float64(), "F1 of the mean precision and mean recall, under a minus under b"),
         field("mean_f1_gap", pa.float64(), "mean of the queries' own F1, under a minus under b"),
-        field("recall_gap_low", pa.float64(), "lower end of the 95 % bootstrap interval of recall_gap, chosen anew"),
+        field(
+            "recall_gap_low", pa.float64(), "lower end of its 95 % bootstrap interval, chosen anew; query caption only"
+        ),
         field("recall_gap_high", pa.float64(), "upper end of it"),
     ]
 )

@@ -11,6 +11,9 @@ FIGURES = [
     "training",
 ]
 
+# the tables of the database that grow with queries times everything else
+DATABASE_OF = ["neighbors", "other_neighbors", "scores", "populations"]
+
 
 rule database:
     """Gathers everything in one DuckDB file."""
@@ -70,8 +73,8 @@ rule database:
     conda:
         CONDA
     resources:
-        mem_mb=growing(4000, per_gb=2000, of=["neighbors", "scores", "populations"]),
-        runtime=growing(30, per_gb=60, of=["neighbors", "scores", "populations"]),
+        mem_mb=growing(4000, per_gb=2000, of=DATABASE_OF),
+        runtime=growing(30, per_gb=60, of=DATABASE_OF),
     params:
         code=code("database.py"),
         batches=lambda w: as_json(

@@ -30,7 +30,7 @@ JOBS = {
     "rule_query_neighbors": (2, 2000, 31),
     "rule_utility": (2, 4001, 61),
     "rule_scores_attacks_population_score": (1, 2001, 3 * 31 + 31 + 2 * 31),
-    "rule_report_database_figures_report": (1, 4002, 31 + 30 + 30),
+    "rule_report_database_figures_report": (1, 4004, 31 + 30 + 30),
 }
 
 

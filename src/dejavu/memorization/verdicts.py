@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-DETECTED, NOT_DETECTED, CANNOT_SAY = VERDICTS = ("detected", "not detected", "cannot say")
-OBJECTS, MEMBERSHIP = SUBJECTS = ("objects", "membership")
+DETECTED, NOT_DETECTED, CANNOT_SAY = ("detected", "not detected", "cannot say")
+OBJECTS, MEMBERSHIP = ("objects", "membership")
 # share of runs without memorization in which it is said to be detected
 LEVEL = 0.05
 # of the smaller role: with fewer, few permutations differ and intervals are too short, see docs/calibration.md
@@ -177,7 +177,7 @@ def _blind(grounds: Grounds, detectable: float | None) -> str:
         return ""
     return (
         f"The test is blind here: holdout retrieval finds {recall:.1%} where chance finds {chance:.1%}, and the recall "
-        f"of objects is {grounds.skill:+.3f} above that of a random ranking, less than the {detectable:.3f} that this "
+        f"of objects differs from a random ranking's by {grounds.skill:+.3f}, short of the {detectable:.3f} that this "
         "run could detect."
     )
 

@@ -1,17 +1,26 @@
-"""Starts of Snakemake that share one import of it: each is a fork of a process that has imported what planning needs.
+"""Runs of Snakemake that share imports: Snakemake and its jobs are forks of processes that imported what they need.
 
-What runs is ``snakemake.cli.main``, as behind the command; jobs are processes of their own as ever.
+What runs is ``snakemake.cli.main``, as behind the command, and it starts its jobs through the shell, as ever; only that
+the job's Python is not started anew. Tests of processes (killed, on Slurm, from the command line) do not come this way.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
 @cache
@@ -35,7 +44,8 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def _serve() -> None:
-    """Forks for every line of standard input; ends when that is closed, as when the tests have been killed."""
+    """Forks Snakemake for every line of standard input; ends when that is closed, as when the tests were killed."""
+    jobs = _start_jobs()
     # what the Snakefile imports, but nothing of this package, of which every project under test has its own copy
     sys.path.pop(0)
     import jsonschema  # noqa: F401
@@ -44,6 +54,11 @@ def _serve() -> None:
     import snakemake.cli
     import snakemake.script
 
+    def execute(script: snakemake.script.PythonScript, fname: str, edit: bool = False) -> None:
+        client = f"{sys.executable} -I -S {Path(__file__).with_name('ask.py')} {jobs}"
+        script._execute_cmd("{client} {fname:q}", client=client, fname=fname, is_python_script=True)
+
+    snakemake.script.PythonScript.execute_script = execute
     for line in sys.stdin:
         folder, arguments, *streams = json.loads(line)
         child = os.fork()
@@ -58,6 +73,103 @@ def _serve() -> None:
             snakemake.cli.main()
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _start_jobs() -> str:
+    """Starts the process that jobs are forks of, which ends with this one; returns the path of its socket."""
+    path = str(Path(tempfile.mkdtemp(prefix="warm-"), "jobs"))
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    ours, theirs = os.pipe()
+    if os.fork():
+        os.close(ours)
+        listening.close()
+        return path
+    os.close(theirs)
+    # its own group, so that a job that is ended takes nobody along
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    _import_for_jobs()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        for ready in select.select([listening, ours], [], [])[0]:
+            if ready == ours:
+                os._exit(0)
+            connection = listening.accept()[0]
+            if not os.fork():
+                listening.close()
+                os.close(ours)
+                _attend(connection)
+            connection.close()
+
+
+def _import_for_jobs() -> None:
+    sys.path[0] = str(SOURCES)
+    import faiss  # noqa: F401
+    import matplotlib.figure  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn.feature_extraction.text  # noqa: F401
+
+    # as jobs import it, without what they leave out
+    import dejavu.training.openclip  # noqa: F401
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dejavu"]:
+        del sys.modules[name]
+    sys.path.pop(0)
+
+
+def _attend(connection: socket.socket) -> None:
+    """Runs one job for who asked for it: sends its status, or ends the job when nobody waits any more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    content, streams = _receive(connection)
+    job = os.fork()
+    if not job:
+        connection.close()
+        os._exit(_run(content, streams))
+    ended = os.pidfd_open(job)
+    if ended not in select.select([ended, connection], [], [])[0]:
+        os.kill(job, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+    with suppress(OSError):
+        connection.sendall(str(status).encode())
+    os._exit(0)
+
+
+def _run(content: dict, streams: list[int]) -> int:
+    """The job itself: a script in a process that looks as if Python had been started for it."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(content["folder"])
+    os.environ.clear()
+    os.environ.update(content["environment"])
+    script = content["script"]
+    sys.argv = [script]
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [os.path.dirname(script), *filter(None, paths)]
+    tempfile.tempdir = None
+    try:
+        runpy.run_path(script, run_name="__main__")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
+    length, streams, _, _ = socket.recv_fds(connection, 8, 3)
+    size, content = int.from_bytes(length, "big"), b""
+    while len(content) < size:
+        content += connection.recv(size - len(content))
+    return json.loads(content), streams
 
 
 if __name__ == "__main__":

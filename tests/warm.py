@@ -6,10 +6,13 @@ the job's Python is not started anew. Tests of processes (killed, on Slurm, from
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,21 +22,25 @@ import traceback
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
+def _server() -> tuple[subprocess.Popen[str], str]:
+    """The process that runs of Snakemake are forks of, and the socket of the one that jobs are forks of."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    assert server.stdout
+    return server, server.stdout.readline().strip()
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Snakemake in a folder, with what it printed."""
-    server = _server()
+    server, _ = _server()
     assert server.stdin and server.stdout
     with tempfile.TemporaryDirectory() as made:
         streams = [Path(made, name) for name in ("stdout", "stderr")]
@@ -43,9 +50,43 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess(["snakemake", *arguments], status, stdout, stderr)
 
 
+def start(folder: Path, *arguments: str, log: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """A Snakemake of its own in a folder, which goes on beside the tests; what it prints is added to a file."""
+    command = [sys.executable, __file__, _server()[1], *arguments]
+    # a file, and no pipe, which would fill while nobody reads
+    with open(log, "a") as file:
+        return subprocess.Popen(
+            command, cwd=folder, env=os.environ | environment, stdout=file, stderr=file, text=True, process_group=0
+        )
+
+
 def _serve() -> None:
     """Forks Snakemake for every line of standard input; ends when that is closed, as when the tests were killed."""
     jobs = _start_jobs()
+    print(jobs, flush=True)
+    _import_for_snakemake(jobs)
+    for line in sys.stdin:
+        folder, arguments, *streams = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.setsid()
+            os.chdir(folder)
+            os.environ["PWD"] = folder
+            for number, path in enumerate(streams, start=1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            _snakemake(arguments)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _snakemake(arguments: list[str]) -> NoReturn:
+    sys.argv = ["snakemake", *arguments]
+    sys.modules["snakemake.cli"].main()
+    os._exit(0)
+
+
+def _import_for_snakemake(jobs: str) -> None:
+    """Imports Snakemake, and has its jobs run by the process behind a socket."""
     # what the Snakefile imports, but nothing of this package, of which every project under test has its own copy
     sys.path.pop(0)
     import jsonschema  # noqa: F401
@@ -59,20 +100,6 @@ def _serve() -> None:
         script._execute_cmd("{client} {fname:q}", client=client, fname=fname, is_python_script=True)
 
     snakemake.script.PythonScript.execute_script = execute
-    for line in sys.stdin:
-        folder, arguments, *streams = json.loads(line)
-        child = os.fork()
-        if not child:
-            os.setsid()
-            os.chdir(folder)
-            os.environ["PWD"] = folder
-            for number, path in enumerate(streams, start=1):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            sys.argv = ["snakemake", *arguments]
-            snakemake.cli.main()
-            os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 def _start_jobs() -> str:
@@ -96,6 +123,7 @@ def _start_jobs() -> str:
     while True:
         for ready in select.select([listening, ours], [], [])[0]:
             if ready == ours:
+                shutil.rmtree(os.path.dirname(path), ignore_errors=True)
                 os._exit(0)
             connection = listening.accept()[0]
             if not os.fork():
@@ -151,6 +179,10 @@ def _run(content: dict, streams: list[int]) -> int:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [os.path.dirname(script), *filter(None, paths)]
     tempfile.tempdir = None
+    # as at the start of Python
+    sys.orig_argv = [sys.executable, script]
+    with suppress(ImportError):
+        importlib.import_module("sitecustomize")
     try:
         runpy.run_path(script, run_name="__main__")
         status = 0
@@ -159,6 +191,7 @@ def _run(content: dict, streams: list[int]) -> int:
     except BaseException:
         traceback.print_exc()
         status = 1
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return status
@@ -173,4 +206,8 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
 
 
 if __name__ == "__main__":
-    _serve()
+    if len(sys.argv) == 1:
+        _serve()
+    else:
+        _import_for_snakemake(sys.argv[1])
+        _snakemake(sys.argv[2:])

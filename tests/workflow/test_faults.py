@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.comparison import differing_checkpoints, differing_tables
 from tests.conftest import CONFIG, Project
 
@@ -75,13 +75,11 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], No
 def disturb(project: Project, notes: Path, hook: Path, on_disk: bool) -> Disturbed:
     # a rule's first attempt finds no room, its second is killed, and its third finds what that one left
     faults = f"read-only:{READ_ONLY_AT} full killed" if on_disk else "killed"
-    environment = os.environ | {"PYTHONPATH": str(hook), "FAULTS": faults, "FAULT_NOTES": str(notes)}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--retries", "2"]
+    environment = {"PYTHONPATH": str(hook), "FAULTS": faults, "FAULT_NOTES": str(notes)}
 
     def start() -> subprocess.Popen[str]:
-        # a file, and no pipe, which would fill while nobody reads
-        with open(log, "a") as file:
-            return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=file, stderr=file, text=True)
+        arguments = ("--cores", "1", "--retries", "2")
+        return warm.start(project.folder, *arguments, log=log, environment=environment)
 
     output, log, refused = [], notes.parent / "output.txt", None
     run = start()

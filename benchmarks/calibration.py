@@ -164,7 +164,7 @@ def simulate(scenario: Scenario, runs: int, draws: int, rng: np.random.Generator
 
 
 def _outcomes(a: gaps.Values, b: gaps.Values, draws: int, rng: np.random.Generator) -> Outcomes:
-    """The statistics as dejavu.studies.population makes them, for the runs that are side by side in ``a`` and ``b``."""
+    """The statistics as dejavu.measurement.population makes them, for runs side by side in ``a`` and ``b``."""
     value = (a.value - b.value) / 2
     drawn = (gaps.bootstrap(a, draws, rng) - gaps.bootstrap(b, draws, rng)) / 2
     low, high = gaps.interval(drawn)

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from benchmarks.synthetic import images
 from benchmarks.timing import Result
 from dejavu.files import write_table
+from dejavu.measurement.scoring import Measure, score_population
 from dejavu.memorization.labels import LabelSets
 from dejavu.progress import Progress
-from dejavu.studies.scoring import Measure, score_population
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECT, OBJECTS, SAMPLES
 
 QUERIES = 1_000_000

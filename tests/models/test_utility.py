@@ -18,12 +18,12 @@ from sklearn.linear_model import LogisticRegression
 
 from dejavu.data.benchmarks import Benchmark
 from dejavu.errors import InputError
-from dejavu.studies.encode import Encoder
-from dejavu.studies.evaluate import evaluate
-from dejavu.studies.probe import choose_regularization
-from dejavu.studies.resampling import Resampling
-from dejavu.studies.zero_shot import classifier
+from dejavu.measurement.resampling import Resampling
 from dejavu.training.model import Clip, build
+from dejavu.utility.encode import Encoder
+from dejavu.utility.evaluate import evaluate
+from dejavu.utility.probe import choose_regularization
+from dejavu.utility.zero_shot import classifier
 
 CLASSES = ["harbor", "meadow", "desert", "forest", "city", "glacier", "canyon"]
 TEMPLATES = ["a photo of the {}", "the {} with {{braces}}, at {}", "{}"]

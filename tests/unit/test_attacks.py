@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from dejavu.errors import InputError
-from dejavu.studies.attacks import Embeddings, Pairs, alignment, measure_attacks, write_attacks
+from dejavu.measurement.attacks import Embeddings, Pairs, alignment, measure_attacks, write_attacks
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
 
 

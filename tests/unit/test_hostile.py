@@ -26,10 +26,10 @@ from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingestion, clean_caption, ingest_file
 from dejavu.data.raw import Columns, open_raw, read_raw
+from dejavu.database import write as database
 from dejavu.errors import InputError
 from dejavu.memorization.labels import Normalizer
 from dejavu.progress import Progress
-from dejavu.studies import database
 from dejavu.tables import DATABASE, FINGERPRINTS
 
 PAIRS = Columns("image", "caption")

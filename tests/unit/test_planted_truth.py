@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.errors import InputError
-from dejavu.studies.population import Statistics, summarize
-from dejavu.studies.scoring import Measure, score_population
+from dejavu.measurement.population import Statistics, summarize
+from dejavu.measurement.scoring import Measure, score_population
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
 QUERIES = 8

@@ -17,11 +17,12 @@ FLOORS = [
     {"data"},
     {"memorization"},
     {"training", "retrieval"},
-    {"studies"},
+    {"measurement", "utility"},
+    {"database"},
     {"report"},
     {"check"},
 ]
-# used by the Snakefile, above data; studies.database writes the configuration out
+# used by the Snakefile, above data; database writes the configuration out
 BESIDE = {"config": 0, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
 
 CONDA_NAMES = {

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
+from dejavu.measurement.resampling import Resampling
 from dejavu.retrieval.engines import Engine, OnFaiss, OnTorch
 from dejavu.retrieval.neighbors import nearest, write_neighbors
-from dejavu.studies import utility
-from dejavu.studies.resampling import Resampling
-from dejavu.studies.utility import chance_at, ranks_of_own, retrieval
+from dejavu.utility import retrieval as utility
+from dejavu.utility.retrieval import chance_at, ranks_of_own, retrieval
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dejavu.errors import InputError
+from dejavu.measurement import scoring
+from dejavu.measurement.scoring import Measure, normal_objects, score_population
 from dejavu.memorization import labels as label_module
 from dejavu.memorization import scores
 from dejavu.memorization.labels import label_sets
 from dejavu.memorization.scores import count_hits, f1, precision, recall
-from dejavu.studies import scoring
-from dejavu.studies.scoring import Measure, normal_objects, score_population
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
 VOCABULARY = ["apple", "ball", "car", "dog", "egg", "fox"]

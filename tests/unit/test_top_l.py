@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dejavu.measurement import top_l
+from dejavu.measurement.top_l import TopL
 from dejavu.memorization.gaps import top_order
-from dejavu.studies import top_l
-from dejavu.studies.top_l import TopL
 
 NUMBER, GROUPS = 60, 40
 

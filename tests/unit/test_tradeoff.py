@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binomtest
 from tests.databases import write_database
 
+from dejavu.measurement.resampling import Resampling, draw_tables, interval, shares
 from dejavu.report.queries import Queries
 from dejavu.report.summary import write_summary
 from dejavu.report.tradeoff import cost, drawn_front, front_shares, tradeoff
-from dejavu.studies.resampling import Resampling, draw_tables, interval, shares
 from dejavu.sweeps import compared_with
 from dejavu.tables.evaluation import UTILITY
 
@@ -95,7 +95,7 @@ def test_draws_do_not_depend_on_how_many_go_into_a_block(monkeypatch):
     found = RESAMPLING.means(values, groups, "x")
     classes = np.arange(50) % 4
     of_classes = RESAMPLING.means_of_classes(values[:, 0], classes, "x")
-    monkeypatch.setattr("dejavu.studies.resampling.CELLS_PER_BLOCK", 100)
+    monkeypatch.setattr("dejavu.measurement.resampling.CELLS_PER_BLOCK", 100)
     assert np.array_equal(RESAMPLING.means(values, groups, "x"), found)
     assert np.array_equal(RESAMPLING.means_of_classes(values[:, 0], classes, "x"), of_classes)
     assert not np.array_equal(RESAMPLING.means(values, groups, "y"), found)

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
+from dejavu.measurement.attacks import Embeddings, write_attacks
 from dejavu.progress import logged
-from dejavu.studies.attacks import Embeddings, write_attacks
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
+from dejavu.database.write import Run, write_database
 from dejavu.progress import logged, say
-from dejavu.studies.database import Run, write_database
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params

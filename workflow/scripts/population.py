@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from dejavu.errors import words
+from dejavu.measurement.population import Drawing, Statistics, summarize
 from dejavu.progress import logged
-from dejavu.studies.population import Drawing, Statistics, summarize
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 from dejavu.errors import words
+from dejavu.measurement.query_texts import write_query_texts
+from dejavu.measurement.scoring import Measure
 from dejavu.progress import logged
-from dejavu.studies.query_texts import write_query_texts
-from dejavu.studies.scoring import Measure
 
 with logged(snakemake.log[0]):
     write_query_texts(

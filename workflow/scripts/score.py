@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from dejavu.errors import words
+from dejavu.measurement.scoring import Measure, score_population
 from dejavu.progress import logged, say
-from dejavu.studies.scoring import Measure, score_population
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards

@@ -9,10 +9,10 @@ from dejavu.data.results import read_results
 from dejavu.devices import claim, require
 from dejavu.errors import require_same_rows, words
 from dejavu.files import read_array, read_table, write_table
+from dejavu.measurement.resampling import Resampling, draw_tables
 from dejavu.progress import logged
-from dejavu.studies.resampling import Resampling, draw_tables
-from dejavu.studies.utility import retrieval
 from dejavu.tables.evaluation import UTILITY, UTILITY_DRAWS
+from dejavu.utility.retrieval import retrieval
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -28,9 +28,9 @@ with logged(snakemake.log[0]):
         # not before they are needed, since PyTorch and OpenCLIP take seconds to import
         import torch
 
-        from dejavu.studies.encode import Encoder
-        from dejavu.studies.evaluate import evaluate
         from dejavu.training.pretrained import load_of_job
+        from dejavu.utility.encode import Encoder
+        from dejavu.utility.evaluate import evaluate
 
         claim(p.device, 1, title)
         require(p.device, 1, title)

@@ -15,8 +15,8 @@ from dejavu.data.benchmarks import TASKS, Benchmark, find_benchmarks, read_image
 from dejavu.data.detector import load_detector
 from dejavu.data.vocabulary import read_vocabulary
 from dejavu.plan import Dataset
-from dejavu.studies.probe import label_numbers
-from dejavu.studies.zero_shot import true_classes
+from dejavu.utility.probe import label_numbers
+from dejavu.utility.zero_shot import true_classes
 
 
 def check(config: Mapping[str, Any], base: Path) -> Findings:

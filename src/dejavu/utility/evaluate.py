@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dejavu.data.benchmarks import Benchmark
-from dejavu.studies.compositional import compositional
-from dejavu.studies.encode import Encoder
-from dejavu.studies.probe import linear_probe
-from dejavu.studies.resampling import Resampling
-from dejavu.studies.zero_shot import zero_shot
+from dejavu.measurement.resampling import Resampling
+from dejavu.utility.compositional import compositional
+from dejavu.utility.encode import Encoder
+from dejavu.utility.probe import linear_probe
+from dejavu.utility.zero_shot import zero_shot
 
 _TASKS = {"zero_shot": zero_shot, "linear_probe": linear_probe, "compositional": compositional}
 

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
+from dejavu.database.verdicts import verdict_rows
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
+from dejavu.measurement.scoring import normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.sides import Side, sides_measured, trained_sides
-from dejavu.studies.scoring import normal_objects
-from dejavu.studies.verdicts import verdict_rows
 from dejavu.tables.database import CONFIG, DATABASE, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
 from dejavu.tables.queries import CAPTION, MASKED, QUERIES

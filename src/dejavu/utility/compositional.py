@@ -11,8 +11,8 @@ from itertools import accumulate
 import numpy as np
 
 from dejavu.data.benchmarks import Benchmark, read_values
-from dejavu.studies.encode import Encoder, left_out, result, results
-from dejavu.studies.resampling import Resampling
+from dejavu.measurement.resampling import Resampling
+from dejavu.utility.encode import Encoder, left_out, result, results
 
 
 def compositional(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:

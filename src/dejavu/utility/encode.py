@@ -10,9 +10,9 @@ import torch
 
 from dejavu.data.benchmarks import Benchmark, read_images
 from dejavu.errors import InputError
+from dejavu.measurement.resampling import Resampling, shares
 from dejavu.progress import Progress
 from dejavu.retrieval.finite import require_finite
-from dejavu.studies.resampling import Resampling, shares
 from dejavu.training.model import Clip
 
 

@@ -10,8 +10,8 @@ import open_clip
 
 from dejavu.data.benchmarks import Benchmark, read_values
 from dejavu.errors import InputError, closest, words
-from dejavu.studies.encode import Encoder, left_out, results
-from dejavu.studies.resampling import Resampling, interval
+from dejavu.measurement.resampling import Resampling, interval
+from dejavu.utility.encode import Encoder, left_out, results
 
 ACCURACY_AT = (1, 5)
 OPENCLIP_TEMPLATES = {

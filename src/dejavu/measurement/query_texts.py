@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from dejavu.data.samples import SampleStore
 from dejavu.files import read_table, write_table
+from dejavu.measurement.scoring import Measure, normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.memorization.tokens import words_of
 from dejavu.progress import Progress, say
-from dejavu.studies.scoring import Measure, normal_objects
 from dejavu.tables.queries import RARE, REMAINDER
 from dejavu.tables.retrieval import QUERY_TEXTS
 

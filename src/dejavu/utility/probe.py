@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from dejavu.data.benchmarks import Benchmark, read_values
 from dejavu.errors import InputError, closest
+from dejavu.measurement.resampling import Resampling
 from dejavu.progress import say
-from dejavu.studies.encode import Encoder, left_out, results
-from dejavu.studies.resampling import Resampling
+from dejavu.utility.encode import Encoder, left_out, results
 
 ITERATIONS = 1000
 # one in so many training images chooses the regularization

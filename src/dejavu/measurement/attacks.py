@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
 from dejavu.files import read_array, write_table
+from dejavu.measurement.groups import Groups, group_sizes
 from dejavu.memorization.gaps import by_group, interval
 from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
 from dejavu.memorization.permutation import joint_test
-from dejavu.studies.groups import Groups, group_sizes
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
 from dejavu.tables.fields import POPULATIONS
 from dejavu.tables.queries import CAPTION

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 
 from dejavu.errors import InputError
 from dejavu.files import damaged, write_table
+from dejavu.measurement.groups import Groups, group_sizes
+from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
 from dejavu.memorization.permutation import JointTest, effective_groups, joint_test
 from dejavu.progress import Progress
-from dejavu.studies.groups import Groups, group_sizes
-from dejavu.studies.top_l import TopL
 from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, METRICS, POPULATION_GAPS, RECALL_CURVES, TESTED, TOP_L
 from dejavu.tables.queries import QUERIES, RANDOM

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import gammaln
 
-from dejavu.studies.resampling import Resampling, shares
+from dejavu.measurement.resampling import Resampling, shares
 
 QUERIES_PER_BLOCK = 2048
 RECALL_AT = (1, 5, 10)
@@ -67,7 +67,7 @@ def retrieval(
         at: values of k.
 
     Returns:
-        Rows as those of :func:`dejavu.studies.resampling.shares`.
+        Rows as those of :func:`dejavu.measurement.resampling.shares`.
     """
     directions = {"caption_to_image": (captions, images), "image_to_caption": (images, captions)}
     hits: dict[str, np.ndarray] = {}

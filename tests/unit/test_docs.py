@@ -1,0 +1,136 @@
+"""The pages of the project: their links, the pages and tests that they name, and the reference that is generated."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dejavu.reference import configuration_reference
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def project_files() -> list[Path]:
+    """Every file that the project holds, or is about to: those that git tracks or does not ignore."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("the files of the project are asked of git, and this is no clone")
+    return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
+
+
+def pages() -> list[Path]:
+    return [path for path in project_files() if path.suffix == ".md"]
+
+
+def prose(page: Path) -> str:
+    """The text of a page without blocks of code, where nothing is a link or a heading."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """What a link can point to within a page: its headings, spelled as GitHub spells them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#{1,6} +(.+?) *$", prose(page), flags=re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        repeated = sum(1 for one in found if re.fullmatch(rf"{re.escape(slug)}(-\d+)?", one))
+        found.add(f"{slug}-{repeated}" if repeated else slug)
+    return found
+
+
+def links(page: Path) -> Iterator[str]:
+    """The targets of a page's links that stay within the project."""
+    without_code = re.sub(r"`[^`\n]*`", "", prose(page))
+    for target in re.findall(r"\]\(\s*([^)\s]+)\s*\)", without_code):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def test_every_link_and_anchor_of_the_pages_resolves() -> None:
+    broken = []
+    for page in pages():
+        for target in links(page):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            if not file.exists():
+                broken.append(f"{page.relative_to(ROOT)}: there is no {path}")
+            elif anchor and (file.suffix != ".md" or anchor not in anchors(file)):
+                broken.append(f"{page.relative_to(ROOT)}: {target} has no such heading")
+    assert not broken, "\n".join(broken)
+
+
+def test_every_page_that_code_or_configuration_names_exists() -> None:
+    suffixes = {".py", ".smk", ".yaml", ".sql", ".rst", ".j2", ".toml", ".md"}
+    missing = []
+    for file in project_files():
+        if file.suffix not in suffixes and file.name not in ("Makefile", "Snakefile"):
+            continue
+        for name in re.findall(r"\bdocs/[\w./-]+\.(?:md|svg|jpg)\b", file.read_text(encoding="utf-8")):
+            if not (ROOT / name).is_file():
+                missing.append(f"{file.relative_to(ROOT)} names {name}")
+    assert not missing, "\n".join(missing)
+
+
+def test_the_index_lists_every_page_of_docs() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    assert {page for page in (ROOT / "docs").rglob("*.md") if page != index} <= listed
+
+
+def test_the_reference_of_the_configuration_is_that_of_its_schema() -> None:
+    shown = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    assert shown == configuration_reference(schema()), "run: make reference"
+
+
+def test_every_key_of_the_configuration_has_a_text() -> None:
+    silent = sorted(set(keys_without_text(schema(), "")))
+    assert not silent, ", ".join(silent)
+
+
+def test_the_reference_names_every_key_of_the_schema() -> None:
+    shown = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    rows = {(name, key) for name, table in tables(shown) for key in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)}
+    assert {key for _, key in rows} == set(all_keys(schema()))
+    assert ("measure", "k") in rows and ("splits.<name>.roles.<a, b, public, holdout>", "limit") in rows
+
+
+def schema() -> dict:
+    return yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+
+
+def keys_without_text(part: object, where: str) -> Iterator[str]:
+    """Keys of the schema, wherever they stand in it, that have no description of their own."""
+    if isinstance(part, dict):
+        for key, below in part.get("properties", {}).items():
+            if not str(below.get("description", "")).strip():
+                yield f"{where}.{key}"
+        for key, below in part.items():
+            yield from keys_without_text(below, f"{where}.{key}")
+
+
+def all_keys(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from part.get("properties", {})
+        for below in part.values():
+            yield from all_keys(below)
+
+
+def tables(page: str) -> Iterator[tuple[str, str]]:
+    """The sections of the reference: their name and their text."""
+    for part in re.split(r"^##+ ", page, flags=re.MULTILINE)[1:]:
+        heading, _, text = part.partition("\n")
+        yield heading.strip("`"), text

@@ -134,3 +134,60 @@ def tables(page: str) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^##+ ", page, flags=re.MULTILINE)[1:]:
         heading, _, text = part.partition("\n")
         yield heading.strip("`"), text
+
+
+MAP = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md")
+ROOMS = "src|workflow|tests|config|docs|benchmarks|profiles|envs|examples"
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    names = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    named = {
+        (page.relative_to(ROOT).as_posix(), name)
+        for page in pages()
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))
+    }
+    assert {page for page, _ in named} >= {"docs/architecture.md"}
+    assert not [f"{page} names {name}" for page, name in sorted(named) if name not in names]
+
+
+def test_every_path_and_module_that_the_map_names_exists() -> None:
+    missing = []
+    for page in MAP:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        paths = set(re.findall(rf"`((?:{ROOMS})/[\w./-]*)`", text)) | set(
+            re.findall(r"^([\w./-]+/)  +", text, re.MULTILINE)
+        )
+        missing += [f"{page} names {path}" for path in sorted(paths) if not is_in_the_project(path)]
+        for module in sorted(set(re.findall(r"`(dejavu(?:\.\w+)+)`", text))):
+            if not exists_below_the_package(module.split(".")):
+                missing.append(f"{page} names {module}")
+    assert not missing, "\n".join(missing)
+
+
+def is_in_the_project(path: str) -> bool:
+    return path in ("results/", "logs/") or (ROOT / path).exists()
+
+
+def exists_below_the_package(parts: list[str]) -> bool:
+    """Whether a dotted name is a module, or a name that a module defines."""
+    where = ROOT.joinpath("src", *parts)
+    if where.is_dir() or where.with_suffix(".py").is_file():
+        return True
+    module = (
+        where.parent.with_suffix(".py") if where.parent.with_suffix(".py").is_file() else where.parent / "__init__.py"
+    )
+    return module.is_file() and re.search(rf"\b{parts[-1]}\b", module.read_text(encoding="utf-8")) is not None
+
+
+def test_the_hooks_before_a_commit_run_what_make_lint_runs() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.+\n)+)", makefile, re.MULTILINE)
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert local["repo"] == "local"
+    assert [hook["entry"] for hook in local["hooks"]] == commands

@@ -191,3 +191,16 @@ def test_the_hooks_before_a_commit_run_what_make_lint_runs() -> None:
     (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert local["repo"] == "local"
     assert [hook["entry"] for hook in local["hooks"]] == commands
+
+
+def test_the_picture_of_the_graph_shows_every_rule() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"^```mermaid\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    titles = [title.split("<br/>")[0] for title in re.findall(r'\["([^"]+)"\]', picture)]
+    shown = {name for title in titles for name in re.split(r", | or ", title) if " " not in name}
+    rules = {
+        name
+        for file in (ROOT / "workflow" / "rules").glob("*.smk")
+        for name in re.findall(r"^ *rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert shown == rules - {"check"}

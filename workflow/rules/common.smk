@@ -19,22 +19,20 @@ BASE = Path(str(workflow.current_basedir)).parents[1]
 SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 
-from dejavu.config import architecture_path, load_config, own_keys
+from dejavu.config import load_config
+from dejavu.config.architectures import architecture_path
+from dejavu.config.schema import own_keys
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.imported import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
 from dejavu.files import matching_files
 from dejavu.fingerprint import step_code
-from dejavu.plan import (
-    Dataset,
-    check_results_folder,
-    check_supply,
-    check_unchanged,
-    check_what_is_needed,
-    lost_metadata,
-    tell_jobs,
-)
+from dejavu.plan.datasets import Dataset
+from dejavu.plan.jobs import tell_jobs
+from dejavu.plan.needs import check_what_is_needed
+from dejavu.plan.results import check_results_folder, check_unchanged, lost_metadata
+from dejavu.plan.supply import check_supply
 from dejavu.roles import drawing, trained_in
 from dejavu.slurm import end_leftovers
 from dejavu.sides import TFIDF as BUILT_IN

@@ -15,6 +15,7 @@ from dejavu.data.shards import SHARD, table_of
 from dejavu.data.sources import tar_beside
 from dejavu.errors import InputError
 from dejavu.files import glob_files, require_plain_name
+from dejavu.paths import BATCH, RAW, at
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Dataset:
 
     def folders(self, kind: str) -> list[str]:
         """The batch folders of a table of this dataset."""
-        return [f"results/{self.name}/{kind}/{batch}" for batch in self.batches]
+        return [at(BATCH, dataset=self.name, table=kind, batch=batch) for batch in self.batches]
 
 
 def make_batches(names: Sequence[str], files_per_job: int) -> dict[str, list[str]]:
@@ -132,7 +133,7 @@ def _made_paths(name: str, section: Mapping) -> dict[str, str]:
     number = section["synthetic" if "synthetic" in section else "coco"]["files"]
     files = [f"part-{index:05d}.parquet" for index in range(number)]
     # with the dataset's name, so that the rows of two drawn datasets differ
-    return {f"{name}/{file}": f"results/{name}/raw/{file}" for file in files}
+    return {f"{name}/{file}": at(RAW, dataset=name, file=file) for file in files}
 
 
 def _check_coco(name: str, section: Mapping) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dejavu.data.raw import Columns, file_id, take_inventory
 from dejavu.errors import InputError
+from dejavu.paths import INVENTORY, at
 from dejavu.plan.datasets import Dataset
 
 
@@ -57,7 +58,7 @@ def _require_distinct_rows(name: str, datasets: Mapping[str, Dataset]) -> None:
 
 
 def _rows_of(dataset: Dataset) -> int:
-    inventory = Path("results") / dataset.name / "inventory.json"
+    inventory = Path(at(INVENTORY, dataset=dataset.name))
     known, made = {}, 0.0
     if inventory.is_file():
         known, made = json.loads(inventory.read_text(encoding="utf-8")), inventory.stat().st_mtime

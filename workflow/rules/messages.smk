@@ -6,7 +6,7 @@ import time
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from dejavu.plan.profiles import require_profile, rerun_warnings
+from dejavu.plan.profiles import require_profile
 from dejavu.plan.results import lost_metadata
 from dejavu.plan.summaries import new_summaries
 from dejavu.slurm import end_leftovers
@@ -15,7 +15,7 @@ STARTED = time.time()
 
 
 def warn():
-    """Say what cannot be seen of finished results, or would run again for nothing; refuse a profile that is not there."""
+    """Say what cannot be seen of finished results; refuse a profile that is not there."""
     if lost_metadata(Path("results"), Path(".snakemake/metadata")):
         logger.warning(
             "results/ is here but .snakemake/metadata is not, so changes of configuration or code since those results "
@@ -23,15 +23,10 @@ def warn():
         )
     if UNSEEN is not None:
         logger.warning(UNSEEN)
-    # there are none where Snakemake makes no plan, as with --lint
-    if workflow.dag_settings is not None:
-        try:
-            require_profile(sys.argv, Path(workflow.main_snakefile))
-        except InputError as error:
-            raise WorkflowError(str(error)) from None
-        triggers = [trigger.item_to_choice() for trigger in workflow.rerun_triggers]
-        for sentence in rerun_warnings(triggers):
-            logger.warning(sentence)
+    try:
+        require_profile(sys.argv, Path(workflow.main_snakefile))
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def cancel_leftovers():

@@ -6,7 +6,17 @@ from functools import cache
 from dejavu.fingerprint import step_code
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
+from dejavu.plan.profiles import rerun_warnings
 from dejavu.roles import drawing
+
+
+@cache
+def warn_of_triggers():
+    """Say what follows from rerun triggers other than ours, once a run; while rules are read they are not known."""
+    if workflow.is_main_process:
+        triggers = [trigger.item_to_choice() for trigger in workflow.rerun_triggers]
+        for sentence in rerun_warnings(triggers):
+            logger.warning(sentence)
 
 
 def code(script):
@@ -19,7 +29,11 @@ def code(script):
     def hashed():
         return step_code(script, BASE)
 
-    return lambda wildcards: hashed()
+    def parameter(wildcards):
+        warn_of_triggers()
+        return hashed()
+
+    return parameter
 
 
 def split_of(wildcards):

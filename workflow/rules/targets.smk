@@ -32,6 +32,8 @@ def study_databases(wildcards):
 
 def everything(wildcards):
     """What the whole configuration makes."""
+    # also where nothing is left to do, when no parameter is asked for
+    warn_of_triggers()
     return [
         *(file for split in CONFIG["splits"] for file in reported(split)),
         *(file for study in CONFIG["studies"] for file in studied(study)),

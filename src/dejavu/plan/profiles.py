@@ -7,12 +7,16 @@ from pathlib import Path
 
 from dejavu.errors import InputError
 
-# rerun trigger -> what is not seen without it
+# rerun trigger -> what a run does not see without it
 NEEDED = {
-    "mtime": "new input files",
+    "mtime": "changed input files",
     "params": "changes of the configuration and of the code",
-    "input": "files that are new in, or gone from, the input of a job",
+    "input": "files that were added to a job's input or removed from it",
 }
+REMEDY = (
+    "Copy the line `rerun-triggers` of profiles/default/profile.yaml to your profile, or add --rerun-triggers mtime "
+    "params input software-env."
+)
 
 
 def rerun_warnings(triggers: Iterable[str]) -> list[str]:
@@ -22,27 +26,20 @@ def rerun_warnings(triggers: Iterable[str]) -> list[str]:
         triggers: those that are on, as ``--rerun-triggers`` takes them.
     """
     triggers = set(triggers)
-    said = []
-    missing = [name for name in NEEDED if name not in triggers]
-    if missing:
-        said.append(
-            f"The rerun trigger{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-            f"{'are' if len(missing) > 1 else 'is'} off, so results stay as they were whatever "
-            f"{' and '.join(NEEDED[name] for name in missing)} there are: the report may show what the configuration "
-            f"no longer says. {REMEDY}"
+    off = [name for name in NEEDED if name not in triggers]
+    warnings = []
+    if off:
+        unseen = ", nor ".join(NEEDED[name] for name in off)
+        warnings.append(
+            f"Rerun triggers are off: {', '.join(off)}. A run does not see {unseen}, and takes results that are out of "
+            f"date for new ones. {REMEDY}"
         )
     if "code" in triggers:
-        said.append(
+        warnings.append(
             "The rerun trigger `code` is on, so jobs run again, trainings too, where a script is only newer than their "
-            f"output, as after a git checkout; changes of code are seen without it, by the parameter `code`. {REMEDY}"
+            f"output, as after a git checkout; the parameter `code` shows changes of code without it. {REMEDY}"
         )
-    return said
-
-
-REMEDY = (
-    "Copy the line `rerun-triggers` of profiles/default/profile.yaml to your profile, or add --rerun-triggers mtime "
-    "params input software-env."
-)
+    return warnings
 
 
 def require_profile(arguments: Sequence[str], snakefile: Path) -> None:

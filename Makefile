@@ -60,7 +60,7 @@ upgrade: $(INSTALLED) ## take finished results as those of the code as it is now
 	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)
 
 reference: $(INSTALLED) ## after a change of the configuration's schema: write docs/reference/configuration.md anew
-	PYTHONPATH=src $(BIN)/python -m dejavu.reference
+	PYTHONPATH=src $(BIN)/python -m dejavu.config.reference
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dejavu.reference import configuration_reference
+from dejavu.config.reference import configuration_reference
+from dejavu.config.schema import read_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,7 +110,7 @@ def test_the_reference_names_every_key_of_the_schema() -> None:
 
 
 def schema() -> dict:
-    return yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+    return read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
 
 def keys_without_text(part: object, where: str) -> Iterator[str]:

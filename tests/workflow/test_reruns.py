@@ -234,7 +234,7 @@ def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
     edit(project, "workflow/scripts/embed.py", ('words(f"embed', 'words(f"encode'))
     edit(
         project,
-        "workflow/schemas/config.schema.yaml",
+        "workflow/schemas/dataset.schema.yaml",
         ("description: Number of images.", "description: How many images."),
     )
     assert project.planned() == {}
@@ -243,8 +243,8 @@ def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
 def test_a_key_of_a_recipe_that_is_new_or_written_out_at_its_default_plans_nothing(project: Project) -> None:
     edit(
         project,
-        "workflow/schemas/config.schema.yaml",
-        ("        gray_scale:\n", "        sharpness: {type: number, default: 0}\n        gray_scale:\n"),
+        "workflow/schemas/model.schema.yaml",
+        ("  gray_scale:\n", "  sharpness: {type: number, default: 0}\n  gray_scale:\n"),
     )
     project.write_config(
         edited(lambda c: c["models"]["baseline"].update(learning_rate=0.001, text_mask_with="nothing"))

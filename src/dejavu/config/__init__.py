@@ -43,7 +43,7 @@ def load_config(
     """
     schema = read_schema(schema_file)
     if not isinstance(given, Mapping):
-        raise InputError("the configuration has no keys: see config/README.md for those that it takes.")
+        raise InputError("the configuration has no keys: docs/reference/configuration.md lists those that it takes.")
     require_json(given, "")
     config = typed(json.loads(json.dumps(given)), entered or {}, schema, schema)
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:

@@ -50,7 +50,21 @@ def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
 
 @cache
 def read_schema(file: Path) -> dict:
-    """Return the schema."""
+    """Return the schema as one document: a ``$ref`` to a file beside it stands for what that file holds."""
+    return _with_files(_load(file), file.parent)
+
+
+def _with_files(part: Any, folder: Path) -> Any:
+    if isinstance(part, list):
+        return [_with_files(entry, folder) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    if str(part.get("$ref", "")).endswith(".yaml"):
+        part = _load(folder / part["$ref"]) | {key: value for key, value in part.items() if key != "$ref"}
+    return {key: _with_files(value, folder) for key, value in part.items()}
+
+
+def _load(file: Path) -> dict:
     # every job of a cluster reads the schema, and libyaml's loader, where there is one, is the fast one
     return yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 

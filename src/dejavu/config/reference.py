@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dejavu.config.schema import read_schema
 from dejavu.files import write_text
 
 Schema = Mapping[str, Any]
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = PROJECT / "workflow" / "schemas" / "config.schema.yaml"
 PAGE = PROJECT / "docs" / "reference" / "configuration.md"
 
 OPENING = """\
 # Configuration reference
 
-<!-- Made from workflow/schemas/config.schema.yaml by `make reference`. Edit the schema, not this page. -->
+<!-- Made from workflow/schemas by `make reference`. Edit the schema, not this page. -->
 
 Every key of the configuration, with its type, its range, its default and its meaning. *Required* keys must be written.
 *None* as a default means that the key has no value until one is written; `null` writes none. Paths and glob patterns
@@ -196,4 +195,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    write_text(PAGE, configuration_reference(yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))))
+    write_text(PAGE, configuration_reference(read_schema(SCHEMA_FILE)))

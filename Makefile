@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check test lint unit bench bench-large gpu soak upgrade lock clean
+.PHONY: install text-encoder demo check test lint unit bench bench-large gpu soak upgrade reference lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -58,6 +58,9 @@ soak: $(INSTALLED) ## a small run over and over, killed at random moments, for a
 
 upgrade: $(INSTALLED) ## take finished results as those of the code as it is now; ARGS=--list only lists what differs
 	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)
+
+reference: $(INSTALLED) ## after a change of the configuration's schema: write docs/reference/configuration.md anew
+	PYTHONPATH=src $(BIN)/python -m dejavu.config.reference
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

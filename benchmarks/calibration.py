@@ -1,7 +1,7 @@
 """How often the tests and intervals of the gaps are wrong, on simulated queries whose true gaps are known.
 
 Run as ``python benchmarks/calibration.py``; progress goes to stderr, Markdown tables to stdout. What they mean is said
-in docs/calibration.md.
+in docs/concepts/calibration.md.
 
 In the simulation a duplicate group has a difficulty; each side has a taste for the group and some luck with the query.
 Their sum is the latent score, whose logistic is the chance of each object of the query to be found. A side that is

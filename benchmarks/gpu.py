@@ -551,7 +551,7 @@ def main(arguments: Sequence[str]) -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit(
             "a GPU is needed, and PyTorch sees none here: run this on a machine with an NVIDIA GPU, with a PyTorch "
-            "that was built for it (docs/scaling.md, GPU)"
+            "that was built for it (docs/reference/scaling.md, GPU)"
         )
     if given.look:
         return

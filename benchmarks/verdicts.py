@@ -1,7 +1,7 @@
 """How often the verdicts are wrong where groups are few, unequal or listed, on simulated queries without memorization.
 
 Run as ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. What they mean is said in
-docs/calibration.md. Queries are drawn as in benchmarks/calibration.py, whose words are used here.
+docs/concepts/calibration.md. Queries are drawn as in benchmarks/calibration.py, whose words are used here.
 """
 
 from __future__ import annotations

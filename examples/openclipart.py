@@ -6,7 +6,7 @@ keywords). What is left out is counted, with the reason. The same packages give 
 
     PYTHONPATH=src .venv/bin/python examples/openclipart.py /usr/share/openclipart openclipart
 
-docs/openclipart.md says where the packages come from and what the set is good for.
+docs/guides/openclipart.md says where the packages come from and what the set is good for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What defines the samples of a role, and in which split's folder the sides that are trained on them lie."""
+"""What the samples of a role depend on, and which split trains the sides that are trained on them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dejavu.paths import TRAINING, TRAINING_STATE, at
 from dejavu.sides import sides_measured, trained_sides
 from dejavu.tables.fields import ROLES
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
-    """Role: its section, for the roles of a split that are lists of samples of the given role's dataset.
+    """Return the sections of those roles of a split that list samples of the given role's dataset, by role.
 
-    What is listed belongs to no other role.
+    A listed sample belongs to no other role.
 
     Args:
         split: a section of a checked configuration.
@@ -28,7 +29,7 @@ def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
 
 
 def drawing(split: Mapping, role: str) -> dict[str, Any]:
-    """Everything of the configuration that the samples of a role depend on; other roles' numbers play no part."""
+    """Return all of the configuration that the samples of a role depend on; other roles' numbers play no part."""
     section = split["roles"][role]
     lists = {
         other: {"file": listed["uids"], "column": listed["uids_column"], "max_missing": listed["max_missing"]}
@@ -46,8 +47,8 @@ def drawing(split: Mapping, role: str) -> dict[str, Any]:
     }
 
 
-def trained_in(config: Mapping, split: str, model: str, letter: str, results: Path) -> Path:
-    """The folder of the split in which a side is trained: of splits that draw its role alike, one trains for all.
+def trained_in(config: Mapping, split: str, model: str, letter: str) -> str:
+    """Return the split in whose folder a side is trained: of splits that draw its role alike, one trains for all.
 
     A split that has trained the side, or has begun to, stays the one, so that another name in the configuration trains
     nothing again; otherwise it is the first by name, so that the order in the configuration plays no part.
@@ -55,19 +56,20 @@ def trained_in(config: Mapping, split: str, model: str, letter: str, results: Pa
     Args:
         config: checked and complete.
         split, model, letter: whose side it is.
-        results: the folder of all results.
     """
     splits = config["splits"]
     wanted = drawing(splits[split], letter)
     alike = sorted(name for name in splits if drawing(splits[name], letter) == wanted)
-    folders = {name: results / splits[name]["dataset"] / name for name in alike}
-    begun = [name for name in alike if _has_begun(folders[name], model, letter)]
+    begun = [name for name in alike if _has_begun(splits[name]["dataset"], name, model, letter)]
     measuring = [name for name in alike if _measures(config, name, model)]
-    return folders[(begun or measuring or [split])[0]]
+    return (begun or measuring or [split])[0]
 
 
-def _has_begun(folder: Path, model: str, letter: str) -> bool:
-    finished, state = folder / "models" / model / letter / "training.parquet", folder / "state" / model / letter
+def _has_begun(dataset: str, split: str, model: str, letter: str) -> bool:
+    finished, state = (
+        Path(at(pattern, dataset=dataset, split=split, model=model, side=letter))
+        for pattern in (TRAINING, TRAINING_STATE)
+    )
     return finished.is_file() or state.is_dir()
 
 

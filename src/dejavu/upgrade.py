@@ -20,7 +20,7 @@ from pathlib import Path
 from dejavu.errors import InputError, closest
 from dejavu.files import write_text
 from dejavu.fingerprint import step_code
-from dejavu.plan import recorded_outputs
+from dejavu.plan.results import recorded_outputs
 
 BASE = Path(__file__).resolve().parents[2]
 # a code hash as Snakemake notes it, among the parameters of a job

@@ -25,7 +25,7 @@ from dejavu.check.page import write_page
 from dejavu.check.run import check
 from dejavu.config import load_config
 from dejavu.data.split import position
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 from dejavu.training.model import build, save_checkpoint
 from tests.conftest import ROOT, encoded_image
 

@@ -110,6 +110,6 @@ def test_the_script_prints_the_tables_that_the_page_shows(monkeypatch, capsys):
     monkeypatch.setattr(calibration, "OTHER_DRAWS", (20,))
     calibration.main()
     titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("**")]
-    shown = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    shown = (ROOT / "docs" / "concepts" / "calibration.md").read_text(encoding="utf-8")
     assert len(titles) == 7
     assert all(title[:40] in shown for title in titles)

@@ -22,7 +22,8 @@ from dejavu.data.samples import SampleStore
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import glob_files, matching_files, write_json
-from dejavu.plan import Dataset, check_supply, make_batches
+from dejavu.plan.datasets import Dataset, make_batches
+from dejavu.plan.supply import check_supply
 from dejavu.progress import Progress
 from dejavu.tables import QUARANTINE, SAMPLES
 

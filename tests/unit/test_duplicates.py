@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
+from dejavu.config.schema import read_schema
 from dejavu.data import duplicates as duplicates_module
 from dejavu.data import near, spill
 from dejavu.data.disjoint import check_disjoint
@@ -337,7 +337,7 @@ def test_flat_images_are_not_near_one_another(grouped):
 
 
 def test_drawn_scenes_are_all_different_by_default(grouped, scenes, repository):
-    schema = yaml.safe_load((repository / "workflow" / "schemas" / "config.schema.yaml").read_text())
+    schema = read_schema(repository / "workflow" / "schemas" / "config.schema.yaml")
     keys = schema["properties"]["datasets"]["additionalProperties"]["properties"]["duplicates"]["properties"]
     by_default = Criteria.of({name: key["default"] for name, key in keys.items()})
     assert by_default == EXACT

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.errors import InputError
-from dejavu.plan import Dataset, check_unchanged, check_what_is_needed
+from dejavu.plan.datasets import Dataset
+from dejavu.plan.needs import check_what_is_needed
+from dejavu.plan.results import check_unchanged
 
 ENDED = 1_700_000_000.25
 RESULTS, RECORDS = Path("results"), Path(".snakemake")

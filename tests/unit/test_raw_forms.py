@@ -32,7 +32,7 @@ from dejavu.data.samples import SampleStore, scan_file
 from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
 from dejavu.data.shards import link_tar, write_shard
 from dejavu.errors import InputError
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 from dejavu.progress import Progress
 
 PAIRS = 300

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from dejavu.config import load_config, own_keys
+from dejavu.config import load_config
+from dejavu.config.schema import own_keys
 from dejavu.errors import InputError
 from dejavu.training.recipe import Recipe
 

@@ -38,37 +38,42 @@ def with_split(name: str, **changes: dict) -> dict:
     return given
 
 
-def finish(results: Path, split: str, dataset: str = "demo") -> None:
-    folder = results / dataset / split / "models" / "base" / "a"
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def finish(split: str, dataset: str = "demo") -> None:
+    folder = Path("results") / dataset / split / "models" / "base" / "a"
     folder.mkdir(parents=True)
     (folder / "training.parquet").touch()
 
 
-def begin(results: Path, split: str) -> None:
-    (results / "demo" / split / "state" / "base" / "a").mkdir(parents=True)
+def begin(split: str) -> None:
+    (Path("results") / "demo" / split / "state" / "base" / "a").mkdir(parents=True)
 
 
-def places(config: dict, results: Path, letter: str = "a") -> dict[str, str]:
-    return {split: trained_in(config, split, "base", letter, results).name for split in config["splits"]}
+def places(config: dict, letter: str = "a") -> dict[str, str]:
+    return {split: trained_in(config, split, "base", letter) for split in config["splits"]}
 
 
-def test_the_first_by_name_trains_for_all_that_are_alike_whatever_their_order(load, tmp_path):
+def test_the_first_by_name_trains_for_all_that_are_alike_whatever_their_order(load):
     turned = copy.deepcopy(GIVEN)
     turned["splits"] = dict(reversed(GIVEN["splits"].items()))
     for given in (GIVEN, turned):
-        assert places(load(given), tmp_path) == {"default": "alike", "alike": "alike"}
+        assert places(load(given)) == {"default": "alike", "alike": "alike"}
 
 
 @pytest.mark.parametrize("made", [finish, begin], ids=["finished", "begun"])
-def test_a_split_that_has_begun_to_train_stays_the_one(load, tmp_path, made):
-    made(tmp_path, "default")
-    assert places(load(GIVEN), tmp_path) == {"default": "default", "alike": "default"}
+def test_a_split_that_has_begun_to_train_stays_the_one(load, made):
+    made("default")
+    assert places(load(GIVEN)) == {"default": "default", "alike": "default"}
 
 
-def test_another_public_set_or_holdout_changes_nothing(load, tmp_path):
-    finish(tmp_path, "default")
+def test_another_public_set_or_holdout_changes_nothing(load):
+    finish("default")
     given = with_split("alike", public={"dataset": "far", "interval": [0.0, 1.0]}, holdout={"limit": 100})
-    assert places(load(given), tmp_path)["alike"] == "default"
+    assert places(load(given))["alike"] == "default"
 
 
 @pytest.mark.parametrize(
@@ -84,14 +89,13 @@ def test_another_public_set_or_holdout_changes_nothing(load, tmp_path):
     ],
     ids=["limit", "interval", "dataset", "seed", "stratify", "deduplicate", "a list of another role"],
 )
-def test_a_split_that_draws_the_role_otherwise_trains_itself(load, tmp_path, monkeypatch, change):
-    monkeypatch.chdir(tmp_path)
+def test_a_split_that_draws_the_role_otherwise_trains_itself(load, change):
     Path("list.txt").write_text("u1\n")
-    finish(tmp_path, "default")
+    finish("default")
     given = copy.deepcopy(GIVEN)
     given["splits"]["alike"]["roles"] = copy.deepcopy(ROLES)
     change(given["splits"]["alike"])
-    assert places(load(given), tmp_path) == {"default": "default", "alike": "alike"}
+    assert places(load(given)) == {"default": "default", "alike": "alike"}
 
 
 def test_one_sample_of_a_group_is_taken_in_every_role_or_in_none(load):
@@ -102,14 +106,14 @@ def test_one_sample_of_a_group_is_taken_in_every_role_or_in_none(load):
     assert {drawing(splits["default"], role)["deduplicate"] for role in ROLES} == {False}
 
 
-def test_sides_are_shared_one_by_one(load, tmp_path):
+def test_sides_are_shared_one_by_one(load):
     config = load(with_split("alike", a={"limit": 300}))
-    assert places(config, tmp_path, "a") == {"default": "default", "alike": "alike"}
-    assert places(config, tmp_path, "b") == {"default": "alike", "alike": "alike"}
+    assert places(config, "a") == {"default": "default", "alike": "alike"}
+    assert places(config, "b") == {"default": "alike", "alike": "alike"}
 
 
-def test_a_split_that_does_not_measure_a_model_does_not_begin_to_train_it(load, tmp_path):
+def test_a_split_that_does_not_measure_a_model_does_not_begin_to_train_it(load):
     given = copy.deepcopy(GIVEN)
     given["models"]["other"] = {"like": "base", "text_mask": 0.5}
     given["splits"]["alike"]["models"] = ["other"]
-    assert places(load(given), tmp_path)["default"] == "default"
+    assert places(load(given))["default"] == "default"

@@ -14,7 +14,7 @@ from dejavu.config import load_config
 from dejavu.data.objects import ObjectsColumn
 from dejavu.data.shards import write_shard
 from dejavu.errors import InputError
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 
 ROLES = {role: {"interval": [i / 4, (i + 1) / 4]} for i, role in enumerate(("a", "b", "public", "holdout"))}
 

@@ -102,13 +102,14 @@ def test_a_study_of_training_set_size_makes_splits_whose_public_set_and_holdout_
     assert config["splits"][name]["models"] == {"base": [6400]}
 
 
-def test_a_study_of_public_sets_trains_nothing(load, tmp_path):
+def test_a_study_of_public_sets_trains_nothing(load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     config = load(public={"axis": "public_set_size", "values": [100, 500]})
     name = "default.public_set_size-100"
     assert where(config, "public") == [(100, name, "base", 6400), (500, "default", "base", 6400)]
     roles, whole = config["splits"][name]["roles"], config["splits"]["default"]["roles"]
     assert roles == whole | {"public": whole["public"] | {"limit": 100}}
-    assert trained_in(config, name, "base", "a", tmp_path) == tmp_path / "demo" / "default"
+    assert trained_in(config, name, "base", "a") == "default"
 
 
 def test_a_study_of_checkpoints_trains_nothing_more_and_keeps_them(load):

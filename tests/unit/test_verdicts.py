@@ -196,7 +196,7 @@ def test_collapsed_models_have_nothing_to_show():
 def test_the_script_prints_the_tables_that_the_page_shows(capsys, repository):
     calibration.main(["--runs", "3", "--draws", "19"])
     titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("**")]
-    shown = (repository / "docs" / "calibration.md").read_text(encoding="utf-8")
+    shown = (repository / "docs" / "concepts" / "calibration.md").read_text(encoding="utf-8")
     assert len(titles) == 3
     assert all(title in shown for title in titles)
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.config import load_config
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 from tests.conftest import CONFIG, ROOT, Project
 from tests.models.test_detector import owl
 

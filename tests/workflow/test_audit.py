@@ -1,4 +1,4 @@
-"""docs/audit-your-checkpoint.md to the letter: its configuration, with its marked lines changed, leads to a report."""
+"""docs/guides/audit-your-checkpoint.md to the letter: its configuration, marked lines changed, leads to a report."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def edited() -> str:
 
 
 def test_the_page_leads_from_a_checkpoint_and_its_list_to_a_report(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "audit-your-checkpoint.md").read_text()
+    page = (ROOT / "docs" / "guides" / "audit-your-checkpoint.md").read_text()
     assert "cp config/audit-checkpoint.yaml audit.yaml" in page and "--configfile audit.yaml" in page
     project = Project.make(tmp_path / "project")
     bring(project)

@@ -74,30 +74,65 @@ def test_a_configuration_of_the_users_is_never_filled_up_with_the_default(tmp_pa
     done = project.snakemake("--dry-run", "--configfile", "mine.yaml")
     assert done.returncode != 0
     assert "configuration key 'datasets' is missing: add it" in done.stdout + done.stderr
-    # single keys on the command line change the default
-    assert project.snakemake("--dry-run", "--config", "device=cpu").returncode == 0
-
-
-def test_the_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
-    project = Project.make(tmp_path / "project")
-    outer = tmp_path / "outer"
-    outer.mkdir()
-    (outer / "mine.yaml").write_text(yaml.safe_dump(CONFIG))
-    (outer / "Snakefile").write_text(
-        f"""
-configfile: "mine.yaml"
-module dejavu:
-    snakefile: "{project.folder / "Snakefile"}"
-    config: config
-use rule * from dejavu as dejavu_*
-rule all:
-    default_target: True
-    input: "results/demo/inventory.json"
-"""
-    )
-    done = Project(outer).snakemake()
+    # single keys on the command line change the default, also those within sections
+    done = project.snakemake("--dry-run", "--config", "device=cpu", "report={gallery: 2}", "measure={labels: [1, all]}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads((outer / "results" / "demo" / "inventory.json").read_text())
+    done = project.snakemake("--dry-run", "--config", "report={gallery: few}")
+    assert "configuration key 'report.gallery' is \"few\", but it must be a whole number" in done.stdout + done.stderr
+
+
+def deploy(folder: Path, snakefile: str) -> Project:
+    """Another workflow in a folder of its own, with a configuration for this one."""
+    for path, text in {"config/config.yaml": yaml.safe_dump(CONFIG), "workflow/Snakefile": snakefile}.items():
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(text)
+    architecture = folder / "config" / "architectures" / "small.json"
+    architecture.parent.mkdir()
+    architecture.write_text(json.dumps(ARCHITECTURE))
+    return Project(folder)
+
+
+def test_a_workflow_of_three_lines_that_imports_this_one_runs_its_jobs(tmp_path: Path) -> None:
+    inner = Project.make(tmp_path / "project").folder / "workflow" / "Snakefile"
+    outer = deploy(tmp_path / "outer", f'module dejavu:\n    snakefile: "{inner}"\nuse rule * from dejavu\n')
+    output = outer.run("results/demo/inventory.json")
+    assert json.loads((outer.folder / "results" / "demo" / "inventory.json").read_text())
+    # it has no profile of ours
+    assert output.count("The rerun trigger `code` is on, so jobs run again") == 1
+
+
+DEPLOYED = """
+configfile: "config/config.yaml"
+module dejavu:
+    snakefile: "{inner}"
+    config: config
+    {more}
+use rule * from dejavu as dejavu_*
+rule own:
+    default_target: True
+    input: rules.dejavu_all.input, config=f"{{config['models']['masked']['like']}}.txt"
+rule text:
+    output: "baseline.txt"
+    shell: "touch {{output}}"
+"""
+
+
+def test_a_deployed_copy_plans_everything_and_leaves_the_other_configuration_as_it_is(tmp_path: Path) -> None:
+    inner = Project.make(tmp_path / "project").folder / "Snakefile"
+    outer = deploy(tmp_path / "outer", DEPLOYED.format(inner=inner, more=""))
+    planned = outer.planned()
+    assert planned["dejavu_report"] == planned["dejavu_database"] == planned["own"] == planned["text"] == 1
+    assert sum(jobs for name, jobs in planned.items() if name.startswith("dejavu_train ")) == 4
+
+
+def test_a_prefix_for_the_paths_of_the_workflow_is_refused(tmp_path: Path) -> None:
+    inner = Project.make(tmp_path / "project").folder / "workflow" / "Snakefile"
+    outer = deploy(tmp_path / "outer", DEPLOYED.format(inner=inner, more='prefix: "elsewhere"'))
+    done = outer.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "was imported with `prefix` or `replace_prefix`, but its files always lie in results/" in (
+        done.stdout + done.stderr
+    )
 
 
 def test_a_checkpoint_that_is_not_in_the_cache_is_named_before_any_job(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def objects_by_uid(project: Project, dataset: str = "mine", split: str = "defaul
 
 
 def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_objects(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "own-data.md").read_text()
+    page = (ROOT / "docs" / "guides" / "own-data.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     project = Project.make(tmp_path / "project")
     found = pictures(project.folder / "images")
@@ -98,7 +98,7 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_object
     ],
 )
 def test_the_program_of_the_docs_says_what_is_wrong_with_a_csv(tmp_path: Path, content: bytes, told: str) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL)
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guides" / "own-data.md").read_text(), re.DOTALL)
     (tmp_path / "pairs.csv").write_bytes(content)
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode != 0

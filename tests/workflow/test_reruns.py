@@ -232,14 +232,19 @@ def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
     edit(project, f"{source}/errors.py", ("did you mean", "perhaps"), ("make room", "delete something"))
     edit(project, "workflow/scripts/manifest.py", ("{count:,} samples", "{count:,} pairs of the role"))
     edit(project, "workflow/scripts/embed.py", ('words(f"embed', 'words(f"encode'))
+    edit(
+        project,
+        "workflow/schemas/dataset.schema.yaml",
+        ("description: Number of images.", "description: How many images."),
+    )
     assert project.planned() == {}
 
 
 def test_a_key_of_a_recipe_that_is_new_or_written_out_at_its_default_plans_nothing(project: Project) -> None:
     edit(
         project,
-        "workflow/schemas/config.schema.yaml",
-        ("        gray_scale: {type", "        sharpness: {type: number, default: 0}\n        gray_scale: {type"),
+        "workflow/schemas/model.schema.yaml",
+        ("  gray_scale:\n", "  sharpness: {type: number, default: 0}\n  gray_scale:\n"),
     )
     project.write_config(
         edited(lambda c: c["models"]["baseline"].update(learning_rate=0.001, text_mask_with="nothing"))

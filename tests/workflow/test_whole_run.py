@@ -210,7 +210,7 @@ def test_what_models_are_asked_with_besides_captions_is_embedded_in_the_order_of
         assert set(found["row"].to_pylist()) == set(np.load(folder / "a.rows.npy").tolist())
 
 
-QUESTIONS = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "questions.md").read_text(), re.DOTALL)
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "guides" / "questions.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))

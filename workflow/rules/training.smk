@@ -6,6 +6,8 @@
 #
 # What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
 
+import math
+
 
 rule recipe:
     """Notes everything besides the data that a model's training depends on.

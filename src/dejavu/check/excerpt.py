@@ -25,7 +25,7 @@ from dejavu.data.shards import link_tar, write_shard
 from dejavu.data.sources import tar_beside
 from dejavu.data.synthetic import make_pairs, make_world, raw_schema
 from dejavu.files import read_table, write_table
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 from dejavu.progress import Progress
 from dejavu.tables.data import OBJECTS, QUARANTINE
 from dejavu.tables.fields import ROW, UID

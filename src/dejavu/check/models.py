@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dejavu.check.findings import LOOK, OK, Findings
-from dejavu.config import architecture_path
+from dejavu.config.architectures import architecture_path
 from dejavu.data.images import decode_rgb
 from dejavu.data.results import read_results
 from dejavu.errors import words

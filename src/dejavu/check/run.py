@@ -14,7 +14,7 @@ from dejavu.check.roles import look_at_roles
 from dejavu.data.benchmarks import TASKS, Benchmark, find_benchmarks, read_images, read_values
 from dejavu.data.detector import load_detector
 from dejavu.data.vocabulary import read_vocabulary
-from dejavu.plan import Dataset
+from dejavu.plan.datasets import Dataset
 from dejavu.utility.probe import label_numbers
 from dejavu.utility.zero_shot import true_classes
 

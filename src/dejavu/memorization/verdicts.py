@@ -12,7 +12,7 @@ DETECTED, NOT_DETECTED, CANNOT_SAY = ("detected", "not detected", "cannot say")
 OBJECTS, MEMBERSHIP = ("objects", "membership")
 # share of runs without memorization in which it is said to be detected
 LEVEL = 0.05
-# of the smaller role: with fewer, few permutations differ and intervals are too short, see docs/calibration.md
+# of the smaller role: with fewer, few permutations differ and intervals are too short, see docs/concepts/calibration.md
 FEWEST_GROUPS = 30
 # holdout retrieval that is not above this many times chance finds nothing that a memory could show in
 TIMES_CHANCE = 2.0

@@ -1,0 +1,89 @@
+"""Sections of ``datasets``: the form of the raw data, where images are, and where objects come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dejavu.errors import InputError
+
+
+def check_dataset(name: str, dataset: dict) -> None:
+    """Refuse a dataset that has not exactly one form, or keys that do not fit it; fill in its columns, in place."""
+    kinds = [kind for kind in ("synthetic", "raw", "coco") if kind in dataset]
+    if len(kinds) != 1:
+        raise InputError(
+            f"datasets.{name} needs exactly one of synthetic, raw and coco: it has {' and '.join(kinds) or 'none'}."
+        )
+    if kinds == ["synthetic"] and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
+        raise InputError(f"datasets.{name}.synthetic.files is larger than its number of pairs: lower it.")
+    if kinds == ["coco"] and dataset["coco"]["instances"] is None and dataset["annotate"]["from"] == "column":
+        raise InputError(
+            f"configuration key 'datasets.{name}.coco.instances' is missing: add it, or say in annotate where the "
+            "objects come from."
+        )
+    _check_images(f"datasets.{name}", dataset, kinds[0])
+
+
+def are_shards(dataset: Mapping) -> bool:
+    """Whether all raw files of a dataset are WebDataset shards."""
+    return all(pattern.endswith(".tar") for pattern in dataset.get("raw", [""]))
+
+
+def _check_images(where: str, dataset: dict, kind: str) -> None:
+    """Refuse keys about images that contradict each other, and fill in the columns that follow from them."""
+    if are_shards(dataset):
+        dataset["images"] = "tar"
+    columns, tar = dataset["columns"], dataset["images"] == "tar"
+    for key, given in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
+        if given and kind != "raw":
+            raise InputError(f"{where} has {key}, which is about raw files, but it has {kind}: remove one of them.")
+    if tar and columns["image"] is not None:
+        raise InputError(
+            f"{where}.columns.image names the column {columns['image']!r}, but with images: tar the images are in the "
+            "tar beside each file: remove one of them."
+        )
+    if tar and dataset["image_root"] is not None:
+        raise InputError(f"{where}.image_root is about paths, but with images: tar there are none: remove one of them.")
+    if dataset["store"] == "shrink" and dataset["short_side"] is None:
+        raise InputError(f"configuration key '{where}.short_side' is missing: add it, since store is shrink.")
+    if dataset["store"] != "shrink" and dataset["short_side"] is not None:
+        raise InputError(
+            f"{where}.short_side is {dataset['short_side']}, but store is {dataset['store']}, which leaves images as "
+            "they are: set store to shrink, or remove short_side."
+        )
+    if tar:
+        columns["key"] = columns["key"] or "key"
+    else:
+        columns["image"] = columns["image"] or "image"
+
+
+# source of objects -> the keys that it takes, and the key that it needs
+ANNOTATE_KEYS: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "column": ((), None),
+    "import": (("files",), "files"),
+    "detector": (("model", "vocabulary", "min_score", "batch_size", "torch_threads"), "model"),
+}
+
+
+def check_annotate(where: str, annotate: Mapping) -> None:
+    """Check the source of a dataset's objects as it was written, before defaults hide what was left out."""
+    source = annotate.get("from", "column")
+    takes, needed = ANNOTATE_KEYS[source]
+    if needed is not None and needed not in annotate:
+        raise InputError(f"configuration key '{where}.{needed}' is missing: add it, since objects are from {source}.")
+    model = annotate.get("model", "")
+    if source == "detector" and not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise InputError(f"{where}.model: the folder {model} does not exist: correct the path, or name a model.")
+    for key in sorted(set(annotate) - {"from", *takes}):
+        owner = next(other for other, (keys, _) in ANNOTATE_KEYS.items() if key in keys)
+        raise InputError(
+            f"{where} has {key}, which is about objects from {owner}, but they are from {source}: "
+            f"remove it, or set from to {owner}."
+        )
+
+
+def settled_annotate(annotate: Mapping) -> dict:
+    """Return the source of a dataset's objects without the keys of other sources."""
+    return {key: annotate[key] for key in ("from", *ANNOTATE_KEYS[annotate["from"]][0])}

@@ -1,0 +1,41 @@
+"""The sections ``report`` and ``utility``: the cell that is shown, and the benchmarks that a model is tested with."""
+
+from __future__ import annotations
+
+from dejavu.errors import InputError, closest
+
+
+def check_report(config: dict) -> None:
+    """Refuse a shown cell that is not measured."""
+    report, measure = config["report"], config["measure"]
+    for key in ("k", "labels"):
+        if report[key] not in measure[key]:
+            raise InputError(
+                f"report.{key} is {report[key]!r}, which measure.{key} {measure[key]} does not contain: add it there, "
+                f"or set report.{key} to one of them."
+            )
+
+
+# task -> the keys that name its files, in place of which a benchmark may be drawn
+BENCHMARK_FILES = {"zero_shot": ("data",), "linear_probe": ("train", "test"), "compositional": ("data",)}
+
+
+def check_utility(config: dict) -> None:
+    """Refuse a benchmark that has neither its files nor a synthetic dataset, or both."""
+    drawn = [name for name, dataset in config["datasets"].items() if "synthetic" in dataset]
+    for task, keys in BENCHMARK_FILES.items():
+        for name, benchmark in config["utility"][task].items():
+            where = f"utility.{task}.{name}"
+            given = [key for key in keys if benchmark[key] is not None]
+            if benchmark["synthetic"] is not None and given:
+                raise InputError(f"{where} has both synthetic and {given[0]}: remove one of them.")
+            if benchmark["synthetic"] is None and len(given) < len(keys):
+                missing = next(key for key in keys if key not in given)
+                raise InputError(
+                    f"configuration key '{where}.{missing}' is missing: add it, or synthetic, an embedded dataset."
+                )
+            if benchmark["synthetic"] is not None and benchmark["synthetic"] not in drawn:
+                raise InputError(
+                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no dataset that is drawn"
+                    f"{closest(benchmark['synthetic'], drawn)}: those are {', '.join(drawn) or 'none'}."
+                )

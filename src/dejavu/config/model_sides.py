@@ -1,0 +1,95 @@
+"""Sections of ``models`` with ``sides``, which are not trained for them: checkpoints, text encoders, others' sides."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dejavu.config.architectures import check_architecture
+from dejavu.errors import InputError, closest
+from dejavu.files import require_plain_name
+
+SIDE_KINDS = ("model", "checkpoint", "text_encoder")
+
+
+def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
+    """Refuse sides that are not one of the three kinds, and keys that do not fit their kind."""
+    for letter, side in sides.items():
+        where = f"models.{name}.sides.{letter}"
+        kinds = [kind for kind in SIDE_KINDS if side[kind] is not None]
+        if len(kinds) != 1:
+            raise InputError(f"{where} needs exactly one of {', '.join(SIDE_KINDS)}: it has {len(kinds)}.")
+        for key in ("architecture", "preprocessing", "clip_benchmark"):
+            if side[key] is not None and kinds[0] != "checkpoint":
+                raise InputError(f"{where}.{key} is about a checkpoint, and this is none: remove it.")
+        if kinds[0] == "model":
+            trained = {other: model for other, model in config["models"].items() if "sides" not in model}
+            if side["model"] not in trained:
+                raise InputError(
+                    f"{where}.model names {side['model']!r}, which is no trained model"
+                    f"{closest(side['model'], trained)}: the trained models are {', '.join(trained) or 'none'}."
+                )
+            _check_kept(where, side, trained[side["model"]])
+        elif side["samples_seen"] is not None:
+            raise InputError(f"{where}.samples_seen names a checkpoint of a model, and this is none: remove it.")
+        if kinds[0] == "text_encoder" and (letter == "a" or side["search"] == "images"):
+            raise InputError(
+                f"{where}: a text encoder is the reference, so it is side b, and it searches captions."
+                if letter == "a"
+                else f"{where}.search is images, but a text encoder can only search captions: remove the key."
+            )
+        if side["search"] == "captions":
+            _require_captions(where, name, config)
+        if kinds[0] == "checkpoint":
+            _check_checkpoint(where, side)
+            if side["architecture"] is not None:
+                check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
+            _check_membership(name, letter, config)
+
+
+def _require_captions(where: str, name: str, config: dict) -> None:
+    """Refuse a side that searches captions where a public set has none."""
+    for split_name, split in config["splits"].items():
+        dataset = split["roles"]["public"]["dataset"]
+        if name in split["models"] and config["datasets"][dataset]["columns"]["caption"] is None:
+            raise InputError(
+                f"{where} searches captions, but the public set of splits.{split_name}, {dataset!r}, has none: name "
+                f"another dataset in splits.{split_name}.roles.public, or leave the model out of its models."
+            )
+
+
+def _check_checkpoint(where: str, side: dict) -> None:
+    """Refuse a path that does not exist, and a file or a tag without its architecture; expand ``~``, in place."""
+    side["checkpoint"] = source = str(Path(side["checkpoint"]).expanduser())
+    require_plain_name(f"{where}.checkpoint", source)
+    path = Path(source.removeprefix("local-dir:"))
+    says_what_it_is = path.is_dir() or source.startswith(("local-dir:", "hf-hub:"))
+    looks_like_a_path = os.sep in source or path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+    if not source.startswith("hf-hub:") and looks_like_a_path and not path.exists():
+        raise InputError(f"{where}.checkpoint: there is no file or folder {path}: correct the path.")
+    if says_what_it_is and side["architecture"] is not None:
+        raise InputError(f"{where}.architecture: the folder of the checkpoint says what it is: remove it.")
+    if not says_what_it_is and side["architecture"] is None:
+        raise InputError(
+            f"configuration key '{where}.architecture' is missing: add it, since no folder says what the model is."
+        )
+
+
+def _check_kept(where: str, side: dict, model: dict) -> None:
+    kept = [*model["checkpoints"], model["samples_seen"]]
+    if side["samples_seen"] is not None and side["samples_seen"] not in kept:
+        raise InputError(
+            f"{where}.samples_seen is {side['samples_seen']:,}, but the checkpoints of {side['model']} are at "
+            f"{', '.join(f'{seen:,}' for seen in kept)}: add it to models.{side['model']}.checkpoints."
+        )
+
+
+def _check_membership(name: str, letter: str, config: dict) -> None:
+    where = f"models.{name}.sides.{letter}"
+    for split_name, split in config["splits"].items():
+        if name in split["models"] and split["roles"][letter]["uids"] is None:
+            raise InputError(
+                f"{where} is a checkpoint, so what it was trained on must be declared: give splits.{split_name}.roles."
+                f"{letter} the file of its training samples' uids, as uids, in place of interval. A role drawn by hash "
+                "would mix samples that it has seen with samples that it has not, and measure nothing."
+            )

@@ -43,9 +43,9 @@ from dejavu.retrieval.embed import embed
 from dejavu.retrieval.engines import OnTorch
 from dejavu.retrieval.neighbors import nearest
 from dejavu.tables import MANIFEST, SAMPLES
-from dejavu.training.distributed import Ranks
 from dejavu.training.loop import train
 from dejavu.training.model import Clip, build
+from dejavu.training.ranks import Ranks
 from dejavu.training.recipe import Recipe
 from dejavu.training.step import Learner
 

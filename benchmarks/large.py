@@ -25,7 +25,8 @@ from PIL import Image
 from benchmarks.run import table
 from benchmarks.timing import Result
 from dejavu.data.disjoint import check_disjoint
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
 from dejavu.data.ingest import ingest_file
 from dejavu.data.raw import Columns, table_name
 from dejavu.data.split import Role, write_manifest

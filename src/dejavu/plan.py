@@ -18,7 +18,7 @@ from dejavu.data.objects import ObjectsColumn
 from dejavu.data.raw import Columns, batch_name, file_id, file_ids, open_raw, take_inventory
 from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
 from dejavu.data.shards import SHARD, table_of
-from dejavu.data.sources import tar_beside
+from dejavu.data.tars import tar_beside
 from dejavu.devices import CLUSTER_JOB
 from dejavu.errors import InputError, closest, words
 from dejavu.files import glob_files, require_plain_name

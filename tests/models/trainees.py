@@ -22,10 +22,12 @@ import torch._dynamo  # noqa: F401  # takes seconds, and an optimiser imports it
 
 from dejavu import files
 from dejavu.tables import MANIFEST
-from dejavu.training import loop
-from dejavu.training.distributed import joined
-from dejavu.training.loop import Job, run_job, train
+from dejavu.training import loop, run
+from dejavu.training.job import Job
+from dejavu.training.loop import train
+from dejavu.training.ranks import joined
 from dejavu.training.recipe import Recipe
+from dejavu.training.run import run_job
 from dejavu.training.state import locked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,14 +203,14 @@ def _fork_ranks(processes: int, job: Path, last: int | None, counts: Path) -> No
 
 @contextmanager
 def _counted(counts: Path) -> Iterator[None]:
-    count, begun, step = itertools.count(), [], loop.Learner.step
+    count, begun, step = itertools.count(), [], run.Learner.step
 
     def watched(self, *arguments):
         if not begun:
             begun.append(next(count))
         return step(self, *arguments)
 
-    loop.Learner.step = watched
+    run.Learner.step = watched
     sys.setprofile(lambda frame, event, _: next(count) if event == "call" else None)
     yield
     sys.setprofile(None)

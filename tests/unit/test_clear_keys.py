@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dejavu.data.duplicates import fingerprint_file
-from dejavu.data.ingest import Ingestion, check_quarantine, ingest_file
+from dejavu.data.fingerprints import fingerprint_file
+from dejavu.data.ingest import Ingestion, ingest_file
 from dejavu.data.keys import require_clear_keys
+from dejavu.data.quarantine import check_quarantine
 from dejavu.data.raw import Columns, table_name
 from dejavu.errors import InputError
 from dejavu.progress import Progress

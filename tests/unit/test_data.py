@@ -16,7 +16,8 @@ from PIL import Image, ImageFile
 
 from dejavu.data.annotate import annotate_file
 from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
-from dejavu.data.ingest import check_quarantine, ingest_file
+from dejavu.data.ingest import ingest_file
+from dejavu.data.quarantine import check_quarantine
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw, take_inventory
 from dejavu.data.samples import SampleStore
 from dejavu.data.synthetic import file_bounds, make_pairs, make_world

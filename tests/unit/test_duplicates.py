@@ -20,7 +20,8 @@ from PIL import Image, ImageEnhance
 from dejavu.data import duplicates as duplicates_module
 from dejavu.data import near, spill
 from dejavu.data.disjoint import check_disjoint
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
 from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingestion, ingest_file
 from dejavu.data.near import near_pairs, perceptual_hashes, thumbnail

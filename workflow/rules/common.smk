@@ -21,7 +21,7 @@ sys.path.insert(0, str(SOURCES))
 
 from dejavu.config import architecture_path, load_config, own_keys
 from dejavu.data.benchmarks import drawn_datasets
-from dejavu.data.imported import find_imports
+from dejavu.data.import_files import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
 from dejavu.files import matching_files
@@ -73,7 +73,7 @@ def require_models():
     ]
     checkpoints = [s for s in sides if s["checkpoint"] is not None]
     if checkpoints:
-        from dejavu.training.pretrained import find_model
+        from dejavu.training.find import find_model
 
         for one in checkpoints:
             find_model(one["checkpoint"], one["architecture"])

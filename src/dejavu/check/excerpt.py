@@ -14,16 +14,19 @@ import pyarrow.parquet as pq
 from dejavu.data.annotate import annotate_file
 from dejavu.data.coco import RAW_SCHEMA, write_coco
 from dejavu.data.detector import Detector
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
 from dejavu.data.images import decode_rgb
-from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
-from dejavu.data.ingest import FAILED, Ingestion, ingest_file
+from dejavu.data.import_files import find_imports, read_imports
+from dejavu.data.imported import import_objects, match_import
+from dejavu.data.ingest import Ingestion, ingest_file
 from dejavu.data.members import plain
+from dejavu.data.quarantine import FAILED
 from dejavu.data.raw import Columns, open_raw, python_values, read_raw, table_name, take_inventory
 from dejavu.data.samples import SampleStore
 from dejavu.data.shards import link_tar, write_shard
-from dejavu.data.sources import tar_beside
 from dejavu.data.synthetic import make_pairs, make_world, raw_schema
+from dejavu.data.tars import tar_beside
 from dejavu.files import read_table, write_table
 from dejavu.plan import Dataset
 from dejavu.progress import Progress

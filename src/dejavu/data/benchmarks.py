@@ -17,10 +17,12 @@ import pyarrow.types as pt
 from PIL import Image
 
 from dejavu.data.evaluation import TEMPLATES as DRAWN_TEMPLATES
+from dejavu.data.footers import rows_per_batch
 from dejavu.data.images import BadImage, decode_rgb
 from dejavu.data.raw import is_bytes, is_list, is_text, python_values
 from dejavu.data.shards import SHARD, image_of, read_keys
-from dejavu.data.sources import ImageSource, Place, read_members, rows_per_batch
+from dejavu.data.sources import ImageSource, Place
+from dejavu.data.tars import read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,26 +10,25 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dejavu.data.captions import clean_caption
 from dejavu.data.downloads import NOTED, Notes
+from dejavu.data.footers import BYTES_PER_BATCH
 from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrink
+from dejavu.data.quarantine import FAILED
 from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
 from dejavu.data.reuse import Kept
-from dejavu.data.sources import BYTES_PER_BATCH, ImageSource, stamp, tar_beside
-from dejavu.errors import InputError, words
-from dejavu.files import read_table, write_table
-from dejavu.progress import Progress, say
+from dejavu.data.sources import ImageSource, stamp
+from dejavu.data.tars import tar_beside
+from dejavu.errors import InputError
+from dejavu.files import write_table
+from dejavu.progress import Progress
 from dejavu.tables.data import QUARANTINE, SAMPLES
 
 USES = ("image", "caption", "key", "status", "error", *NOTED)
 CAPTIONS_PER_ROW = 64
 LONGEST_KEY = 1000
-
-# captions are one line: of the control characters those that are space become a blank, the others nothing
-_CONTROLS = {code: " " if chr(code).isspace() else None for code in [*range(0x20), *range(0x7F, 0xA0)]}
-_CONTROLS |= {0x2028: " ", 0x2029: " "}
 
 
 @dataclass(frozen=True)
@@ -263,26 +260,6 @@ class _Reader:
         return {"uid": content, "caption": text, "image": picture.stored, **size}
 
 
-def clean_caption(caption: object, longest: int) -> str:
-    """A caption in Unicode's form NFC, on one line, without control characters, stripped.
-
-    Marks of writing direction are kept: they belong to the text.
-
-    Raises:
-        Unusable: when it is no text, has nothing visible, or has more than ``longest`` characters.
-    """
-    if isinstance(caption, bytes):
-        raise Unusable("caption is not UTF-8", repr(caption[:100]))
-    text = caption.strip() if isinstance(caption, str) else ""
-    if len(text) <= longest:
-        text = unicodedata.normalize("NFC", text.translate(_CONTROLS)).strip()
-    if len(text) > longest:
-        raise Unusable("caption is too long", f"{len(text):,} characters, but max_caption is {longest:,}")
-    if all(unicodedata.category(character)[0] in "CZ" for character in text):
-        raise Unusable("caption is empty", "null" if caption is None else "it has no visible character")
-    return text
-
-
 def _check_status(row: dict[str, Any]) -> None:
     status = row.get("status", "success")
     if status is None:
@@ -304,45 +281,3 @@ def _key(row: dict[str, Any]) -> str | None:
 
 def _digest(seed: bytes, caption: str) -> bytes:
     return hashlib.blake2b(seed + b"\0" + caption.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-# what img2dataset could not fetch was never there to be used
-FAILED = "download failed"
-
-
-def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str) -> None:
-    """Stops when too large a share of the raw rows was set aside, those aside whose download had failed before.
-
-    Args:
-        files: quarantine tables.
-        rows: number of raw rows.
-        allowed: the configured ``max_quarantined``, a share in [0, 1].
-        dataset: its name, for the sentence.
-
-    Raises:
-        InputError: naming the commonest reasons with an example of each; or when every download had failed.
-    """
-    tables = [read_table(file) for file in files]
-    table = pa.concat_tables(tables) if tables else QUARANTINE.empty_table()
-    failed = pc.equal(table["reason"], FAILED)
-    table, failures = table.filter(pc.invert(failed)), table.filter(failed)
-    if failures.num_rows:
-        say(f"dataset {dataset!r}: {failures.num_rows:,} of {rows:,} raw rows are downloads that had failed")
-    rows -= failures.num_rows
-    if failures.num_rows and not rows:
-        raise InputError(f"dataset {dataset!r}: all its raw rows are downloads that failed: bring others.")
-    if table.num_rows <= allowed * rows:
-        return
-    reasons = Counter(table["reason"].to_pylist())
-    first = {record["reason"]: record for record in reversed(table.to_pylist())}
-    told = words(
-        "; ".join(
-            f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
-            f"{first[reason]['detail']})"
-            for reason, count in reasons.most_common(3)
-        )
-    )
-    raise InputError(
-        f"dataset {dataset!r}: {table.num_rows:,} of {rows:,} raw rows cannot be used ({table.num_rows / rows:.1%}, "
-        f"max_quarantined allows {allowed:.1%}): {told}. Mend the data, or raise datasets.{dataset}.max_quarantined."
-    )

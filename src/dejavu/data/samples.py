@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dejavu.data.sources import Place, ReferencedImages
+from dejavu.data.references import ReferencedImages
+from dejavu.data.sources import Place
 from dejavu.errors import InputError
 from dejavu.files import damaged
 

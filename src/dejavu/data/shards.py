@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from dejavu.data.coco import as_utf8
-from dejavu.data.sources import MAX_NOTE_BYTES, SUFFIXES, read_members
+from dejavu.data.tars import MAX_NOTE_BYTES, SUFFIXES, read_members
 from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_table
 from dejavu.progress import say

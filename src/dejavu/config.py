@@ -17,6 +17,8 @@ from typing import Any
 import jsonschema
 import yaml
 
+from dejavu.data.forms.base import Form
+from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest, loss_mismatch
 from dejavu.files import require_plain_name
 from dejavu.sweeps import compared_with, expand_studies, settle_measured
@@ -255,34 +257,19 @@ def _settled(model: dict) -> dict:
 
 
 def _check_dataset(name: str, dataset: dict) -> None:
-    kinds = [kind for kind in ("synthetic", "raw", "coco") if kind in dataset]
-    if len(kinds) != 1:
-        raise InputError(
-            f"datasets.{name} needs exactly one of synthetic, raw and coco: it has {' and '.join(kinds) or 'none'}."
-        )
-    if kinds == ["synthetic"] and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
-        raise InputError(f"datasets.{name}.synthetic.files is larger than its number of pairs: lower it.")
-    if kinds == ["coco"] and dataset["coco"]["instances"] is None and dataset["annotate"]["from"] == "column":
-        raise InputError(
-            f"configuration key 'datasets.{name}.coco.instances' is missing: add it, or say in annotate where the "
-            "objects come from."
-        )
-    _check_images(f"datasets.{name}", dataset, kinds[0])
+    form = form_of(name, dataset)
+    form.check()
+    _check_images(f"datasets.{name}", dataset, form)
 
 
-def are_shards(dataset: Mapping) -> bool:
-    """Whether a dataset's raw files are WebDataset shards alone."""
-    return all(pattern.endswith(".tar") for pattern in dataset.get("raw", [""]))
-
-
-def _check_images(where: str, dataset: dict, kind: str) -> None:
+def _check_images(where: str, dataset: dict, form: Form) -> None:
     """Refuses keys about images that contradict each other, and settles what the columns are then."""
-    if are_shards(dataset):
+    if form.images_are_in_tars:
         dataset["images"] = "tar"
     columns, tar = dataset["columns"], dataset["images"] == "tar"
-    for key, given in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
-        if given and kind != "raw":
-            raise InputError(f"{where} has {key}, which is about raw files, but it has {kind}: remove one of them.")
+    for key, is_set in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
+        if is_set and form.key != "raw":
+            raise InputError(f"{where} has {key}, which is about raw files, but it has {form.key}: remove one of them.")
     if tar and columns["image"] is not None:
         raise InputError(
             f"{where}.columns.image names the column {columns['image']!r}, but with images: tar the images are in the "
@@ -400,11 +387,13 @@ def _check_intervals(name: str, roles: dict) -> None:
 def _check_supply(name: str, role: str, section: dict, datasets: Mapping, k: int) -> None:
     """Refuses a limit that a synthetic dataset can hardly supply: beyond six standard deviations of the hash."""
     dataset = datasets[section["dataset"]]
-    if "synthetic" not in dataset or section["interval"] is None:
+    known = form_of(section["dataset"], dataset).supply
+    if known is None or section["interval"] is None:
         return
+    images, captions = known
     # where every caption of an image is a pair, all of them have its role
-    each = dataset["synthetic"]["captions"] if dataset["captions"] == "all" else 1
-    images, limit = dataset["synthetic"]["pairs"], section["limit"]
+    each = captions if dataset["captions"] == "all" else 1
+    limit = section["limit"]
     low, high = section["interval"]
     share = high - low
     most = each * (images * share + 6 * math.sqrt(images * share * (1 - share)))
@@ -629,7 +618,7 @@ BENCHMARK_FILES = {"zero_shot": ("data",), "linear_probe": ("train", "test"), "c
 
 
 def _check_utility(config: dict) -> None:
-    drawn = [name for name, dataset in config["datasets"].items() if "synthetic" in dataset]
+    drawn = [name for name, dataset in config["datasets"].items() if form_of(name, dataset).world is not None]
     for task, keys in BENCHMARK_FILES.items():
         for name, benchmark in config["utility"][task].items():
             where = f"utility.{task}.{name}"

@@ -13,7 +13,7 @@ import yaml
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import write_coco
+from dejavu.data.forms.coco import write_coco
 from dejavu.data.import_files import find_imports, read_imports
 from dejavu.data.imported import import_objects, match_import
 from dejavu.data.raw import Columns

@@ -15,12 +15,13 @@ import pytest
 from PIL import Image, ImageFile
 
 from dejavu.data.annotate import annotate_file
+from dejavu.data.forms.base import file_bounds
 from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
 from dejavu.data.ingest import ingest_file
 from dejavu.data.quarantine import check_quarantine
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw, take_inventory
 from dejavu.data.samples import SampleStore
-from dejavu.data.synthetic import file_bounds, make_pairs, make_world
+from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import glob_files, matching_files, write_json
 from dejavu.plan import Dataset, check_supply, make_batches

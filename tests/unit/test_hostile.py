@@ -21,12 +21,12 @@ from PIL import Image, ImageFile
 
 from dejavu.data import sources
 from dejavu.data.annotate import annotate_file
-from dejavu.data.captions import clean_caption
-from dejavu.data.coco import write_coco, write_coco_file
 from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.forms.coco import write_coco, write_coco_file
 from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingestion, ingest_file
 from dejavu.data.raw import Columns, open_raw, read_raw
+from dejavu.data.texts import clean_caption
 from dejavu.database import write as database
 from dejavu.errors import InputError
 from dejavu.memorization.labels import Normalizer

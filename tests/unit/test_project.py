@@ -23,7 +23,7 @@ FLOORS = [
     {"check"},
 ]
 # used by the Snakefile, above data; database writes the configuration out
-BESIDE = {"config": 0, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
+BESIDE = {"config": 1, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
 
 CONDA_NAMES = {
     "python-duckdb": "duckdb",

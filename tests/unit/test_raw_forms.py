@@ -22,15 +22,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import COLUMNS as COCO_COLUMNS
-from dejavu.data.coco import write_coco, write_coco_file
+from dejavu.data.forms.coco import COLUMNS as COCO_COLUMNS
+from dejavu.data.forms.coco import write_coco, write_coco_file
+from dejavu.data.forms.webdataset import COLUMNS as SHARD_COLUMNS
+from dejavu.data.forms.webdataset import link_tar, write_shard
 from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingestion, ingest_changed, ingest_file
 from dejavu.data.raw import Columns, file_id, open_raw, take_inventory
 from dejavu.data.reuse import Kept
 from dejavu.data.samples import SampleStore, scan_file
-from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
-from dejavu.data.shards import link_tar, write_shard
 from dejavu.errors import InputError
 from dejavu.plan import Dataset
 from dejavu.progress import Progress
@@ -755,7 +755,7 @@ def load(repository) -> Callable[..., dict]:
 
 COCO = {"captions": "captions.json", "instances": "instances.json", "images": "images"}
 WRONG = {
-    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of synthetic, raw and coco"),
+    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of coco, raw and synthetic"),
     "coco_without_images": ({"coco": {"captions": "c.json"}}, "datasets.mine.coco.images"),
     "coco_without_objects": ({"coco": {**COCO, "instances": None}}, "datasets.mine.coco.instances"),
     "no_coco_file": ({"coco": {**COCO, "files": 0}}, "datasets.mine.coco.files"),

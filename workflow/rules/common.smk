@@ -274,13 +274,6 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def made_from(kind):
-    """A wildcard constraint: the datasets that are given by such a section."""
-    return any_of(
-        name for name in CONFIG["datasets"] if kind in CONFIG["datasets"][name]
-    )
-
-
 def side(wildcards):
     return side_of(MODELS, wildcards.model, wildcards.side, int(wildcards.seen))
 
@@ -652,12 +645,7 @@ def split_benchmarks(wildcards):
                 f"{whole}/{stage}/{batch}.tsv"
                 for stage in ("ingest", "annotate", "fingerprint")
             ]
-        files += [f"{whole}/shard/{shard}.tsv" for shard in dataset.shards]
-        if "synthetic" in dataset.section:
-            files += [
-                f"{whole}/synthesize/{index:05d}.tsv"
-                for index in range(len(dataset.paths))
-            ]
+        files += [f"{whole}/{job}.tsv" for job in dataset.form.jobs(dataset.paths)]
     files += [
         f"results/{dataset}/benchmarks/evaluation_data.tsv"
         for dataset in drawn_datasets(CONFIG["utility"])

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dejavu.data.coco import annotation_score, as_utf8, identifier, load_annotations
+from dejavu.data.coco import annotation_score, identifier, load_annotations
 from dejavu.data.objects import corners, is_number, require_score
 from dejavu.data.raw import is_list, is_text
+from dejavu.data.texts import as_utf8
 from dejavu.errors import InputError, closest, words
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files, write_table
 from dejavu.progress import Progress

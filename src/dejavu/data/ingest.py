@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dejavu.data.captions import clean_caption
 from dejavu.data.downloads import NOTED, Notes
 from dejavu.data.footers import BYTES_PER_BATCH
 from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrink
@@ -21,6 +20,7 @@ from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
 from dejavu.data.reuse import Kept
 from dejavu.data.sources import ImageSource, stamp
 from dejavu.data.tars import tar_beside
+from dejavu.data.texts import clean_caption
 from dejavu.errors import InputError
 from dejavu.files import write_table
 from dejavu.progress import Progress

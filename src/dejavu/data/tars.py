@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dejavu.data.texts import as_utf8
 from dejavu.errors import InputError
 from dejavu.files import first_line
 
+TAR = ".tar"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 MAX_NOTE_BYTES = 2**20
 
+# ending, in lower case -> (offset, size) in bytes
+Members = Mapping[str, tuple[int, int]]
+
 
 def tar_beside(raw: str | Path) -> Path:
     """The WebDataset tar of a raw file: of the same name."""
-    return Path(raw).with_suffix(".tar")
+    return Path(raw).with_suffix(TAR)
 
 
 @dataclass
@@ -74,3 +79,39 @@ def read_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
             f"{path} is not a whole, uncompressed tar ({first_line(error)}): replace it, or take it, and a parquet "
             "file beside it, out of datasets.*.raw."
         ) from None
+
+
+def read_keys(tar: Path) -> dict[str, Members]:
+    """What a shard has under each key, in the order in which they come; of one name and ending the first counts.
+
+    A key is what stands before the first dot of a name, as in WebDataset. Where no image stands under such a key
+    alone, and images stand under longer names, as ``img.1.jpg`` and ``img.2.jpg``, keys end at the last dot.
+
+    Raises:
+        InputError: when the tar is missing, compressed or damaged.
+    """
+    groups: dict[str, list[tuple[str, tuple[int, int]]]] = {}
+    for name, place in read_members(tar):
+        folder, base = os.path.split(as_utf8(name))
+        groups.setdefault(os.path.join(folder, base.partition(".")[0]), []).append((base, place))
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for key, named in groups.items():
+        endings = [f".{base.partition('.')[2].lower()}" for base, _ in named]
+        is_plain = any(ending in SUFFIXES for ending in endings) or not any(map(_ends_in_image, endings))
+        for ending, (base, place) in zip(endings, named, strict=True):
+            if is_plain:
+                found.setdefault(key, {}).setdefault(ending, place)
+            else:
+                stem, last = os.path.splitext(base)
+                longer = os.path.join(os.path.dirname(key), stem)
+                found.setdefault(longer, {}).setdefault(last.lower(), place)
+    return dict(found)
+
+
+def _ends_in_image(ending: str) -> bool:
+    return ending.endswith(SUFFIXES)
+
+
+def image_of(members: Members) -> tuple[int, int] | None:
+    """The place of the image under a key, if there is one."""
+    return next((place for ending, place in members.items() if ending in SUFFIXES), None)

@@ -1,4 +1,4 @@
-"""A caption as it is stored: one line of visible text."""
+"""Texts as they are stored: a caption on one line, in UTF-8."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def clean_caption(caption: object, longest: int) -> str:
     if all(unicodedata.category(character)[0] in "CZ" for character in text):
         raise Unusable("caption is empty", "null" if caption is None else "it has no visible character")
     return text
+
+
+def as_utf8(value: str) -> str:
+    """A text of JSON, which may hold halves of characters, as UTF-8 can hold it."""
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

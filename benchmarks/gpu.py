@@ -37,9 +37,12 @@ from PIL import Image
 
 from benchmarks.peers import Batch, OpenClipTraining
 from dejavu.data.images import decode_rgb
+from dejavu.data.samples import RoleSamples
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.files import read_array, write_json, write_text
 from dejavu.progress import say
-from dejavu.retrieval.embed import embed
+from dejavu.retrieval.embed import Arrays, embed
 from dejavu.retrieval.engines import OnTorch
 from dejavu.retrieval.neighbors import nearest
 from dejavu.tables import MANIFEST, SAMPLES
@@ -337,9 +340,8 @@ def measure_decoded(bench: Bench) -> None:
         )
         clip = _ready(bench)
         files = [folder / f"{name}.npy" for name in ("images", "captions", "rows")]
-        seconds = bench.seconds(
-            lambda: embed(clip, manifest, [str(samples)], *files, batch_size=256, device=bench.device, title="embed")
-        )
+        encoder, role = ClipEncoder(clip, Running(256, bench.device)), RoleSamples(manifest, [samples])
+        seconds = bench.seconds(lambda: embed(encoder, role, Arrays(*files), "embed"))
         bench.note(
             Measured(
                 "embedding a role from JPEG images, fp32",

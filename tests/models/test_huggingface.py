@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from dejavu.encoders import find
+from dejavu.encoders.pretrained import load_pretrained
 from dejavu.errors import InputError
-from dejavu.training import find
-from dejavu.training.pretrained import load_pretrained
 
 WORDS = ["[PAD]", "[UNK]", "[EOS]", "[BOS]", "a", "dog", "red", "star", "ring"]
 LENGTH, SIZE = 12, 32

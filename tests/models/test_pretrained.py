@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from dejavu.encoders import find
+from dejavu.encoders.find import ModelFiles
+from dejavu.encoders.preparation import known_preprocessing
+from dejavu.encoders.pretrained import load_pretrained
+from dejavu.encoders.weights import Weights
 from dejavu.errors import InputError
-from dejavu.training import find
-from dejavu.training.find import Found
 from dejavu.training.model import Clip, build, save_checkpoint
-from dejavu.training.preparation import known_preprocessing
-from dejavu.training.pretrained import load_pretrained
-from dejavu.training.weights import Weights
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_preprocessing_that_cannot_be_known_is_openclip_s_default_and_that_is_sa
 
 
 def test_architectures_that_openclip_knows_bring_the_preprocessing_of_their_tags():
-    siglip = Found(Path("x.pt"), "ViT-B-16-SigLIP")
+    siglip = ModelFiles(Path("x.pt"), "ViT-B-16-SigLIP")
     known, _ = known_preprocessing(siglip, Weights(Path("x.pt"), "state dict", {}))
     assert known == {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
     # trained by open_clip_train, from random weights or from those of a tag

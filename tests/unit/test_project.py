@@ -16,14 +16,14 @@ FLOORS = [
     {"errors", "files", "progress", "tables", "fingerprint", "devices", "processes", "slurm"},
     {"data"},
     {"memorization"},
-    {"training", "retrieval"},
+    {"training", "encoders", "retrieval"},
     {"measurement", "utility"},
     {"database"},
     {"report"},
     {"check"},
 ]
 # used by the Snakefile, above data; database writes the configuration out
-BESIDE = {"config": 1, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
+BESIDE = {"checkpoints": 0, "config": 1, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
 
 CONDA_NAMES = {
     "python-duckdb": "duckdb",

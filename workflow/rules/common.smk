@@ -19,6 +19,7 @@ BASE = Path(str(workflow.current_basedir)).parents[1]
 SOURCES = BASE / "src"
 sys.path.insert(0, str(SOURCES))
 
+from dejavu.checkpoints import Checkpoint
 from dejavu.config import architecture_path, load_config, own_keys
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.import_files import find_imports
@@ -73,7 +74,7 @@ def require_models():
     ]
     checkpoints = [s for s in sides if s["checkpoint"] is not None]
     if checkpoints:
-        from dejavu.training.find import find_model
+        from dejavu.encoders.find import find_model
 
         for one in checkpoints:
             find_model(one["checkpoint"], one["architecture"])
@@ -351,8 +352,7 @@ def weights(wildcards):
     if side(wildcards).kind == "trained":
         folder = trainer(wildcards.split, wildcards.model, wildcards.side)
         return f"{folder}/models/{wildcards.model}/{wildcards.side}/checkpoints"
-    source = Path(side(wildcards).source.removeprefix("local-dir:"))
-    return str(source) if source.exists() else []
+    return Checkpoint.of(side(wildcards).source).weights or []
 
 
 def embedding(wildcards, letter, role, kind):

@@ -66,9 +66,7 @@ rule utility:
     params:
         code=code("utility.py"),
         benchmarks=as_json({task: CONFIG["utility"][task] for task in TASKS}),
-        source=lambda w: side(w).source,
-        architecture=lambda w: built_from(w)["architecture"],
-        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+        encoder=encoder,
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         bootstrap=CONFIG["measure"]["bootstrap"],

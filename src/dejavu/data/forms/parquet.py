@@ -17,6 +17,12 @@ from dejavu.errors import InputError
 from dejavu.files import glob_files, require_plain_name
 
 
+def are_shards(section: Mapping[str, Any]) -> bool:
+    """Whether all patterns of a section match tars, so that these are all there is."""
+    patterns = section.get("raw", [])
+    return bool(patterns) and all(pattern.endswith(TAR) for pattern in patterns)
+
+
 def matched_files(name: str, section: Mapping[str, Any]) -> dict[str, str]:
     """Return name relative to the root -> path of the files that the patterns of ``raw`` match.
 
@@ -49,11 +55,11 @@ class Parquet(Form):
 
     @classmethod
     def gives(cls, section: Mapping[str, Any]) -> bool:
-        return cls.key in section and not all(pattern.endswith(TAR) for pattern in section[cls.key])
+        return cls.key in section and not are_shards(section)
 
     @property
     def images_are_in_tars(self) -> bool:
-        return bool(self.section["images"] == "tar")
+        return bool(self.section.get("images") == "tar")
 
     def paths(self) -> dict[str, str]:
         paths = matched_files(self.name, self.section)

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.data.forms.base import FILES, ROWS, Form, Making, RawExcerpt, Step, spread
-from dejavu.data.forms.parquet import matched_files
+from dejavu.data.forms.parquet import are_shards, matched_files
 from dejavu.data.raw import file_id
-from dejavu.data.tars import MAX_NOTE_BYTES, SUFFIXES, TAR, Members, image_of, read_keys, tar_beside
+from dejavu.data.tars import MAX_NOTE_BYTES, SUFFIXES, Members, image_of, read_keys, tar_beside
 from dejavu.data.texts import as_utf8
 from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_table
@@ -140,7 +140,7 @@ class Shards(Form):
 
     @classmethod
     def gives(cls, section: Mapping[str, Any]) -> bool:
-        return cls.key in section and all(pattern.endswith(TAR) for pattern in section[cls.key])
+        return are_shards(section)
 
     @property
     def images_are_in_tars(self) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dejavu.encoders.find import ModelFiles
+from dejavu.encoders.weights import Weights
 from dejavu.errors import InputError, words
 from dejavu.progress import say
-from dejavu.training.find import Found
 from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
-from dejavu.training.weights import Weights
 
 
-def require_activation(found: Found, weights: Weights, clip: Clip) -> None:
+def require_activation(found: ModelFiles, weights: Weights, clip: Clip) -> None:
     """Refuses weights that fit an architecture in shape, and were trained with another activation."""
     ours = bool(clip.config.get("quick_gelu"))
     if weights.architecture is not None:

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from PIL import Image
 
+from dejavu.encoders.find import PREPROCESSING, ModelFiles
+from dejavu.encoders.weights import Weights
 from dejavu.errors import words
 from dejavu.progress import say
-from dejavu.training.find import PREPROCESSING, Found
 from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
-from dejavu.training.weights import Weights
 
 
-def known_preprocessing(found: Found, weights: Weights) -> tuple[dict[str, Any] | None, str]:
+def known_preprocessing(found: ModelFiles, weights: Weights) -> tuple[dict[str, Any] | None, str]:
     """How images were prepared, and where that is said; None where it cannot be known, and why."""
     if given := {key: found.described[key] for key in PREPROCESSING if key in found.described}:
         return given, found.by

@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from dejavu.encoders import huggingface
+from dejavu.encoders.activation import require_activation
+from dejavu.encoders.find import find_model
+from dejavu.encoders.preparation import known_preprocessing, prepared
+from dejavu.encoders.weights import Weights, read_weights
 from dejavu.errors import InputError
 from dejavu.files import first_line
-from dejavu.training import huggingface
-from dejavu.training.activation import require_activation
-from dejavu.training.find import find_model
-from dejavu.training.model import Clip, build, load_checkpoint
+from dejavu.training.model import Clip, build
 from dejavu.training.openclip import open_clip
-from dejavu.training.preparation import known_preprocessing, prepared
-from dejavu.training.weights import Weights, read_weights
-
-
-def load_side(
-    weights: str,
-    seen: int,
-    source: str,
-    architecture: str | None,
-    device: str = "cpu",
-    preprocessing: Mapping[str, Any] | None = None,
-) -> Clip:
-    """Loads the model of one side, in evaluation mode.
-
-    Args:
-        weights: the folder of checkpoints that training made, a file or folder, or nothing for a pretrained tag.
-        seen: the checkpoint's number of samples seen, in a folder of training.
-        source: the pretrained tag, or the name in the cache.
-        architecture, device, preprocessing: as for :func:`load_pretrained`.
-    """
-    checkpoint = Path(weights) / f"{seen}.pt" if weights else None
-    if checkpoint is not None and checkpoint.is_file():
-        assert architecture is not None
-        return load_checkpoint(checkpoint, architecture, device)
-    return load_pretrained(weights or source, architecture, device, preprocessing)
-
-
-def load_of_job(inputs: Any, params: Any, seen: int, device: str = "cpu") -> Clip:
-    """Loads the model of one side that a job of the workflow names.
-
-    Args:
-        inputs: with ``weights`` and ``architecture``, paths or nothing.
-        params: with ``source``, ``architecture`` and ``preprocessing``, the latter as JSON.
-        seen, device: as for :func:`load_side`.
-    """
-    architecture = inputs.architecture or params.architecture
-    return load_side(
-        str(inputs.weights or ""),
-        seen,
-        params.source,
-        str(architecture) if architecture else None,
-        device,
-        json.loads(params.preprocessing),
-    )
 
 
 def load_pretrained(
@@ -82,18 +38,18 @@ def load_pretrained(
     Raises:
         InputError: when there is no such file, folder or tag, or it is not in the cache, or the weights do not fit.
     """
-    found = find_model(source, architecture)
-    if huggingface.is_folder(found.weights):
-        clip = huggingface.load_folder(found.weights, device)
-        return prepared(clip, found.described or None, found.by, preprocessing or {}, source)
-    weights = read_weights(found.weights)
-    clip = build(found.architecture, device)
-    require_activation(found, weights, clip)
-    _load(weights, clip, found.architecture)
+    files = find_model(source, architecture)
+    if files.form == "transformers":
+        clip = huggingface.load_folder(files.weights, device)
+        return prepared(clip, files.described or None, files.by, preprocessing or {}, source)
+    weights = read_weights(files.weights)
+    clip = build(files.architecture, device)
+    require_activation(files, weights, clip)
+    _load(weights, clip, files.architecture)
     clip.model.eval()
     if weights.form == "ours" and not preprocessing:
         return clip
-    known, why = known_preprocessing(found, weights)
+    known, why = known_preprocessing(files, weights)
     return prepared(clip, known, why, preprocessing or {}, source)
 
 
@@ -141,8 +97,8 @@ def _misfit(error: Exception) -> str:
     return first_line(ValueError(" ".join(str(error).split())))
 
 
-def _require_shapes(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+def _require_shapes(files: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
     """Refuses weights that OpenCLIP would stretch to fit, as position embeddings of another image size."""
-    for name in found.keys() & wanted.keys():
-        if found[name].numel() != wanted[name].numel():
-            raise ValueError(f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
+    for name in files.keys() & wanted.keys():
+        if files[name].numel() != wanted[name].numel():
+            raise ValueError(f"{name} is {tuple(files[name].shape)}, not {tuple(wanted[name].shape)}")

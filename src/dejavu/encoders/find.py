@@ -10,21 +10,22 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from dejavu.checkpoints import HUB, LOCAL, Checkpoint
+from dejavu.encoders import huggingface
 from dejavu.errors import InputError, closest, words
-from dejavu.training import huggingface
-from dejavu.training.model import FOLDER_CONFIG, LOCAL, read_folder
+from dejavu.training.model import FOLDER_CONFIG, read_folder
 from dejavu.training.openclip import open_clip
 
-HUB = "hf-hub:"
 # of OpenCLIP's preprocessing, what may be set
 PREPROCESSING = ("mean", "std", "resize_mode", "interpolation")
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelFiles:
     """Where a model is, and what is said of it there.
 
     Attributes:
+        form: ``open_clip`` or ``transformers``.
         weights: the file, or a folder of transformers.
         architecture: as :func:`build` takes it.
         described: ``quick_gelu`` and the keys of preprocessing, of a tag or a folder.
@@ -35,39 +36,42 @@ class Found:
     architecture: str
     described: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""
+    form: str = "open_clip"
 
 
-def find_model(source: str, architecture: str | None) -> Found:
+def find_model(source: str, architecture: str | None) -> ModelFiles:
     """Where a model is, without loading it; the arguments are those of :func:`load_pretrained`.
 
     Raises:
         InputError: when there is no such file, folder or tag, or it is not in the cache.
     """
-    if source.startswith(HUB):
+    checkpoint = Checkpoint.of(source)
+    if checkpoint.form == "cached":
         return _in_folder(_cached_folder(source.removeprefix(HUB)), source)
-    if source.startswith(LOCAL) or os.path.isdir(source):
-        return _in_folder(Path(source.removeprefix(LOCAL)), source)
+    if checkpoint.form == "folder":
+        assert checkpoint.path is not None
+        return _in_folder(checkpoint.path, source)
     if architecture is None:
         raise InputError(f"the checkpoint {source!r} is no folder that says what the model is: add its architecture.")
-    if os.path.isfile(source):
-        path = Path(source)
+    path = checkpoint.path
+    if path is not None and path.is_file():
         if not (path.parent / FOLDER_CONFIG).is_file():
-            return Found(path, architecture)
+            return ModelFiles(path, architecture)
         beside = read_folder(path.parent)
-        return Found(path, architecture, _described(beside), str(path.parent / FOLDER_CONFIG))
+        return ModelFiles(path, architecture, _described(beside), str(path.parent / FOLDER_CONFIG))
     return _of_tag(source, architecture)
 
 
-def _in_folder(folder: Path, source: str) -> Found:
+def _in_folder(folder: Path, source: str) -> ModelFiles:
     if not (folder / FOLDER_CONFIG).is_file() and huggingface.is_folder(folder):
-        by = words(f"{folder} does not say it")
-        found = huggingface.preprocessing(folder)
-        return Found(folder, source, found, str(folder / "preprocessor_config.json") if found else by)
+        described = huggingface.preprocessing(folder)
+        by = str(folder / "preprocessor_config.json") if described else words(f"{folder} does not say it")
+        return ModelFiles(folder, source, described, by, form="transformers")
     described = read_folder(folder)
     weights = open_clip.factory._find_checkpoint_in_dir(folder)
     if weights is None:
         raise InputError(f"{source}: there are no weights in {folder}: fetch them, or name their file.")
-    return Found(Path(weights), f"{LOCAL}{folder}", _described(described), str(folder / FOLDER_CONFIG))
+    return ModelFiles(Path(weights), f"{LOCAL}{folder}", _described(described), str(folder / FOLDER_CONFIG))
 
 
 def _cached_folder(repository: str) -> Path:
@@ -88,7 +92,7 @@ def _described(folder: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_tag(tag: str, architecture: str) -> Found:
+def _of_tag(tag: str, architecture: str) -> ModelFiles:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags:
         raise InputError(
@@ -102,7 +106,7 @@ def _of_tag(tag: str, architecture: str) -> Found:
             f"the weights {tag!r} of {architecture} are not in the cache, and this workflow downloads nothing: "
             "fetch them first (open_clip.create_model on a machine with a network), or give the path of a checkpoint."
         )
-    return Found(path, architecture, {"quick_gelu": False, **described}, words(f"the tag {tag!r}"))
+    return ModelFiles(path, architecture, {"quick_gelu": False, **described}, words(f"the tag {tag!r}"))
 
 
 def _in_cache(described: Mapping[str, Any]) -> Path | None:

@@ -46,6 +46,7 @@ from dejavu.retrieval.embed import Arrays, embed
 from dejavu.retrieval.engines import OnTorch
 from dejavu.retrieval.neighbors import nearest
 from dejavu.tables import MANIFEST, SAMPLES
+from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.model import Clip, build
 from dejavu.training.ranks import Ranks
@@ -327,8 +328,8 @@ def measure_decoded(bench: Bench) -> None:
         recipe = _recipe(sizes, sizes.batch, **how)
         recipe = Recipe(**(asdict(recipe) | {"samples_seen": 12 * sizes.batch}))
         outputs = folder / "checkpoints", folder / "metrics.parquet"
-        options = {"state": folder / "state", "code": "c", "device": bench.device, "title": "train", "workers": workers}
-        train(recipe, "a", manifest, [str(samples)], *outputs, **options, state_seconds=1e9)  # type: ignore[arg-type]
+        job = Job(recipe, "a", str(manifest), [str(samples)], bench.device, "train", state_seconds=1e9, workers=workers)
+        train(job, folder / "state", "c", *outputs)
         torch.use_deterministic_algorithms(False)
         # the first steps load libraries and choose among them
         lines = pq.read_table(outputs[1]).to_pylist()[4:]

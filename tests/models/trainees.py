@@ -68,19 +68,9 @@ class Place:
         return cls(folder, str(pairs[0]), device)
 
     def train(self, name: str, how: Recipe, *, side: str = "a", code: str = "c", state_seconds: float = 0.0) -> None:
-        train(
-            how,
-            side,
-            self.folder / "manifest.parquet",
-            [self.samples],
-            self.folder / name / "checkpoints",
-            self.folder / name / "metrics.parquet",
-            state=self.state(name),
-            code=code,
-            device=self.device,
-            title="train",
-            state_seconds=state_seconds,
-        )
+        job = Job(how, side, str(self.folder / "manifest.parquet"), [self.samples], self.device, "train", state_seconds)
+        outputs = self.folder / name / "checkpoints", self.folder / name / "metrics.parquet"
+        train(job, self.state(name), code, *outputs)
 
     def state(self, name: str) -> Path:
         return self.folder / name / "state"

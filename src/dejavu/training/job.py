@@ -16,27 +16,27 @@ class Job:
 
     Attributes:
         recipe: how.
-        side: ``a`` or ``b``.
+        side: ``a`` or ``b``; enters the random seed, nothing else.
         manifest: the training set.
         samples: batch folders of the samples table.
-        run: folder of the run's state, metrics and checkpoints.
         device: ``cpu`` or ``cuda``.
         title: for the progress lines.
         state_seconds: time between two writings of the state.
         workers: threads that read and decode ahead, in each process.
         nodes: of the Slurm job that share its processes; 1: all are on this machine.
+        run: folder of the run's state, metrics and checkpoints; set once it is opened.
     """
 
     recipe: Recipe
     side: str
     manifest: str
     samples: list[str]
-    run: str
     device: str
     title: str
-    state_seconds: float
-    workers: int
+    state_seconds: float = 120.0
+    workers: int = 0
     nodes: int = 1
+    run: str = ""
 
     def write(self, path: Path) -> None:
         """Writes the job as JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,64 +18,40 @@ from dejavu.training import worker
 from dejavu.training.distributed import launch
 from dejavu.training.job import Job
 from dejavu.training.ranks import Ranks
-from dejavu.training.recipe import Recipe
 from dejavu.training.run import METRICS, Run
 from dejavu.training.state import locked, open_run, run_key
 
 
-def train(
-    recipe: Recipe,
-    side: str,
-    manifest: Path,
-    samples: list[str],
-    checkpoints: Path,
-    metrics: Path,
-    *,
-    state: Path,
-    code: str,
-    device: str,
-    title: str,
-    state_seconds: float = 120.0,
-    workers: int = 0,
-    nodes: int = 1,
-) -> None:
-    """Trains one side and writes its checkpoints ``<samples_seen>.pt`` and its metrics table.
+def train(job: Job, state: Path, code: str, checkpoints: Path, metrics: Path) -> None:
+    """Train one side and write its checkpoints ``<samples_seen>.pt`` and its metrics table.
 
     A run that was killed goes on from its last state, and ends with the same bytes as one that was not.
 
     Args:
-        recipe: how.
-        side: ``a`` or ``b``; enters the random seed, nothing else.
-        manifest: the training set.
-        samples: batch folders of the samples table.
-        checkpoints: folder to write to.
-        metrics: parquet file to write, schema ``TRAINING``.
+        job: what to train, and how.
         state: folder for what a killed run continues from; removed at the end.
         code: hash of the training code; a state left by other code, another recipe or other data is not used.
-        device: ``cpu`` or ``cuda``.
-        title: for the progress lines.
-        state_seconds: time between two writings of the state.
-        workers: threads that read and decode ahead, in each process; 0: none.
-        nodes: of the Slurm job that this process runs in, which share its processes; 1: all are on this machine.
+        checkpoints: folder to write to.
+        metrics: parquet file to write, schema ``TRAINING``.
 
     Raises:
         InputError: when the training set is smaller than a batch, another process trains the same side, the loss is
             not a number, or one of several processes ended.
     """
-    rows = read_table(manifest, ["row"])["row"].to_numpy()
+    recipe, title = job.recipe, job.title
+    rows = read_table(job.manifest, ["row"])["row"].to_numpy()
     if len(rows) < recipe.batch_size:
         raise InputError(
             f"{title}: the training set has {len(rows):,} samples, fewer than one batch of {recipe.batch_size:,}: "
             "lower batch_size, or enlarge the role."
         )
-    if nodes == 1:
-        require(device, recipe.processes, title)
+    if job.nodes == 1:
+        require(job.device, recipe.processes, title)
     with locked(state, title):
-        key = run_key(recipe, side, rows, SampleStore(samples), code)
-        run, saved = open_run(state, key, title)
-        job = Job(recipe, side, str(manifest), list(samples), str(run), device, title, state_seconds, workers, nodes)
+        run, saved = open_run(state, run_key(recipe, job.side, rows, SampleStore(job.samples), code), title)
+        job = replace(job, run=str(run))
         if recipe.processes == 1:
-            training = Run(job, Ranks(device=device), saved)
+            training = Run(job, Ranks(device=job.device), saved)
             # or it would be held, as large as all that is trained, to the end
             del saved
             training.train()

@@ -56,7 +56,7 @@ class Run:
         self.lines: list[dict[str, Any]] = []
         if saved is not None:
             self._restore(saved)
-        self.randomize = _randomizer(self.clip.tokenizer, self.recipe, seed)
+        self.randomize = TextRandomizer.of(self.clip.tokenizer, self.recipe, seed)
         self.stream = _stream(job, self.clip.size, seed)
         if ranks.first:
             # the metrics as training goes, for who watches; a restart takes back what came after the saved state
@@ -215,27 +215,15 @@ def _seed(seed: int, purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}\0{purpose}".encode(), digest_size=4).digest(), "big")
 
 
-def _randomizer(tokenizer: Any, recipe: Recipe, seed: int) -> TextRandomizer:
-    return TextRandomizer(
-        tokenizer,
-        mask=recipe.text_mask,
-        unit=recipe.text_mask_unit,
-        replace=recipe.text_mask_with,
-        dropout=recipe.caption_dropout,
-        seed=seed,
-    )
-
-
 def _stream(job: Job, size: int, seed: int) -> PairStream:
     recipe = job.recipe
-    scale = None if recipe.crop_scale is None else (recipe.crop_scale[0], recipe.crop_scale[1])
     return PairStream(
         SampleStore(job.samples),
         read_table(job.manifest, ["row"])["row"].to_numpy(),
         size,
         recipe.shuffle_buffer,
         seed,
-        augmentation=Augmentation(scale, recipe.flip, recipe.color_jitter, recipe.gray_scale),
+        augmentation=Augmentation.of(recipe),
         other_captions=recipe.caption_augmentation,
         workers=job.workers,
     )

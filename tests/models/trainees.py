@@ -23,6 +23,7 @@ import torch._dynamo  # noqa: F401  # takes seconds, and an optimiser imports it
 from dejavu import files
 from dejavu.tables import MANIFEST
 from dejavu.training import loop, run
+from dejavu.training.distributed import Processes
 from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.ranks import joined
@@ -165,8 +166,8 @@ def train_on_two(place: Place, name: str, how: Recipe, last: int | None, counts:
     If it is not, the counts are noted as by :func:`train_counted`.
     """
 
-    def launch(processes: int, module: str, argument: str, *others: object, **more: object) -> None:
-        _fork_ranks(processes, Path(argument), last, counts)
+    def launch(processes: Processes, *others: object) -> None:
+        _fork_ranks(processes.number, Path(processes.argument), last, counts)
 
     loop.launch = launch
     place.train(name, how)

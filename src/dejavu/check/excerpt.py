@@ -19,7 +19,7 @@ from dejavu.data.forms.base import RawExcerpt, spread
 from dejavu.data.images import decode_rgb
 from dejavu.data.import_files import find_imports, read_imports
 from dejavu.data.imported import import_objects, match_import
-from dejavu.data.ingest import Ingestion, ingest_file
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.members import plain
 from dejavu.data.quarantine import FAILED
 from dejavu.data.raw import Columns, python_values, read_raw, table_name
@@ -98,7 +98,7 @@ def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
     outputs = zip(taken.raw.paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
     for (name, path), samples, quarantine in outputs:
         how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
-        ingest_file(path, name, taken.columns, samples, quarantine, progress, how)
+        ingest_file(RawFile(path, name, taken.columns), Ingested(samples, quarantine), progress, how)
     return taken
 
 

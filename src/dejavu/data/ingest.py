@@ -60,16 +60,31 @@ class Ingestion:
     key_unique_in: str = "dataset"
 
 
-def ingest_file(
-    path: Path,
-    name: str,
-    columns: Columns,
-    samples: Path,
-    quarantine: Path,
-    progress: Progress,
-    how: Ingestion = Ingestion(),
-) -> ImageSource:
-    """Reads one raw file and writes its samples and its quarantine.
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file that is ingested.
+
+    Attributes:
+        path: where it is.
+        name: its path relative to the dataset's root; its hash is the upper half of ``row``.
+        columns: what its columns hold.
+    """
+
+    path: Path
+    name: str
+    columns: Columns
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The parquet files that a raw file becomes: ``samples``, and ``quarantine`` of what cannot be used."""
+
+    samples: Path
+    quarantine: Path
+
+
+def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion = Ingestion()) -> ImageSource:
+    """Read one raw file and write its samples and its quarantine.
 
     A caption is put in Unicode's form NFC, on one line, without control characters, and stripped; where there is no
     column of captions, all are empty. An image must decode. ``uid`` is the key column's value, or a hash of image and
@@ -77,11 +92,8 @@ def ingest_file(
     half of ``row`` is the row in the file, or, where every caption is a sample, 64 times that and the caption's number.
 
     Args:
-        path: the raw file.
-        name: its path relative to the dataset's root; its hash is the upper half of ``row``.
-        columns: what its columns hold.
-        samples: parquet file to write.
-        quarantine: parquet file to write.
+        raw: the raw file.
+        outputs: files to write.
         progress: counts the pairs.
         how: what becomes of captions and images.
 
@@ -91,6 +103,7 @@ def ingest_file(
     Raises:
         InputError: when the raw file or its tar is damaged, or has too many rows.
     """
+    path, name, columns = raw.path, raw.name, raw.columns
     place = columns.place(path, how.image_root, how.image_links)
     reader = _Reader(name, ImageSource(place), how)
     _check_number(path, columns, reader.captions_per_row)
@@ -107,32 +120,23 @@ def ingest_file(
             reader.refused = []
 
     schema = SAMPLES.with_metadata(place.noted()) if how.store == "reference" else SAMPLES
-    write_table(samples, parts(), schema)
-    write_table(quarantine, pa.concat_tables(refused), QUARANTINE)
+    write_table(outputs.samples, parts(), schema)
+    write_table(outputs.quarantine, pa.concat_tables(refused), QUARANTINE)
     return reader.source
 
 
-def ingest_changed(
-    kept: Kept,
-    path: Path,
-    name: str,
-    columns: Columns,
-    samples: Path,
-    quarantine: Path,
-    progress: Progress,
-    how: Ingestion,
-) -> None:
+def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion) -> None:
     """As :func:`ingest_file`, unless an earlier job did the same with the same files: then what it made is taken."""
-    outputs = {"samples": samples, "quarantine": quarantine}
-    inputs = [str(path)] if columns.image is not None else [str(path), str(tar_beside(path))]
+    files = {"samples": outputs.samples, "quarantine": outputs.quarantine}
+    inputs = [str(raw.path)] if raw.columns.image is not None else [str(raw.path), str(tar_beside(raw.path))]
     before = [stamp(file) for file in inputs]
-    if kept.restore(name, inputs, outputs):
-        progress.skip(sum(pq.read_metadata(file).num_rows for file in outputs.values()))
+    if kept.restore(raw.name, inputs, files):
+        progress.skip(sum(pq.read_metadata(file).num_rows for file in files.values()))
         return
-    source = ingest_file(path, name, columns, samples, quarantine, progress, how)
+    source = ingest_file(raw, outputs, progress, how)
     # whether a refused path still leaves the root cannot be seen from times
     if not source.escaped:
-        kept.keep(name, dict.fromkeys([*before, *source.visited]), outputs)
+        kept.keep(raw.name, dict.fromkeys([*before, *source.visited]), files)
 
 
 def _check_number(path: Path, columns: Columns, captions_per_row: int) -> None:

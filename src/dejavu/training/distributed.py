@@ -14,7 +14,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dejavu.errors import InputError, words
@@ -24,34 +24,48 @@ from dejavu.training import node
 from dejavu.training.torchrun import LOOPBACK, Failure, Share, environment, launch_config, noted_failures, run_processes
 
 
-def launch(
-    processes: int, module: str, argument: str, logs: Path, title: str, *, nodes: int = 1, gpus_per_node: int = 0
-) -> None:
-    """Runs ``python -m module argument`` in several processes, and ends all when one ends badly.
+@dataclass(frozen=True)
+class Processes:
+    """Processes that work together, each ``python -m module argument``.
+
+    Attributes:
+        number: how many in all.
+        module: which.
+        argument: its one argument.
+        nodes: of the Slurm job in which this process runs, on its first node; 1: this machine, without Slurm.
+        gpus_per_node: that srun asks for.
+    """
+
+    number: int
+    module: str
+    argument: str
+    nodes: int = 1
+    gpus_per_node: int = 0
+
+
+def launch(processes: Processes, logs: Path, title: str) -> None:
+    """Run processes, and end all when one ends badly.
 
     On one machine they meet on the loopback address, and die with this process.
 
     Args:
-        processes: how many in all.
-        module: which.
-        argument: its one argument.
+        processes: what to run.
         logs: folder for torchrun's own files; on several nodes one that all of them see.
         title: for the error's sentence.
-        nodes: of the Slurm job in which this process runs, on its first node; 1: this machine, without Slurm.
-        gpus_per_node: that srun asks for.
 
     Raises:
         InputError: when a process ended badly: the sentence with which it ended, or what ended it.
     """
+    number, nodes, module, argument = processes.number, processes.nodes, processes.module, processes.argument
     if nodes > 1:
-        share = Share(module, argument, nodes, processes // nodes, _endpoint(), _run_id(), str(logs))
-        failures = _run_on_nodes(share, gpus_per_node, title)
+        share = Share(module, argument, nodes, number // nodes, _endpoint(), _run_id(), str(logs))
+        failures = _run_on_nodes(share, processes.gpus_per_node, title)
     else:
-        config = launch_config(processes, logs, rdzv_backend="c10d", rdzv_endpoint=f"{LOOPBACK}:0", local_addr=LOOPBACK)
+        config = launch_config(number, logs, rdzv_backend="c10d", rdzv_endpoint=f"{LOOPBACK}:0", local_addr=LOOPBACK)
         with environment(loopback=True):
             failures = run_processes(config, module, argument)
     if failures:
-        raise InputError(_sentence(title, processes, failures))
+        raise InputError(_sentence(title, number, failures))
 
 
 def _run_on_nodes(share: Share, gpus_per_node: int, title: str) -> list[Failure]:

@@ -15,7 +15,7 @@ from dejavu.errors import InputError
 from dejavu.files import atomic, read_table, write_table
 from dejavu.tables.training import TRAINING
 from dejavu.training import worker
-from dejavu.training.distributed import launch
+from dejavu.training.distributed import Processes, launch
 from dejavu.training.job import Job
 from dejavu.training.ranks import Ranks
 from dejavu.training.run import METRICS, Run
@@ -64,15 +64,14 @@ def train(job: Job, state: Path, code: str, checkpoints: Path, metrics: Path) ->
 def _launch(job: Job) -> None:
     path = Path(job.run) / "job.json"
     job.write(path)
-    launch(
+    processes = Processes(
         job.recipe.processes,
         worker.__name__,
         str(path),
-        Path(job.run) / "ranks",
-        job.title,
         nodes=job.nodes,
         gpus_per_node=job.recipe.processes // job.nodes if job.device == "cuda" else 0,
     )
+    launch(processes, Path(job.run) / "ranks", job.title)
 
 
 def _publish(job: Job, checkpoints: Path, metrics: Path) -> None:

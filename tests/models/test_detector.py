@@ -359,7 +359,14 @@ def batch(tmp_path: Path, picture, write_batch) -> Callable[..., list[dict]]:
         samples = sorted(folder.glob("*.parquet"))
         objects = [tmp_path / name / file.name for file in samples]
         shutil.rmtree(tmp_path / name, ignore_errors=True)  # as Snakemake does
-        detect_batch(detector, samples, objects, tmp_path / "state", key=key, batch_size=3, title="detect")
+        detect_batch(
+            detector,
+            dict(zip(samples, objects, strict=True)),
+            tmp_path / "state",
+            key=key,
+            batch_size=3,
+            title="detect",
+        )
         assert not (tmp_path / "state").exists()
         assert all(pq.read_schema(file).equals(OBJECTS) for file in objects)
         return [row for file in objects for row in pq.read_table(file).to_pylist()]

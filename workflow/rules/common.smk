@@ -106,7 +106,7 @@ RECIPES = {
 TRAINED = list(RECIPES)
 # their side b is a text encoder: a one-model test
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
-TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
+TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]
 
 ASKED = CONFIG["measure"]["queries"]
 OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
@@ -408,7 +408,7 @@ def query_neighbors(letter):
     """
 
     def found(wildcards):
-        reads_only = side_of(MODELS, wildcards.model, letter).kind == "text_encoder"
+        reads_only = not side_of(MODELS, wildcards.model, letter).has_images
         folder = (
             f"results/{wildcards.dataset}/{wildcards.split}/neighbors/"
             f"{wildcards.model}/{letter}/{wildcards.seen}/{wildcards.population}"
@@ -431,7 +431,7 @@ def other_neighbors(wildcards):
         f"results/{wildcards.dataset}/{wildcards.split}/neighbors/{one.model}/{one.letter}/{one.seen}/"
         f"{role}.{query}.parquet"
         for one in sides_measured(CONFIG, wildcards.split)
-        if one.kind != "text_encoder"
+        if one.has_images
         for role in POPULATIONS
         for query in OTHER_QUERIES
     ]
@@ -460,7 +460,7 @@ def drawings(wildcards):
 def attacked_embeddings(wildcards):
     """Embeddings of all query roles under a side, and under the other side where that has images too."""
     sides = {"own": wildcards.side, "other": "b" if wildcards.side == "a" else "a"}
-    if side_of(MODELS, wildcards.model, sides["other"]).kind == "text_encoder":
+    if not side_of(MODELS, wildcards.model, sides["other"]).has_images:
         del sides["other"]
     return {
         f"{which}_{role}_{kind}": embedding(wildcards, letter, role, kind)
@@ -674,7 +674,7 @@ def split_benchmarks(wildcards):
     files += [
         f"{own}/query_neighbors/{one.model}.{one.letter}.{one.seen}.tsv"
         for one in sides
-        if OTHER_QUERIES and one.kind != "text_encoder"
+        if OTHER_QUERIES and one.has_images
     ]
     for one in embedded_sides(wildcards):
         at = f"{one.model}.{one.letter}.{one.seen}"

@@ -187,8 +187,7 @@ def detection_key(model: str, settings: Mapping[str, Any]) -> str:
 
 def detect_batch(
     detector: Detector,
-    samples: Sequence[Path],
-    objects: Sequence[Path],
+    files: Mapping[Path, Path],
     state: Path,
     *,
     key: str,
@@ -199,22 +198,21 @@ def detect_batch(
 
     Args:
         detector: the detector.
-        samples: files of the samples table.
-        objects: files to write, in the same order; none of them is there.
+        files: file of the samples table -> file of objects to write, which is not there.
         state: folder of finished files, which outlives a kill and is removed at the end.
         key: hash of all that detection depends on, from :func:`detection_key`.
         batch_size: images at a time.
         title: for the progress lines.
     """
-    rows = [pq.read_metadata(file).num_rows for file in samples]
+    rows = [pq.read_metadata(file).num_rows for file in files]
     progress = Progress(title, sum(rows), "images")
-    finished = [state / f"{_hash([key, file.name, _identity(file)])}.parquet" for file in samples]
-    for file, part, count in zip(samples, finished, rows, strict=True):
+    finished = [state / f"{_hash([key, file.name, _identity(file)])}.parquet" for file in files]
+    for file, part, count in zip(files, finished, rows, strict=True):
         if part.is_file():
             progress.skip(count)
         else:
             write_table(part, _detected(detector, file, batch_size, progress), OBJECTS)
-    for part, target in zip(finished, objects, strict=True):
+    for part, target in zip(finished, files.values(), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         # not moved: a kill between here and the end would lose what was moved, since outputs are deleted on a rerun
         shutil.copyfile(part, target)

@@ -517,6 +517,7 @@ def _check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
             _check_checkpoint(where, side)
             if side["architecture"] is not None:
                 _check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
+        if kinds[0] != "model" and KINDS[kinds[0]].has_images:
             _check_membership(name, letter, config)
 
 

@@ -66,6 +66,11 @@ class Side:
         return self.kind not in KINDS or KINDS[self.kind].has_images
 
 
+def kind_of(section: Mapping) -> str:
+    """Return the kind of a side that is not trained for its model: the key that names it."""
+    return next(kind for kind in KINDS if section[kind] is not None)
+
+
 def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | None = None) -> Side:
     """The side of a model of a checked configuration, at a number of samples seen; the last where none is given."""
     section = models[model]
@@ -73,7 +78,7 @@ def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | 
         seen = int(seen or section["samples_seen"])
         return Side(model, letter, "trained", model, "images", seen, (model, seen))
     side = section["sides"][letter]
-    kind = next(kind for kind in KINDS if side[kind] is not None)
+    kind = kind_of(side)
     source, seen = side[kind], samples_seen(models, model)
     embedded = (source, _seen_of(models, side)) if kind == "model" else (model, seen)
     return Side(model, letter, kind, source, side["search"], seen, embedded)

@@ -21,8 +21,8 @@ from dejavu.encoders.openclip import ClipEncoder
 from dejavu.errors import words
 from dejavu.files import matching_files
 from dejavu.retrieval.finite import require_finite
-from dejavu.sides import KINDS, TFIDF
-from dejavu.training.model import Clip, build
+from dejavu.sides import KINDS, TFIDF, kind_of
+from dejavu.training.model import build
 
 # of the pairs that are there a large model, where there is no GPU, is shown fewer
 SECONDS, PART = 15, 8
@@ -82,7 +82,7 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
             continue
         for letter, side in model["sides"].items():
             about = f"models.{name}.sides.{letter}"
-            kind = next(kind for kind in KINDS if side[kind] is not None)
+            kind = kind_of(side)
             source = side[kind]
             if kind == "model" or source == TFIDF:
                 continue
@@ -92,8 +92,7 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
                 continue
             seen[known] = about
             with findings.about(about):
-                look = _look_at_checkpoint if KINDS[kind].has_images else _look_at_text_encoder
-                look(findings, about, (kind, side), dataset, config, base)
+                _look_at_side(findings, about, side, dataset, config, base)
 
 
 def _pairs_for(model: str, config: Mapping[str, Any], findings: Findings) -> str | None:
@@ -110,11 +109,10 @@ def _look_at_recipe(
 ) -> None:
     clip = build(_architecture(recipe["architecture"], base) or "", device)
     clip.model.eval()
+    encoder = ClipEncoder(clip, Running(PART, device))
     if dataset is not None:
-        ranks_of_own_images(ClipEncoder(clip, Running(PART, device)), findings.pairs[dataset][:PART], about)
-    findings.add(
-        about, OK, f"{recipe['architecture']}, {_weights(clip):,} weights, images of {clip.size} pixels, can be built"
-    )
+        ranks_of_own_images(encoder, findings.pairs[dataset][:PART], about)
+    findings.add(about, OK, f"{recipe['architecture']}, {encoder.size}, can be built")
 
 
 def _architecture(given: str | None, base: Path) -> str | None:
@@ -122,26 +120,22 @@ def _architecture(given: str | None, base: Path) -> str | None:
     return given if path is None else str(path)
 
 
-def _weights(clip: Clip) -> int:
-    return sum(weight.numel() for weight in clip.model.parameters())
-
-
-def _loaded(side: tuple[str, Mapping], config: Mapping, base: Path) -> Any:
-    kind, section = side
-    source = section[kind]
-    weights = Checkpoint.of(source).weights if kind == "checkpoint" else ""
-    architecture = _architecture(section["architecture"], base)
-    model = Model(kind, source, weights, architecture, section["preprocessing"])
-    return load_encoder(model, Running(PART, config["device"]))
-
-
-def _look_at_checkpoint(
-    findings: Findings, about: str, side: tuple[str, Mapping], dataset: str | None, config: Mapping, base: Path
+def _look_at_side(
+    findings: Findings, about: str, section: Mapping, dataset: str | None, config: Mapping, base: Path
 ) -> None:
-    encoder, section = _loaded(side, config, base), side[1]
-    clip = encoder.clip
-    findings.add(about, OK, f"{_weights(clip):,} weights, images of {clip.size} pixels")
-    findings.add(about, LOOK if clip.is_guessed else OK, f"images are prepared with {clip.prepared}")
+    """Load the model of a side that is not trained here, and run it."""
+    kind = kind_of(section)
+    weights = Checkpoint.of(section[kind]).weights
+    model = Model(kind, section[kind], weights, _architecture(section["architecture"], base), section["preprocessing"])
+    encoder = load_encoder(model, Running(PART, config["device"]))
+    if not KINDS[kind].has_images:
+        captions = [pair["caption"] for pair in findings.pairs[dataset]] if dataset is not None else ["a photo"]
+        embedded = require_finite(encoder.texts(captions), about)
+        findings.add(about, OK, f"{section[kind]} embeds captions in {embedded.shape[1]:,} dimensions")
+        return
+    preparation = encoder.preparation
+    findings.add(about, OK, encoder.size)
+    findings.add(about, LOOK if preparation.is_guessed else OK, f"images are prepared with {preparation.text}")
     if section["clip_benchmark"]:
         files = matching_files(f"{about}.clip_benchmark", section["clip_benchmark"])
         results = read_results(files, section["architecture"])
@@ -172,13 +166,3 @@ def _tell_ranks(findings: Findings, about: str, ranks: Sequence[int]) -> None:
         f"{told}: the weights, their architecture, activation or preprocessing may not belong together, or the model "
         "does not know such pairs",
     )
-
-
-def _look_at_text_encoder(
-    findings: Findings, about: str, side: tuple[str, Mapping], dataset: str | None, config: Mapping, base: Path
-) -> None:
-    kind, section = side
-    encoder = _loaded(side, config, base)
-    captions = [pair["caption"] for pair in findings.pairs[dataset]] if dataset is not None else ["a photo"]
-    embedded = require_finite(encoder.texts(captions), about)
-    findings.add(about, OK, f"{section[kind]} embeds captions in {embedded.shape[1]:,} dimensions")

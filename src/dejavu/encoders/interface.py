@@ -60,6 +60,19 @@ class Running:
     device: str = "cpu"
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """How images are prepared for a model.
+
+    Attributes:
+        text: how, and who says so.
+        is_guessed: whether that cannot be known.
+    """
+
+    text: str
+    is_guessed: bool = False
+
+
 class TextEncoder(Protocol):
     """A model that embeds texts."""
 
@@ -75,6 +88,16 @@ class TextEncoder(Protocol):
 
 class Encoder(TextEncoder, Protocol):
     """A model that embeds images and texts into one space."""
+
+    @property
+    def size(self) -> str:
+        """The number of weights, and the size of the images that it takes, in words."""
+        ...
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images are prepared for it."""
+        ...
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Return float32 (images, dimension), L2-normalised, of RGB images of any size."""

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.interface import Model, Preparation, Running
 from dejavu.encoders.pretrained import load_pretrained
+from dejavu.errors import words
 from dejavu.training.model import Clip, load_checkpoint
 
 
@@ -37,6 +38,17 @@ class ClipEncoder:
     def tokenizer(self) -> Any:
         """Captions -> int64 (n, context length)."""
         return self.clip.tokenizer
+
+    @property
+    def size(self) -> str:
+        """The number of weights, and the size of the images that it takes, in words."""
+        weights = sum(weight.numel() for weight in self.clip.model.parameters())
+        return words(f"{weights:,} weights, images of {self.clip.size} pixels")
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images are prepared for it."""
+        return Preparation(self.clip.prepared, self.clip.is_guessed)
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Return float32 (images, dimension), L2-normalised, of RGB images of any size."""

@@ -37,15 +37,19 @@ from PIL import Image
 
 from benchmarks.peers import Batch, OpenClipTraining
 from dejavu.data.images import decode_rgb
+from dejavu.data.samples import RoleSamples
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.files import read_array, write_json, write_text
 from dejavu.progress import say
-from dejavu.retrieval.embed import embed
+from dejavu.retrieval.embed import Arrays, embed
 from dejavu.retrieval.engines import OnTorch
 from dejavu.retrieval.neighbors import nearest
 from dejavu.tables import MANIFEST, SAMPLES
-from dejavu.training.distributed import Ranks
+from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.model import Clip, build
+from dejavu.training.ranks import Ranks
 from dejavu.training.recipe import Recipe
 from dejavu.training.step import Learner
 
@@ -324,8 +328,8 @@ def measure_decoded(bench: Bench) -> None:
         recipe = _recipe(sizes, sizes.batch, **how)
         recipe = Recipe(**(asdict(recipe) | {"samples_seen": 12 * sizes.batch}))
         outputs = folder / "checkpoints", folder / "metrics.parquet"
-        options = {"state": folder / "state", "code": "c", "device": bench.device, "title": "train", "workers": workers}
-        train(recipe, "a", manifest, [str(samples)], *outputs, **options, state_seconds=1e9)  # type: ignore[arg-type]
+        job = Job(recipe, "a", str(manifest), [str(samples)], bench.device, "train", state_seconds=1e9, workers=workers)
+        train(job, folder / "state", "c", *outputs)
         torch.use_deterministic_algorithms(False)
         # the first steps load libraries and choose among them
         lines = pq.read_table(outputs[1]).to_pylist()[4:]
@@ -337,9 +341,8 @@ def measure_decoded(bench: Bench) -> None:
         )
         clip = _ready(bench)
         files = [folder / f"{name}.npy" for name in ("images", "captions", "rows")]
-        seconds = bench.seconds(
-            lambda: embed(clip, manifest, [str(samples)], *files, batch_size=256, device=bench.device, title="embed")
-        )
+        encoder, role = ClipEncoder(clip, Running(256, bench.device)), RoleSamples(manifest, [samples])
+        seconds = bench.seconds(lambda: embed(encoder, role, Arrays(*files), "embed"))
         bench.note(
             Measured(
                 "embedding a role from JPEG images, fp32",

@@ -25,8 +25,9 @@ from PIL import Image
 from benchmarks.run import table
 from benchmarks.timing import Result
 from dejavu.data.disjoint import check_disjoint
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
-from dejavu.data.ingest import ingest_file
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
+from dejavu.data.ingest import Ingested, RawFile, ingest_file
 from dejavu.data.raw import Columns, table_name
 from dejavu.data.split import Role, write_manifest
 from dejavu.files import write_json, write_table
@@ -116,7 +117,8 @@ def ingest(folder: Path) -> None:
     progress = Progress("large: ingest", len(files) * ROWS_PER_FILE, "rows")
     for raw in files:
         name = table_name(raw.name)
-        ingest_file(raw, raw.name, COLUMNS, folder / "samples" / name, folder / "quarantine" / name, progress)
+        outputs = Ingested(folder / "samples" / name, folder / "quarantine" / name)
+        ingest_file(RawFile(raw, raw.name, COLUMNS), outputs, progress)
     progress.finish()
 
 

@@ -16,8 +16,8 @@ import torch
 from benchmarks.peers import Batch, OpenClipTraining
 from benchmarks.timing import Result, best_seconds
 from dejavu.progress import say
-from dejavu.training.distributed import Ranks
 from dejavu.training.model import build
+from dejavu.training.ranks import Ranks
 from dejavu.training.recipe import Recipe
 from dejavu.training.step import Learner
 

@@ -19,6 +19,7 @@ from benchmarks.timing import Result
 from dejavu.files import write_json, write_table
 from dejavu.progress import Progress
 from dejavu.tables import MANIFEST, SAMPLES
+from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
 
@@ -92,19 +93,10 @@ def _parts(rows: np.ndarray, images: list[bytes], progress: Progress) -> Iterato
 
 def train_once(folder: Path, number: int) -> float:
     """Trains for some hundred steps; returns the largest resident memory of this process in GiB."""
-    train(
-        _recipe(folder),
-        "a",
-        folder / "manifest.parquet",
-        [str(folder / "samples")],
-        folder / "checkpoints",
-        folder / "metrics.parquet",
-        state=folder / "state",
-        code="",
-        device="cpu",
-        title=f"training_memory: {number:,} samples",
-        workers=2,
-    )
+    title = f"training_memory: {number:,} samples"
+    manifest, samples = str(folder / "manifest.parquet"), [str(folder / "samples")]
+    job = Job(_recipe(folder), "a", manifest, samples, "cpu", title, workers=2)
+    train(job, folder / "state", "", folder / "checkpoints", folder / "metrics.parquet")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,30 @@ def map_array(path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DType
     with open(path, "r+b") as handle:
         os.posix_fallocate(handle.fileno(), 0, os.path.getsize(path))
     return array
+
+
+@contextmanager
+def fill_array(path: str | os.PathLike[str], length: int) -> Iterator[Callable[[slice, np.ndarray], None]]:
+    """Make one float32 ``.npy`` file part by part; it appears when all parts are there.
+
+    Args:
+        path: file to write.
+        length: number of its rows.
+
+    Yields:
+        What takes the place of some rows and their values, float32 (rows, dimension).
+    """
+    with atomic(path) as temporary:
+        mapped: list[np.memmap] = []
+
+        def fill(place: slice, part: np.ndarray) -> None:
+            if not mapped:
+                mapped.append(map_array(temporary, (length, part.shape[1]), np.float32))
+            mapped[0][place] = part
+
+        yield fill
+        for array in mapped:
+            array.flush()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

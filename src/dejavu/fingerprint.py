@@ -34,18 +34,19 @@ READ_AS_CODE = {
 }
 
 
-def step_code(script: str, base: Path) -> str:
+def step_code(script: str, base: Path, module: str | None = None) -> str:
     """What a rule carries as its parameter ``code``: the name of its script, and the hash of all that it runs.
 
     Args:
         script: a file in ``workflow/scripts``.
         base: the project's folder.
+        module: a module of this package that the script imports by a name that its job is given.
     """
     others = [base / other for other in READ_AS_CODE.get(script, ())]
-    return f"{script} {code_hash(base / 'workflow' / 'scripts' / script, base / 'src', *others)}"
+    return f"{script} {code_hash(base / 'workflow' / 'scripts' / script, base / 'src', *others, module=module)}"
 
 
-def code_hash(script: Path, source_root: Path, *others: Path) -> str:
+def code_hash(script: Path, source_root: Path, *others: Path, module: str | None = None) -> str:
     """The hash of a script, of all modules of this package that it imports, directly or not, and of other files.
 
     Text files beside the ``__init__.py`` of an imported package count byte by byte: tables that it reads.
@@ -55,6 +56,7 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
         source_root: the folder that holds the package ``dejavu``.
         others: files that the step reads as code (SQL, templates, styles), which count byte by byte; of a folder,
             every file in it.
+        module: a module that counts as imported, though no statement of the script names it.
 
     Returns:
         16 hexadecimal digits.
@@ -63,6 +65,8 @@ def code_hash(script: Path, source_root: Path, *others: Path) -> str:
         ValueError: when a file has a relative import, which is not followed.
     """
     modules = {script, *imported_modules(script, source_root)}
+    for file in _files(module, source_root) if module else ():
+        modules |= {file, *imported_modules(file, source_root)}
     digests = {file: _module(file, source_root).digest for file in modules}
     tables = [table for file in modules if file.name == "__init__.py" for table in file.parent.glob("*.txt")]
     for other in [*others, *tables]:

@@ -12,12 +12,35 @@ TFIDF = "tfidf"
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of side, which the configuration names with a key of its own.
+
+    Attributes:
+        noun: what it is called in messages.
+        has_images: whether it embeds images, too.
+        keys: further keys of a side that concern this kind alone.
+    """
+
+    noun: str
+    has_images: bool = True
+    keys: tuple[str, ...] = ()
+
+
+# the key of a side that names it; :data:`dejavu.encoders.load.LOADERS` says how each is loaded
+KINDS = {
+    "model": Kind("model that is trained here", keys=("samples_seen",)),
+    "checkpoint": Kind("checkpoint", keys=("architecture", "preprocessing", "clip_benchmark")),
+    "text_encoder": Kind("text encoder", has_images=False),
+}
+
+
+@dataclass(frozen=True)
 class Side:
     """What one side of a model is, and where its files lie.
 
     Attributes:
         model, letter: whose side it is.
-        kind: ``trained`` here, ``model`` (the trained side of another model), ``checkpoint`` or ``text_encoder``.
+        kind: ``trained`` here, or one of :data:`KINDS`; ``model`` is the trained side of another model.
         source: the recipe, the checkpoint or the text encoder.
         search: what its queries search: ``images`` or ``captions`` of the public samples.
         seen: the number of samples seen that stands in the names of the model's files; 0 where nobody knows.
@@ -35,12 +58,17 @@ class Side:
     @property
     def own(self) -> bool:
         """Whether this is an image-text model that is embedded for this very side."""
-        return self.kind in ("trained", "checkpoint")
+        return self.has_images and self.kind != "model"
 
     @property
     def has_images(self) -> bool:
         """Whether this is an image-text model, embedded for this side or for another model's."""
-        return self.kind != "text_encoder"
+        return self.kind not in KINDS or KINDS[self.kind].has_images
+
+
+def kind_of(section: Mapping) -> str:
+    """Return the kind of a side that is not trained for its model: the key that names it."""
+    return next(kind for kind in KINDS if section[kind] is not None)
 
 
 def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | None = None) -> Side:
@@ -50,7 +78,7 @@ def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | 
         seen = int(seen or section["samples_seen"])
         return Side(model, letter, "trained", model, "images", seen, (model, seen))
     side = section["sides"][letter]
-    kind = next(kind for kind in ("model", "checkpoint", "text_encoder") if side[kind] is not None)
+    kind = kind_of(side)
     source, seen = side[kind], samples_seen(models, model)
     embedded = (source, _seen_of(models, side)) if kind == "model" else (model, seen)
     return Side(model, letter, kind, source, side["search"], seen, embedded)

@@ -200,14 +200,15 @@ LAUNCH = """
 import os, sys
 from pathlib import Path
 from dejavu.errors import InputError
-from dejavu.training.distributed import launch
+from dejavu.training.distributed import Processes, launch
 
 # as Snakemake does before a job that calls srun itself
 for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_JOB_ID"]:
     del os.environ[name]
 folder = Path(sys.argv[1])
 try:
-    launch(2, "rank_for_tests", str(folder), folder / "ranks", "train", nodes=2, gpus_per_node=1)
+    processes = Processes(2, "rank_for_tests", str(folder), nodes=2, gpus_per_node=1)
+    launch(processes, folder / "ranks", "train")
 except InputError as error:
     (folder / ".error").write_text(str(error))
     (folder / ".error").rename(folder / "error")

@@ -55,10 +55,10 @@ def run(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, once: Callable[[
     config = copy.deepcopy(CONFIG)
     config["datasets"]["demo"]["synthetic"]["files"] = 3
     project = Project.make(tmp_path_factory.mktemp("limits") / "project", config)
-    script = project.folder / "workflow" / "scripts" / "synthesize.py"
+    script = project.folder / "workflow" / "scripts" / "raw.py"
     edit(script, "\nwith logged(snakemake.log[0]):\n", f"{PLANTED}\nwith logged(snakemake.log[0]):{PLANTED_BELOW_LOG}")
-    # the shortest limit that Slurm knows; the first rule of the file draws
-    edit(project.folder / "workflow" / "rules" / "data.smk", "runtime=growing(30)", "runtime=growing(1)")
+    # the shortest limit that Slurm knows
+    edit(project.folder / "src" / "dejavu" / "data" / "forms" / "base.py", "minutes: int = 30", "minutes: int = 1")
 
     targets = [f"results/demo/raw/part-{index}.parquet" for index in (GREEDY, SLOW, BROKEN)]
     process = runs.start(slurm, project, "--keep-going", "--retries", "1", *targets)

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from dejavu.data.samples import RoleSamples
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.files import read_array
-from dejavu.retrieval.embed import embed
+from dejavu.retrieval.embed import Arrays, embed
 from dejavu.training.model import Clip, build, load_checkpoint, save_checkpoint
 from tests.models.trainees import Place
 
 
 def embedded(clip: Clip, place: Place, device: str, batch_size: int) -> list[np.ndarray]:
     files = [place.folder / f"{device}.{batch_size}.{name}.npy" for name in ("images", "captions", "rows")]
-    how = {"batch_size": batch_size, "device": device, "title": "embed"}
-    embed(clip, place.folder / "manifest.parquet", [place.samples], *files, **how)
+    role = RoleSamples(place.folder / "manifest.parquet", [place.samples])
+    embed(ClipEncoder(clip, Running(batch_size, device)), role, Arrays(*files), "embed")
     return [read_array(file) for file in files]
 
 

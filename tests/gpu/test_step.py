@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dejavu.training.distributed import Ranks
 from dejavu.training.model import build
+from dejavu.training.ranks import Ranks
 from dejavu.training.step import Learner
 from tests.models.trainees import recipe
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from dejavu.data import detector as module
+from dejavu.data import detector_families
 from dejavu.data.detector import Detector, detect_batch, detection_key, load_detector
 from dejavu.errors import InputError
 from dejavu.tables import OBJECTS, SAMPLES
@@ -208,7 +209,7 @@ def test_the_size_of_a_batch_does_not_change_what_is_found(detectors, kind):
 @pytest.mark.parametrize("kind", ["owlvit", "owlv2"])
 def test_the_size_of_a_block_of_labels_does_not_change_what_is_found(detectors, monkeypatch, kind):
     whole = detectors[kind](images(1))[0]
-    monkeypatch.setattr(module, "LABELS_PER_BLOCK", 2)
+    monkeypatch.setattr(detector_families, "LABELS_PER_BLOCK", 2)
     same(detectors[kind](images(1))[0], whole)
 
 
@@ -358,7 +359,14 @@ def batch(tmp_path: Path, picture, write_batch) -> Callable[..., list[dict]]:
         samples = sorted(folder.glob("*.parquet"))
         objects = [tmp_path / name / file.name for file in samples]
         shutil.rmtree(tmp_path / name, ignore_errors=True)  # as Snakemake does
-        detect_batch(detector, samples, objects, tmp_path / "state", key=key, batch_size=3, title="detect")
+        detect_batch(
+            detector,
+            dict(zip(samples, objects, strict=True)),
+            tmp_path / "state",
+            key=key,
+            batch_size=3,
+            title="detect",
+        )
         assert not (tmp_path / "state").exists()
         assert all(pq.read_schema(file).equals(OBJECTS) for file in objects)
         return [row for file in objects for row in pq.read_table(file).to_pylist()]

@@ -12,7 +12,7 @@ import torch
 
 from dejavu.errors import InputError
 from dejavu.processes import die_with_parent
-from dejavu.training.distributed import launch
+from dejavu.training.distributed import Processes, launch
 from tests.models.trainees import Place, recipe, train_on_two, trainees
 
 __all__ = ["trainees"]
@@ -96,7 +96,7 @@ def test_when_one_process_ends_all_end_and_one_sentence_says_why(tmp_path, monke
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     with pytest.raises(InputError) as error:
-        launch(2, "ending_for_tests", str(tmp_path / "pid"), tmp_path / "ranks", "train")
+        launch(Processes(2, "ending_for_tests", str(tmp_path / "pid")), tmp_path / "ranks", "train")
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
     for rank in "01":

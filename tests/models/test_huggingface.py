@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from dejavu.encoders import find
+from dejavu.encoders.pretrained import load_pretrained
 from dejavu.errors import InputError
-from dejavu.training import pretrained
-from dejavu.training.pretrained import load_pretrained
 
 WORDS = ["[PAD]", "[UNK]", "[EOS]", "[BOS]", "a", "dog", "red", "star", "ring"]
 LENGTH, SIZE = 12, 32
@@ -75,7 +75,7 @@ def test_embeddings_are_those_of_transformers(folder, monkeypatch, through, capf
     kind, path = folder
     if through == "hub":
         monkeypatch.setattr(
-            pretrained, "try_to_load_from_cache", lambda _, name: str(path / name) if (path / name).is_file() else None
+            find, "try_to_load_from_cache", lambda _, name: str(path / name) if (path / name).is_file() else None
         )
     clip = load_pretrained("hf-hub:someone/model" if through == "hub" else str(path))
     theirs, own = AutoModel.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(path)

@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from dejavu.encoders import find
+from dejavu.encoders.find import ModelFiles
+from dejavu.encoders.preparation import known_preprocessing
+from dejavu.encoders.pretrained import load_pretrained
+from dejavu.encoders.weights import Weights
 from dejavu.errors import InputError
-from dejavu.training import pretrained
 from dejavu.training.model import Clip, build, save_checkpoint
-from dejavu.training.pretrained import Found, load_pretrained
-from dejavu.training.weights import Weights
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_a_tag_that_is_not_in_the_cache_is_refused_and_nothing_is_downloaded(mon
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr("socket.socket.connect", no_network)
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(find, "try_to_load_from_cache", lambda *_: None)
     with pytest.raises(InputError, match="not in the cache, and this workflow downloads nothing"):
         load_pretrained("laion2b_s34b_b79k", "ViT-B-32")
 
@@ -107,10 +109,10 @@ def test_a_tag_in_the_cache_brings_its_own_preprocessing(tmp_path, tiny_architec
         "resize_mode": "squash",
         "interpolation": "bilinear",
     }
-    monkeypatch.setattr(pretrained.open_clip, "list_pretrained_tags_by_model", lambda _: ["mine"])
-    monkeypatch.setattr(pretrained.open_clip, "get_pretrained_cfg", lambda *_: described)
+    monkeypatch.setattr(find.open_clip, "list_pretrained_tags_by_model", lambda _: ["mine"])
+    monkeypatch.setattr(find.open_clip, "get_pretrained_cfg", lambda *_: described)
     monkeypatch.setattr(
-        pretrained,
+        find,
         "try_to_load_from_cache",
         lambda repository, name: str(tmp_path / name) if name.endswith(".bin") else None,
     )
@@ -124,9 +126,9 @@ def test_a_tag_in_the_cache_brings_its_own_preprocessing(tmp_path, tiny_architec
 
 def tag(monkeypatch, path: Path, **described) -> None:
     """Lets an architecture have one tag, whose weights are cached at a path."""
-    monkeypatch.setattr(pretrained.open_clip, "list_pretrained_tags_by_model", lambda _: ["mine"])
-    monkeypatch.setattr(pretrained.open_clip, "get_pretrained_cfg", lambda *_: {"hf_hub": "someone/x/", **described})
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: str(path))
+    monkeypatch.setattr(find.open_clip, "list_pretrained_tags_by_model", lambda _: ["mine"])
+    monkeypatch.setattr(find.open_clip, "get_pretrained_cfg", lambda *_: {"hf_hub": "someone/x/", **described})
+    monkeypatch.setattr(find, "try_to_load_from_cache", lambda *_: str(path))
 
 
 def test_weights_of_quickgelu_need_an_architecture_of_quickgelu(monkeypatch, tmp_path):
@@ -277,7 +279,7 @@ def test_every_form_gives_the_embeddings_that_openclip_gives(released, tmp_path,
     elif form == "local-dir":
         clip = load_pretrained(f"local-dir:{folder}")
     elif form == "hub":
-        monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda _, name: str(folder / name))
+        monkeypatch.setattr(find, "try_to_load_from_cache", lambda _, name: str(folder / name))
         clip = load_pretrained("hf-hub:someone/model")
     elif form == "file beside its description":
         clip = load_pretrained(str(folder / "open_clip_pytorch_model.bin"), str(architecture))
@@ -310,8 +312,8 @@ def test_preprocessing_that_cannot_be_known_is_openclip_s_default_and_that_is_sa
     load_pretrained(str(path), architecture)
     assert "OpenCLIP's default, since how the model's images were prepared cannot be known" in capfd.readouterr().err
     described = {"one": {"mean": [0.5] * 3}, "two": {"mean": [0.5] * 3}}
-    monkeypatch.setattr(pretrained.open_clip, "list_pretrained_tags_by_model", lambda _: list(described))
-    monkeypatch.setattr(pretrained.open_clip, "get_pretrained_cfg", lambda _, name: described[name])
+    monkeypatch.setattr(find.open_clip, "list_pretrained_tags_by_model", lambda _: list(described))
+    monkeypatch.setattr(find.open_clip, "get_pretrained_cfg", lambda _, name: described[name])
     assert load_pretrained(str(path), architecture).mean.unique().tolist() == [0.5]
     assert f"all tags of {architecture} have it so" in capfd.readouterr().err
     described["two"] = {"mean": [0.25] * 3}
@@ -321,11 +323,11 @@ def test_preprocessing_that_cannot_be_known_is_openclip_s_default_and_that_is_sa
 
 
 def test_architectures_that_openclip_knows_bring_the_preprocessing_of_their_tags():
-    siglip = Found(Path("x.pt"), "ViT-B-16-SigLIP")
-    known, _ = pretrained._preprocessing(siglip, Weights(Path("x.pt"), "state dict", {}))
+    siglip = ModelFiles(Path("x.pt"), "ViT-B-16-SigLIP")
+    known, _ = known_preprocessing(siglip, Weights(Path("x.pt"), "state dict", {}))
     assert known == {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
     # trained by open_clip_train, from random weights or from those of a tag
-    assert pretrained._preprocessing(siglip, Weights(Path("x.pt"), "open_clip_train", {}))[0] is None
+    assert known_preprocessing(siglip, Weights(Path("x.pt"), "open_clip_train", {}))[0] is None
 
 
 @pytest.mark.parametrize(

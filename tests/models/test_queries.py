@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from dejavu.data.samples import RoleSamples
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.errors import InputError
 from dejavu.retrieval.queries import Masking, embed_queries
 from dejavu.tables import MANIFEST, QUERY_TEXTS, SAMPLES
@@ -60,15 +63,12 @@ def written(folder: Path, write_batch, clip, masking: Masking = MASKING) -> Aske
     pq.write_table(pa.Table.from_pylist(table, schema=QUERY_TEXTS), folder / "texts.parquet")
     outputs = {(role, query): folder / f"{role}.{query}.npy" for role in rows for query in QUERIES}
     embed_queries(
-        clip,
-        {role: folder / f"{role}.parquet" for role in rows},
-        [samples],
+        ClipEncoder(clip, Running(batch_size=4)),
+        {role: RoleSamples(folder / f"{role}.parquet", [samples]) for role in rows},
         folder / "texts.parquet",
         outputs,
-        masking=masking,
-        batch_size=4,
-        device="cpu",
-        title="embed queries",
+        masking,
+        "embed queries",
     )
     return Asked(clip.model, captions, texts, rows, {key: np.load(path) for key, path in outputs.items()})
 

@@ -13,8 +13,8 @@ from open_clip.loss import ClipLoss, SigLipLoss
 from open_clip_train.train import train_one_epoch
 
 from dejavu.errors import InputError
-from dejavu.training.distributed import Ranks
 from dejavu.training.model import build
+from dejavu.training.ranks import Ranks
 from dejavu.training.step import Learner, irreproducible
 from tests.models.trainees import recipe
 

@@ -12,9 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dejavu.data.samples import RoleSamples
+from dejavu.encoders import tfidf
+from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.load import load_encoder
+from dejavu.encoders.tfidf import tfidf_neighbors
 from dejavu.errors import InputError
-from dejavu.retrieval import text
-from dejavu.retrieval.text import embed_captions, tfidf_neighbors
+from dejavu.retrieval.embed import embed_captions
 from dejavu.tables import MANIFEST, SAMPLES
 
 PUBLIC = [
@@ -68,7 +72,7 @@ def vectors(captions: list[str], fitted_on: list[str]) -> list[dict[str, float]]
 def test_tfidf_finds_the_captions_nearest_by_cosine_and_of_equal_ones_the_lower_row(
     searched, tmp_path, cells, monkeypatch
 ):
-    monkeypatch.setattr(text, "CELLS_PER_BLOCK", cells)
+    monkeypatch.setattr(tfidf, "CELLS_PER_BLOCK", cells)
     queries, public, samples = searched()
     tfidf_neighbors(queries, public, samples, tmp_path / "n.parquet", k=4, title="neighbors")
     table = pq.read_table(tmp_path / "n.parquet")
@@ -101,6 +105,11 @@ def test_public_captions_without_a_word_are_refused_naming_the_manifest(searched
         tfidf_neighbors(queries, public, samples, tmp_path / "n.parquet", k=2, title="neighbors")
 
 
+def embedded(folder: Path, manifest: Path, samples: list[str], captions: Path, rows: Path) -> None:
+    encoder = load_encoder(Model("text_encoder", str(folder)), Running(batch_size=2))
+    embed_captions(encoder, RoleSamples(manifest, samples), captions, rows, "embed")
+
+
 @pytest.fixture
 def sentence_model(tmp_path: Path) -> Path:
     """A folder with a sentence-transformers model of random weights."""
@@ -124,8 +133,7 @@ def sentence_model(tmp_path: Path) -> Path:
 def test_a_sentence_transformers_folder_gives_unit_vectors_in_the_order_of_rows(searched, tmp_path, sentence_model):
     queries, _, samples = searched()
     arrays = tmp_path / "captions.npy", tmp_path / "rows.npy"
-    options = {"batch_size": 2, "device": "cpu", "title": "embed"}
-    embed_captions(str(sentence_model), queries, samples, *arrays, **options)
+    embedded(sentence_model, queries, samples, *arrays)
     captions, rows = np.load(arrays[0]), np.load(arrays[1])
     assert rows.tolist() == [0, 1, 2, 3]
     assert captions.shape == (4, 16) and captions.dtype == np.float32
@@ -148,7 +156,7 @@ def test_a_real_text_encoder_knows_what_captions_mean_where_no_word_is_the_same(
     folder = extract_model(str(tmp_path / "encoder"))
     queries, _, samples = searched(queries=["a puppy runs over the lawn", "a dog on grass", "two ships in a harbour"])
     arrays = tmp_path / "captions.npy", tmp_path / "rows.npy"
-    embed_captions(str(folder), queries, samples, *arrays, batch_size=2, device="cpu", title="embed")
+    embedded(folder, queries, samples, *arrays)
     found = np.load(arrays[0])
     assert found[0] @ found[1] > 0.5 > 0.3 > found[0] @ found[2]
     # the mean over the tokens of each caption, by transformers alone
@@ -165,9 +173,7 @@ def test_a_text_encoder_that_cannot_be_loaded_is_refused_without_a_download(sear
         (folder / "config.json").write_text(json.dumps({"model_type": "nothing known"}))
     queries, _, samples = searched()
     with pytest.raises(InputError) as error:
-        embed_captions(
-            str(folder), queries, samples, tmp_path / "c.npy", tmp_path / "r.npy", batch_size=2, device="cpu", title="e"
-        )
+        embedded(folder, queries, samples, tmp_path / "c.npy", tmp_path / "r.npy")
     assert str(folder) in str(error.value) and "nothing is downloaded" in str(error.value)
     assert not (tmp_path / "c.npy").exists()
 

@@ -17,6 +17,7 @@ import torch
 from dejavu.errors import InputError
 from dejavu.tables import SAMPLES
 from dejavu.training import step
+from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.model import build, load_checkpoint, save_checkpoint
 from dejavu.training.step import Learner
@@ -330,10 +331,10 @@ def test_a_training_set_smaller_than_a_batch_is_refused_with_a_remedy(run):
 )
 def test_without_enough_gpus_it_is_refused_with_a_remedy(tmp_path, run, monkeypatch, gpus, told):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    options = {"state": tmp_path / "state", "code": "c", "device": "cuda", "title": "train"}
-    places = run.place.folder / "manifest.parquet", [run.place.samples], tmp_path, tmp_path / "m.parquet"
+    manifest = str(run.place.folder / "manifest.parquet")
+    job = Job(recipe(processes=2), "a", manifest, [run.place.samples], "cuda", "train")
     with pytest.raises(InputError, match=told):
-        train(recipe(processes=2), "a", *places, **options)
+        train(job, tmp_path / "state", "c", tmp_path, tmp_path / "m.parquet")
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])

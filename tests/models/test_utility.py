@@ -17,6 +17,8 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from dejavu.data.benchmarks import Benchmark
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.errors import InputError
 from dejavu.measurement.resampling import Resampling
 from dejavu.training.model import Clip, build
@@ -48,7 +50,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 
 def run(clip: Clip, benchmark: Benchmark, batch_size: int = 4) -> dict[str, tuple[float, int]]:
-    rows = evaluate(Encoder(clip, batch_size, "cpu"), [benchmark], Resampling(draws=100, seed=0))
+    rows = evaluate(Encoder(ClipEncoder(clip, Running(batch_size))), [benchmark], Resampling(draws=100, seed=0))
     assert {row["task"] for row in rows} == {benchmark.task}
     for row in rows:
         if row["metric"].endswith(("_chance", "_left_out")):
@@ -150,7 +152,9 @@ def test_zero_shot_with_prompts_of_other_classes_mixed_in_would_give_another_res
 def test_named_templates_are_those_of_openclip(clip, name):
     prompts = {"openai": open_clip.OPENAI_IMAGENET_TEMPLATES, "simple": open_clip.SIMPLE_IMAGENET_TEMPLATES}[name]
     expected = [unit(np.mean([text_vector(clip, prompt(c)) for prompt in prompts], axis=0)) for c in CLASSES[:2]]
-    assert classifier(Encoder(clip, 4, "cpu"), CLASSES[:2], name) == pytest.approx(np.array(expected), abs=1e-6)
+    assert classifier(Encoder(ClipEncoder(clip, Running(4))), CLASSES[:2], name) == pytest.approx(
+        np.array(expected), abs=1e-6
+    )
 
 
 def test_numbers_are_places_among_the_thousand_classes_of_imagenet(clip, write, picture):

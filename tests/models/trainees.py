@@ -22,10 +22,13 @@ import torch._dynamo  # noqa: F401  # takes seconds, and an optimiser imports it
 
 from dejavu import files
 from dejavu.tables import MANIFEST
-from dejavu.training import loop
-from dejavu.training.distributed import joined
-from dejavu.training.loop import Job, run_job, train
+from dejavu.training import loop, run
+from dejavu.training.distributed import Processes
+from dejavu.training.job import Job
+from dejavu.training.loop import train
+from dejavu.training.ranks import joined
 from dejavu.training.recipe import Recipe
+from dejavu.training.run import run_job
 from dejavu.training.state import locked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,19 +69,9 @@ class Place:
         return cls(folder, str(pairs[0]), device)
 
     def train(self, name: str, how: Recipe, *, side: str = "a", code: str = "c", state_seconds: float = 0.0) -> None:
-        train(
-            how,
-            side,
-            self.folder / "manifest.parquet",
-            [self.samples],
-            self.folder / name / "checkpoints",
-            self.folder / name / "metrics.parquet",
-            state=self.state(name),
-            code=code,
-            device=self.device,
-            title="train",
-            state_seconds=state_seconds,
-        )
+        job = Job(how, side, str(self.folder / "manifest.parquet"), [self.samples], self.device, "train", state_seconds)
+        outputs = self.folder / name / "checkpoints", self.folder / name / "metrics.parquet"
+        train(job, self.state(name), code, *outputs)
 
     def state(self, name: str) -> Path:
         return self.folder / name / "state"
@@ -173,8 +166,8 @@ def train_on_two(place: Place, name: str, how: Recipe, last: int | None, counts:
     If it is not, the counts are noted as by :func:`train_counted`.
     """
 
-    def launch(processes: int, module: str, argument: str, *others: object, **more: object) -> None:
-        _fork_ranks(processes, Path(argument), last, counts)
+    def launch(processes: Processes, *others: object) -> None:
+        _fork_ranks(processes.number, Path(processes.argument), last, counts)
 
     loop.launch = launch
     place.train(name, how)
@@ -201,14 +194,14 @@ def _fork_ranks(processes: int, job: Path, last: int | None, counts: Path) -> No
 
 @contextmanager
 def _counted(counts: Path) -> Iterator[None]:
-    count, begun, step = itertools.count(), [], loop.Learner.step
+    count, begun, step = itertools.count(), [], run.Learner.step
 
     def watched(self, *arguments):
         if not begun:
             begun.append(next(count))
         return step(self, *arguments)
 
-    loop.Learner.step = watched
+    run.Learner.step = watched
     sys.setprofile(lambda frame, event, _: next(count) if event == "call" else None)
     yield
     sys.setprofile(None)

@@ -13,8 +13,9 @@ import yaml
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import write_coco
-from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
+from dejavu.data.forms.coco import write_coco
+from dejavu.data.import_files import find_imports, read_imports
+from dejavu.data.imported import import_objects, match_import
 from dejavu.data.raw import Columns
 from dejavu.data.vocabulary import SHIPPED, read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dejavu.data.duplicates import fingerprint_file
-from dejavu.data.ingest import Ingestion, check_quarantine, ingest_file
+from dejavu.data.fingerprints import fingerprint_file
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.keys import require_clear_keys
+from dejavu.data.quarantine import check_quarantine
 from dejavu.data.raw import Columns, table_name
 from dejavu.errors import InputError
 from dejavu.progress import Progress
@@ -35,7 +36,8 @@ class Dataset:
         pq.write_table(pa.table(table), raw)
         progress = Progress("t", 0, "p")
         samples = self.samples / table_name(name)
-        ingest_file(raw, name, columns, samples, self.quarantine(name), progress, Ingestion(**how))
+        outputs = Ingested(samples, self.quarantine(name))
+        ingest_file(RawFile(raw, name, columns), outputs, progress, Ingestion(**how))
         fingerprint_file(samples, self.fingerprints / table_name(name), progress)
         return pq.read_table(samples).to_pylist()
 

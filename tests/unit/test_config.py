@@ -140,8 +140,8 @@ WRONG = {
     "limit_above_supply": ({f"{ROLES}.a.limit": 900}, f"{ROLES}.a.limit", "lower the limit"),
     "k_above_public": ({"measure.k": [10, 201]}, "measure.k", "lower k, or raise the limit"),
     "unknown_dataset": ({"splits.default.dataset": "dmo"}, "splits.default.dataset", "did you mean 'demo'?"),
-    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "exactly one of synthetic, raw and coco"),
-    "no_source": ({"datasets.demo": {}}, "datasets.demo", "exactly one of synthetic, raw and coco"),
+    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "exactly one of coco, raw and synthetic"),
+    "no_source": ({"datasets.demo": {}}, "datasets.demo", "exactly one of coco, raw and synthetic"),
     "more_files_than_pairs": ({"datasets.demo.synthetic.files": 2000}, "datasets.demo.synthetic.files", "lower it"),
     "unknown_architecture": (
         {"models.base.architecture": "ViT-B-23"},

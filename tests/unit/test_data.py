@@ -15,11 +15,13 @@ import pytest
 from PIL import Image, ImageFile
 
 from dejavu.data.annotate import annotate_file
+from dejavu.data.forms.base import file_bounds
 from dejavu.data.images import BadImage, decode_rgb, open_image, to_square
-from dejavu.data.ingest import check_quarantine, ingest_file
+from dejavu.data.ingest import Ingested, RawFile, ingest_file
+from dejavu.data.quarantine import check_quarantine
 from dejavu.data.raw import Columns, file_ids, open_raw, read_raw, take_inventory
 from dejavu.data.samples import SampleStore
-from dejavu.data.synthetic import file_bounds, make_pairs, make_world
+from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import glob_files, matching_files, write_json
 from dejavu.plan.datasets import Dataset, make_batches
@@ -119,7 +121,7 @@ def ingest(folder: Path, name: str, records: list[dict], columns: Columns = PAIR
     raw, samples, quarantine = folder / "raw" / name, folder / "samples" / name, folder / "quarantine" / name
     raw.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(records, schema=RAW), raw)
-    ingest_file(raw, name, columns, samples, quarantine, progress())
+    ingest_file(RawFile(raw, name, columns), Ingested(samples, quarantine), progress())
     return pq.read_table(samples).to_pylist(), pq.read_table(quarantine).to_pylist()
 
 
@@ -303,7 +305,7 @@ def annotate(tmp_path: Path, picture, objects: pa.Array, features: object = None
     noted = {"huggingface": json.dumps({"info": {"features": {"objects": features}}})} if features else None
     pq.write_table(pa.table(table).replace_schema_metadata(noted), raw)
     columns = Columns("image", "caption", objects="objects")
-    ingest_file(raw, "raw.parquet", columns, samples, quarantine, progress())
+    ingest_file(RawFile(raw, "raw.parquet", columns), Ingested(samples, quarantine), progress())
     annotate_file(raw, columns, samples, tmp_path / "objects.parquet", progress())
     return pq.read_table(tmp_path / "objects.parquet").to_pylist()
 

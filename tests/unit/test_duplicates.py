@@ -20,9 +20,10 @@ from dejavu.config.schema import read_schema
 from dejavu.data import duplicates as duplicates_module
 from dejavu.data import near, spill
 from dejavu.data.disjoint import check_disjoint
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
 from dejavu.data.images import decode_rgb
-from dejavu.data.ingest import Ingestion, ingest_file
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.near import near_pairs, perceptual_hashes, thumbnail
 from dejavu.data.raw import Columns, table_name
 from dejavu.data.synthetic import make_pairs, make_world
@@ -172,7 +173,7 @@ def ingested(tmp_path):
         columns = Columns(image="image", caption="caption", key="id")
         samples = tmp_path / "samples" / table_name("raw")
         quarantine = tmp_path / "quarantine.parquet"
-        ingest_file(tmp_path / "raw.parquet", "raw", columns, samples, quarantine, progress(), how)
+        ingest_file(RawFile(tmp_path / "raw.parquet", "raw", columns), Ingested(samples, quarantine), progress(), how)
         assert pq.read_metadata(quarantine).num_rows == 0
         fingerprint_file(samples, tmp_path / "f" / samples.name, progress())
         return pq.read_table(tmp_path / "f" / samples.name).to_pylist()

@@ -218,7 +218,7 @@ def test_steps_name_the_module_of_tables_that_they_use_since_the_package_hides_i
 KNOWN = {
     ("train.py", "CLUSTER_JOB"): "says whether the job's nodes are Slurm's",
     ("files.py", "refused_writing"): "chooses the error",
-    ("distributed.py", "STARTER"): "is handed to processes that are started",
+    ("torchrun.py", "STARTER"): "is handed to processes that are started",
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
 }

@@ -21,11 +21,12 @@ from PIL import Image, ImageFile
 
 from dejavu.data import sources
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import write_coco, write_coco_file
 from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.forms.coco import write_coco, write_coco_file
 from dejavu.data.images import decode_rgb
-from dejavu.data.ingest import Ingestion, clean_caption, ingest_file
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.raw import Columns, open_raw, read_raw
+from dejavu.data.texts import clean_caption
 from dejavu.database import write as database
 from dejavu.errors import InputError
 from dejavu.memorization.labels import Normalizer
@@ -55,7 +56,7 @@ def ingest(
     raw, samples, quarantine = (folder / f"{name}.parquet" for name in ("raw", "samples", "quarantine"))
     folder.mkdir(exist_ok=True)
     pq.write_table(table, raw)
-    ingest_file(raw, "raw.parquet", columns, samples, quarantine, progress(), how)
+    ingest_file(RawFile(raw, "raw.parquet", columns), Ingested(samples, quarantine), progress(), how)
     found = [pq.read_table(file).to_pylist() for file in (samples, quarantine)]
     assert sorted(row["source_row"] for part in found for row in part) == list(range(table.num_rows))
     assert all(row["reason"] and row["detail"] for row in found[1])
@@ -298,7 +299,7 @@ def test_a_file_with_more_rows_than_row_numbers_is_refused(tmp_path, picture):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="split it"):
         patch.setattr("dejavu.data.ingest.CAPTIONS_PER_ROW", 2**33)
         how = Ingestion(captions="all")
-        ingest_file(raw, "raw.parquet", PAIRS, tmp_path / "s", tmp_path / "q", progress(), how)
+        ingest_file(RawFile(raw, "raw.parquet", PAIRS), Ingested(tmp_path / "s", tmp_path / "q"), progress(), how)
 
 
 def test_a_path_that_leaves_the_root_is_set_aside_and_never_opened(tmp_path, picture, monkeypatch):
@@ -361,7 +362,8 @@ def test_a_crash_leaves_no_half_file(tmp_path, picture, monkeypatch):
 
     monkeypatch.setattr("dejavu.data.ingest.decode_rgb", decode)
     with pytest.raises(MemoryError):
-        ingest_file(raw, "raw.parquet", PAIRS, tmp_path / "out" / "s", tmp_path / "out" / "q", progress())
+        outputs = Ingested(tmp_path / "out" / "s", tmp_path / "out" / "q")
+        ingest_file(RawFile(raw, "raw.parquet", PAIRS), outputs, progress())
     assert list((tmp_path / "out").iterdir()) == []
 
 

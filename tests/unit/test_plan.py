@@ -156,7 +156,7 @@ def test_a_model_that_is_neither_a_folder_nor_cached_is_refused(monkeypatch, tmp
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "models" / "e5").mkdir(parents=True)
     (tmp_path / "models" / "e5" / "config.json").write_text("{}")
-    section = {"annotate": {"from": "detector", "model": given}}
+    section = {"synthetic": {}, "annotate": {"from": "detector", "model": given}}
     datasets = {"mine": Dataset("mine", section, {}, {})} if kind == "detector" else {}
     with pytest.raises(InputError) as error:
         check_what_is_needed(with_side(given) if kind == "text encoder" else {"models": {}}, datasets)

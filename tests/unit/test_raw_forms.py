@@ -22,15 +22,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from dejavu.config import load_config
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import COLUMNS as COCO_COLUMNS
-from dejavu.data.coco import write_coco, write_coco_file
+from dejavu.data.forms.coco import COLUMNS as COCO_COLUMNS
+from dejavu.data.forms.coco import write_coco, write_coco_file
+from dejavu.data.forms.webdataset import COLUMNS as SHARD_COLUMNS
+from dejavu.data.forms.webdataset import link_tar, write_shard
 from dejavu.data.images import decode_rgb
-from dejavu.data.ingest import Ingestion, ingest_changed, ingest_file
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_changed, ingest_file
 from dejavu.data.raw import Columns, file_id, open_raw, take_inventory
 from dejavu.data.reuse import Kept
 from dejavu.data.samples import SampleStore, scan_file
-from dejavu.data.shards import COLUMNS as SHARD_COLUMNS
-from dejavu.data.shards import link_tar, write_shard
 from dejavu.errors import InputError
 from dejavu.plan.datasets import Dataset
 from dejavu.progress import Progress
@@ -197,7 +197,7 @@ FORMS = {
 
 def ingest(form: Form, folder: Path) -> tuple[list[dict], list[dict]]:
     samples, quarantine = folder / "samples" / f"{file_id('x'):08x}.parquet", folder / "quarantine.parquet"
-    ingest_file(form.raw, "x", form.columns, samples, quarantine, progress(), form.how)
+    ingest_file(RawFile(form.raw, "x", form.columns), Ingested(samples, quarantine), progress(), form.how)
     return pq.read_table(samples).to_pylist(), pq.read_table(quarantine).to_pylist()
 
 
@@ -604,7 +604,9 @@ def test_a_coco_set_goes_from_its_annotations_to_samples_and_objects(tmp_path, p
         raw, samples, objects = (tmp_path / f"{index}-{name}.parquet" for name in ("raw", "samples", "objects"))
         write_coco_file(tmp_path / "coco.parquet", 4, index, raw)
         how = Ingestion(image_root=str(tmp_path / "images"))
-        ingest_file(raw, raw.name, columns, samples, tmp_path / "quarantine.parquet", progress(), how)
+        ingest_file(
+            RawFile(raw, raw.name, columns), Ingested(samples, tmp_path / "quarantine.parquet"), progress(), how
+        )
         annotate_file(raw, columns, samples, objects, progress())
         uids.append([int(uid) for uid in pq.read_table(samples)["uid"].to_pylist()])
         for uid, entry in zip(uids[-1], pq.read_table(objects)["objects"].to_pylist(), strict=True):
@@ -671,9 +673,9 @@ def test_of_a_changed_batch_only_changed_files_are_ingested(tmp_path, pairs, mon
         forms[name] = form(tmp_path / name, pairs[:20])
     read: list[str] = []
 
-    def counting(path, name, *others):
-        read.append(name)
-        return ingest_file(path, name, *others)
+    def counting(raw, *others):
+        read.append(raw.name)
+        return ingest_file(raw, *others)
 
     monkeypatch.setattr("dejavu.data.ingest.ingest_file", counting)
 
@@ -685,7 +687,7 @@ def test_of_a_changed_batch_only_changed_files_are_ingested(tmp_path, pairs, mon
             for path in outputs:
                 path.unlink(missing_ok=True)  # as Snakemake does before a job
             kept = Kept(tmp_path / "state", settings)
-            ingest_changed(kept, form.raw, name, form.columns, *outputs, progress(), form.how)
+            ingest_changed(kept, RawFile(form.raw, name, form.columns), Ingested(*outputs), progress(), form.how)
             written |= {str(path): path.read_bytes() for path in outputs}
         return written
 
@@ -715,12 +717,12 @@ def test_a_damaged_file_is_not_taken_from_what_was_kept(tmp_path, pairs):
     form = with_bytes(tmp_path, pairs[:20])
     outputs = [tmp_path / kind / "a.parquet" for kind in ("samples", "quarantine")]
     kept = Kept(tmp_path / "state", "code")
-    ingest_changed(kept, form.raw, "a", form.columns, *outputs, progress(), form.how)
+    ingest_changed(kept, RawFile(form.raw, "a", form.columns), Ingested(*outputs), progress(), form.how)
     whole = outputs[0].read_bytes()
     with open(outputs[0], "r+b") as file:  # both names are of the same file
         file.truncate(100)
     outputs[0].unlink()
-    ingest_changed(kept, form.raw, "a", form.columns, *outputs, progress(), form.how)
+    ingest_changed(kept, RawFile(form.raw, "a", form.columns), Ingested(*outputs), progress(), form.how)
     assert outputs[0].read_bytes() == whole
 
 
@@ -729,7 +731,7 @@ def test_what_was_kept_of_files_that_are_gone_is_let_go(tmp_path, pairs):
     kept = Kept(tmp_path / "state", "code")
     for name in "ab":
         outputs = [tmp_path / kind / f"{name}.parquet" for kind in ("samples", "quarantine")]
-        ingest_changed(kept, form.raw, name, form.columns, *outputs, progress(), form.how)
+        ingest_changed(kept, RawFile(form.raw, name, form.columns), Ingested(*outputs), progress(), form.how)
     kept.prune(["b"])
     assert {path.name.split(".")[0] for path in (tmp_path / "state").iterdir()} == {f"{file_id('b'):08x}"}
 
@@ -755,7 +757,7 @@ def load(repository) -> Callable[..., dict]:
 
 COCO = {"captions": "captions.json", "instances": "instances.json", "images": "images"}
 WRONG = {
-    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of synthetic, raw and coco"),
+    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of coco, raw and synthetic"),
     "coco_without_images": ({"coco": {"captions": "c.json"}}, "datasets.mine.coco.images"),
     "coco_without_objects": ({"coco": {**COCO, "instances": None}}, "datasets.mine.coco.instances"),
     "no_coco_file": ({"coco": {**COCO, "files": 0}}, "datasets.mine.coco.files"),

@@ -17,7 +17,7 @@ from dejavu.errors import InputError
 from dejavu.files import write_array
 from dejavu.measurement.resampling import Resampling
 from dejavu.retrieval.engines import Engine, OnFaiss, OnTorch
-from dejavu.retrieval.neighbors import nearest, write_neighbors
+from dejavu.retrieval.neighbors import Embedded, Search, nearest, write_neighbors
 from dejavu.utility import retrieval as utility
 from dejavu.utility.retrieval import chance_at, ranks_of_own, retrieval
 
@@ -177,11 +177,16 @@ def embeddings(tmp_path):
     return [tmp_path / f"{name}.npy" for name in arrays], arrays
 
 
+def pairs(files: list[Path]) -> tuple[Embedded, Embedded]:
+    """The queries and what is searched."""
+    return Embedded(*files[:2]), Embedded(*files[2:])
+
+
 @pytest.mark.parametrize("k, taken", [(3, 3), (50, 9)])
 def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatch, k, taken):
     monkeypatch.setattr(OnFaiss, "queries_at_once", 3)
     files, arrays = embeddings
-    write_neighbors(*files, tmp_path / "n.parquet", k=k, threads=1, device="cpu", title="neighbors")
+    write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(k), "neighbors")
     similarity, position = brute_force(arrays["captions"], arrays["images"], taken)
     wanted = [
         {"row": 100 + i, "rank": r + 1, "public_row": position[i][r] * 7, "similarity": similarity[i][r]}
@@ -195,7 +200,7 @@ def test_embeddings_that_do_not_match_their_rows_are_refused_naming_both(tmp_pat
     files, _ = embeddings
     write_array(files[3], np.arange(8))
     with pytest.raises(InputError) as error:
-        write_neighbors(*files, tmp_path / "n.parquet", k=3, threads=1, device="cpu", title="neighbors")
+        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(3), "neighbors")
     assert str(files[2]) in str(error.value)
     assert str(files[3]) in str(error.value)
 
@@ -210,7 +215,7 @@ def test_embeddings_that_are_not_finite_are_refused_naming_the_array(tmp_path, e
     with pytest.raises(
         InputError, match=rf"{name}.npy: 1 of {len(array)} embeddings are not finite numbers .the first is row \d+"
     ):
-        write_neighbors(*files, tmp_path / "n.parquet", k=2, threads=1, device="cpu", title="t")
+        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(2), "t")
     assert not (tmp_path / "n.parquet").exists()
 
 
@@ -223,7 +228,7 @@ def test_embeddings_that_are_zero_are_refused_naming_the_array_and_the_row(tmp_p
     row = arrays["caption_rows" if which == 0 else "image_rows"][2]
     told = rf"{name}.npy: 2 of {len(array)} embeddings are zero in every place \(the first is row {row}\)"
     with pytest.raises(InputError, match=told):
-        write_neighbors(*files, tmp_path / "n.parquet", k=2, threads=1, device="cpu", title="t")
+        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(2), "t")
     assert not (tmp_path / "n.parquet").exists()
 
 
@@ -232,14 +237,14 @@ def test_where_faiss_is_not_installed_the_same_is_found(tmp_path, embeddings, mo
         if name == "without":
             # as where it is not installed
             monkeypatch.setitem(sys.modules, "faiss", None)
-        write_neighbors(*embeddings[0], tmp_path / name, k=3, threads=1, device="cpu", title="t")
+        write_neighbors(*pairs(embeddings[0]), tmp_path / name, Search(3), "t")
     assert pq.read_table(tmp_path / "with").equals(pq.read_table(tmp_path / "without"))
 
 
 def test_without_a_gpu_a_search_there_is_refused_with_a_remedy(tmp_path, embeddings, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(InputError, match="device is cuda, but PyTorch finds no GPU here: set device to cpu"):
-        write_neighbors(*embeddings[0], tmp_path / "n", k=3, threads=1, device="cuda", title="neighbors")
+        write_neighbors(*pairs(embeddings[0]), tmp_path / "n", Search(3, device="cuda"), "neighbors")
 
 
 @pytest.mark.parametrize("heavy", ["faiss", "torch"])

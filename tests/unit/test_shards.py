@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.config import load_config
+from dejavu.data.forms.webdataset import write_shard
 from dejavu.data.objects import ObjectsColumn
-from dejavu.data.shards import write_shard
 from dejavu.errors import InputError
 from dejavu.plan.datasets import Dataset
 
@@ -133,8 +133,8 @@ def test_patterns_that_end_in_tar_mean_shards_whose_tables_the_workflow_makes(lo
         shard(tmp_path / name, a__jpg=b"x")
     dataset = load("train/*.tar")
     assert list(dataset.paths) == ["train/0.tar", "train/1.tar"]
-    assert sorted(dataset.shards.values()) == [str(tmp_path / name) for name in dataset.paths]
-    assert {f"results/mine/raw/{stem}.parquet" for stem in dataset.shards} == set(dataset.paths.values())
+    assert sorted(dataset.form.shards.values()) == [str(tmp_path / name) for name in dataset.paths]
+    assert {f"results/mine/raw/{stem}.parquet" for stem in dataset.form.shards} == set(dataset.paths.values())
     assert dataset.columns == {"image": None, "caption": "caption", "key": "key", "objects": "objects"}
     (batch,) = dataset.batches
     assert dataset.tars(batch) == [path.replace(".parquet", ".tar") for path in dataset.raw_files(batch)]

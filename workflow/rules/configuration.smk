@@ -4,7 +4,7 @@
 
 from dejavu.config import load_config
 from dejavu.config.schema import own_keys
-from dejavu.data.imported import find_imports
+from dejavu.data.import_files import find_imports
 from dejavu.data.vocabulary import read_vocabulary, vocabulary_hash
 from dejavu.errors import InputError
 from dejavu.files import matching_files
@@ -29,7 +29,7 @@ def require_models():
     ]
     checkpoints = [side for side in sides if side["checkpoint"] is not None]
     if checkpoints:
-        from dejavu.training.pretrained import find_model
+        from dejavu.encoders.find import find_model
 
         for side in checkpoints:
             find_model(side["checkpoint"], side["architecture"])
@@ -101,7 +101,7 @@ RECIPES = {
 TRAINED = list(RECIPES)
 # their side b is a text encoder: a one-model test
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
-TEXT = [name for name in MODELS if side_of(MODELS, name, "b").kind == "text_encoder"]
+TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]
 
 ASKED = CONFIG["measure"]["queries"]
 OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
@@ -122,13 +122,6 @@ GPUS = 1 if CONFIG["device"] == "cuda" else 0
 def any_of(names):
     """A wildcard constraint; one that nothing fulfils where there is no name."""
     return "|".join(map(re.escape, names)) or "(?!)"
-
-
-def made_from(kind):
-    """A wildcard constraint: the datasets that are given by such a section."""
-    return any_of(
-        name for name in CONFIG["datasets"] if kind in CONFIG["datasets"][name]
-    )
 
 
 wildcard_constraints:

@@ -17,12 +17,7 @@ def split_benchmarks(wildcards):
                 f"{whole}/{stage}/{batch}.tsv"
                 for stage in ("ingest", "annotate", "fingerprint")
             ]
-        files += [f"{whole}/shard/{shard}.tsv" for shard in dataset.shards]
-        if "synthetic" in dataset.section:
-            files += [
-                f"{whole}/synthesize/{index:05d}.tsv"
-                for index in range(len(dataset.paths))
-            ]
+        files += [f"{whole}/{job}.tsv" for job in dataset.form.jobs(dataset.paths)]
     files += [
         f"results/{dataset}/benchmarks/evaluation_data.tsv"
         for dataset in drawn_datasets(CONFIG["utility"])
@@ -51,7 +46,7 @@ def split_benchmarks(wildcards):
     files += [
         f"{own}/query_neighbors/{one.model}.{one.letter}.{one.seen}.tsv"
         for one in sides
-        if OTHER_QUERIES and one.kind != "text_encoder"
+        if OTHER_QUERIES and one.has_images
     ]
     for one in embedded_sides(wildcards):
         at = f"{one.model}.{one.letter}.{one.seen}"

@@ -1,106 +1,63 @@
-# Needs:  raw parquet files (or the section `synthetic`, which draws them, or `coco`, whose annotations become some, or
-#         WebDataset shards, each of which becomes one)
-# Makes:  results/<dataset>/{samples,quarantine,fingerprints}/<batch>/<file>.parquet,
+# Needs:  raw files in one of the forms of dejavu.data.forms, or what the workflow makes them from
+# Makes:  results/<dataset>/raw/<file>, for the forms whose raw files the workflow makes
+#         results/<dataset>/{samples,quarantine,fingerprints}/<batch>/<file>.parquet,
 #         groups.parquet and duplicates.parquet
 #
 # One job works on a batch of raw files; what it writes has one file per raw file.
 
-
-rule synthesize:
-    """Draws one raw parquet file of the embedded data."""
-    output:
-        "results/{dataset}/raw/part-{index}.parquet",
-    log:
-        "logs/{dataset}/synthesize/{index}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/synthesize/{index}.tsv"
-    wildcard_constraints:
-        dataset=made_from("synthetic"),
-    conda:
-        CONDA
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
-    params:
-        code=code("synthesize.py"),
-        synthetic=lambda w: as_json(CONFIG["datasets"][w.dataset].get("synthetic", {})),
-    script:
-        "../scripts/synthesize.py"
+from dejavu.data.forms.registry import all_steps
 
 
-rule coco:
-    """Joins the captions and the objects of COCO's annotations by image."""
-    input:
-        unpack(lambda w: DATASETS[w.dataset].annotations),
-    output:
-        "results/{dataset}/coco.parquet",
-    log:
-        "logs/{dataset}/coco.log",
-    benchmark:
-        "results/{dataset}/benchmarks/coco.tsv"
-    wildcard_constraints:
-        dataset=made_from("coco"),
-    conda:
-        CONDA
-    resources:
-        # the JSON is parsed whole, without its outlines
-        mem_mb=growing(1000, per_gb=4000),
-        runtime=growing(30, per_gb=30),
-    params:
-        code=code("coco.py"),
-    script:
-        "../scripts/coco.py"
+def form_code(form):
+    """A parameter: what the module of a form computes."""
+
+    @cache
+    def hashed():
+        return step_code("raw.py", BASE, form.__module__)
+
+    return lambda wildcards: hashed()
 
 
-rule coco_file:
-    """Writes one raw file: a share of the images of COCO's annotations, in order of image id."""
-    input:
-        "results/{dataset}/coco.parquet",
-    output:
-        "results/{dataset}/raw/part-{index}.parquet",
-    log:
-        "logs/{dataset}/coco_file/{index}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/coco_file/{index}.tsv"
-    wildcard_constraints:
-        dataset=made_from("coco"),
-    conda:
-        CONDA
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(30),
-    params:
-        code=code("coco_file.py"),
-        files=lambda w: CONFIG["datasets"][w.dataset]["coco"]["files"],
-    script:
-        "../scripts/coco_file.py"
+def form_inputs(step):
+    return lambda w: step.inputs(DATASETS[w.dataset].form, w)
 
 
-rule shard:
-    """Tells keys and captions of a WebDataset shard in a raw file, beside a link to the shard, which has the images."""
-    input:
-        lambda w: DATASETS[w.dataset].shards[w.shard],
-    output:
-        table="results/{dataset}/raw/{shard}.parquet",
-        tar="results/{dataset}/raw/{shard}.tar",
-    log:
-        "logs/{dataset}/shard/{shard}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/shard/{shard}.tsv"
-    wildcard_constraints:
-        dataset=any_of(name for name, one in DATASETS.items() if one.shards),
-        shard="[0-9a-f]{8}",
-    conda:
-        CONDA
-    resources:
-        mem_mb=1000,
-        runtime=growing(20, per_gb=10),
-    params:
-        code=code("shard.py"),
-        caption=lambda w: DATASETS[w.dataset].section["columns"]["caption"],
-        objects=lambda w: DATASETS[w.dataset].section["columns"]["objects"],
-    script:
-        "../scripts/shard.py"
+def form_values(step):
+    return lambda w: as_json(step.values(DATASETS[w.dataset].form, w))
+
+
+# synthesize, coco, coco_file, shard: a form's module says what its rules are called, read, write and do
+for FORM, STEP in all_steps():
+
+    rule:
+        """Makes raw files of a form, or what they are made of."""
+        name:
+            STEP.name
+        input:
+            unpack(form_inputs(STEP)),
+        output:
+            **{key: f"results/{{dataset}}/{path}" for key, path in STEP.outputs.items()},
+        log:
+            f"logs/{{dataset}}/{STEP.job}.log",
+        benchmark:
+            f"results/{{dataset}}/benchmarks/{STEP.job}.tsv"
+        wildcard_constraints:
+            dataset=any_of(
+                name for name, one in DATASETS.items() if type(one.form) is FORM
+            ),
+            shard="[0-9a-f]{8}",
+        conda:
+            CONDA
+        resources:
+            mem_mb=growing(1000, per_gb=STEP.memory_per_gb),
+            runtime=growing(STEP.minutes, per_gb=STEP.minutes_per_gb),
+        params:
+            code=form_code(FORM),
+            module=FORM.__module__,
+            step=STEP.name,
+            values=form_values(STEP),
+        script:
+            "../scripts/raw.py"
 
 
 rule inventory:

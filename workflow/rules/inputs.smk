@@ -1,6 +1,7 @@
 # Needs:  the configuration and the datasets' files
 # Makes:  input functions: the files that a job reads, asked by wildcards; where files lie is in dejavu.paths
 
+from dejavu.checkpoints import Checkpoint
 from dejavu.config.architectures import architecture_path
 from dejavu.paths import (
     CHECKPOINT_NOTES,
@@ -87,8 +88,7 @@ def weights(wildcards):
         model, letter = wildcards.model, wildcards.side
         pattern = at(CHECKPOINTS, model=model, side=letter)
         return trained_file(pattern, wildcards.split, model, letter)
-    source = Path(side(wildcards).source.removeprefix("local-dir:"))
-    return str(source) if source.exists() else []
+    return Checkpoint.of(side(wildcards).source).weights or []
 
 
 def in_split(pattern, wildcards, **values):
@@ -124,7 +124,7 @@ def query_embeddings(wildcards):
 def attacked_embeddings(wildcards):
     """Embeddings of all query roles under a side, and under the other side where that has images too."""
     sides = {"own": wildcards.side, "other": "b" if wildcards.side == "a" else "a"}
-    if side_of(MODELS, wildcards.model, sides["other"]).kind == "text_encoder":
+    if not side_of(MODELS, wildcards.model, sides["other"]).has_images:
         del sides["other"]
     return {
         f"{which}_{role}_{kind}": embedding(wildcards, letter, role, kind)
@@ -141,7 +141,7 @@ def query_neighbors(letter):
     """
 
     def found(wildcards):
-        reads_only = side_of(MODELS, wildcards.model, letter).kind == "text_encoder"
+        reads_only = not side_of(MODELS, wildcards.model, letter).has_images
         names = {
             "model": wildcards.model,
             "side": letter,

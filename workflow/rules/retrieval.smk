@@ -12,6 +12,19 @@ ruleorder: embed_captions > embed
 ruleorder: tfidf_neighbors > neighbors
 
 
+def encoder(wildcards):
+    """A parameter: which model a side is, for dejavu.encoders."""
+    built, own = built_from(wildcards), side(wildcards)
+    return as_json(
+        {
+            "kind": own.kind,
+            "source": own.source,
+            "architecture": built["architecture"],
+            "preprocessing": built.get("preprocessing"),
+        }
+    )
+
+
 rule describe:
     """Notes how images are prepared for a checkpoint from elsewhere, and whether that is known."""
     input:
@@ -30,9 +43,7 @@ rule describe:
         runtime=20,
     params:
         code=code("describe.py"),
-        source=lambda w: side(w).source,
-        architecture=lambda w: built_from(w)["architecture"],
-        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+        encoder=encoder,
     script:
         "../scripts/describe.py"
 
@@ -61,9 +72,7 @@ rule embed:
         gpu=GPUS,
     params:
         code=code("embed.py"),
-        source=lambda w: side(w).source,
-        architecture=lambda w: built_from(w)["architecture"],
-        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+        encoder=encoder,
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
@@ -71,8 +80,8 @@ rule embed:
         "../scripts/embed.py"
 
 
-rule embed_captions:
-    """Embeds the captions of one role with a text encoder, the reference of a one-model test."""
+# a text encoder embeds no image
+use rule embed as embed_captions with:
     input:
         manifest="results/{dataset}/{split}/manifests/{role}.parquet",
         samples=folders("samples", "role"),
@@ -86,19 +95,13 @@ rule embed_captions:
     wildcard_constraints:
         model=any_of(set(TEXT) - set(TFIDF)),
         side="b",
-    conda:
-        CONDA
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
-        gpu=GPUS,
+    threads: 1
     params:
-        code=code("embed_captions.py"),
-        encoder=lambda w: side(w).source,
+        code=code("embed.py"),
+        encoder=encoder,
+        torch_threads=0,
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
-    script:
-        "../scripts/embed_captions.py"
 
 
 if QUERIES_OF_TEXT:
@@ -172,9 +175,7 @@ if OTHER_QUERIES:
             gpu=GPUS,
         params:
             code=code("embed_queries.py"),
-            source=lambda w: side(w).source,
-            architecture=lambda w: built_from(w)["architecture"],
-            preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+            encoder=encoder,
             torch_threads=lambda w: built_from(w)["torch_threads"],
             queries=OTHER_QUERIES,
             masking=masking,

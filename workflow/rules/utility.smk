@@ -9,6 +9,9 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+# datasets that are drawn, from whose world evaluation images can be drawn
+DRAWN = [name for name, one in DATASETS.items() if one.form.world is not None]
+
 
 rule evaluation_data:
     """Draws evaluation images from the world of an embedded dataset; none of them is in the dataset."""
@@ -21,7 +24,7 @@ rule evaluation_data:
     benchmark:
         "results/{dataset}/benchmarks/evaluation_data.tsv"
     wildcard_constraints:
-        dataset=made_from("synthetic"),
+        dataset=any_of(DRAWN),
     conda:
         CONDA
     resources:
@@ -29,7 +32,7 @@ rule evaluation_data:
         runtime=growing(30),
     params:
         code=code("evaluation_data.py"),
-        seed=lambda w: CONFIG["datasets"][w.dataset]["synthetic"]["seed"],
+        seed=lambda w: DATASETS[w.dataset].form.world,
         drawn=as_json(CONFIG["utility"]["drawn"]),
     script:
         "../scripts/evaluation_data.py"
@@ -63,9 +66,7 @@ rule utility:
     params:
         code=code("utility.py"),
         benchmarks=as_json({task: CONFIG["utility"][task] for task in TASKS}),
-        source=lambda w: side(w).source,
-        architecture=lambda w: built_from(w)["architecture"],
-        preprocessing=lambda w: as_json(built_from(w).get("preprocessing")),
+        encoder=encoder,
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         bootstrap=CONFIG["measure"]["bootstrap"],

@@ -1,11 +1,11 @@
 from pathlib import Path
 
+from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.load import load_encoder
 from dejavu.files import write_json
 from dejavu.progress import logged
-from dejavu.training.pretrained import load_of_job
 
 with logged(snakemake.log[0]):
-    w, p = snakemake.wildcards, snakemake.params
-    clip = load_of_job(snakemake.input, p, w.seen)
-    found = {"preprocessing": clip.prepared, "is_guessed": clip.is_guessed}
-    write_json(Path(snakemake.output[0]), found)
+    encoder = load_encoder(Model.of_job(snakemake.input, snakemake.params.encoder, 0), Running(batch_size=1))
+    how = encoder.preparation
+    write_json(Path(snakemake.output[0]), {"preprocessing": how.text, "is_guessed": how.is_guessed})

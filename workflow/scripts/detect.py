@@ -23,8 +23,7 @@ with logged(snakemake.log[0]):
     }
     detect_batch(
         load_detector(p.model, read_vocabulary(p.vocabulary), device=p.device, min_score=p.min_score),
-        [Path(snakemake.input.samples) / name for name in tables],
-        [Path(snakemake.output[0]) / name for name in tables],
+        {Path(snakemake.input.samples) / name: Path(snakemake.output[0]) / name for name in tables},
         Path(f"results/{w.dataset}/state/detector/{w.batch}"),
         key=detection_key(p.model, settings),
         batch_size=p.batch_size,

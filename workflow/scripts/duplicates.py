@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from dejavu.data.duplicates import Criteria, group_duplicates
-from dejavu.data.ingest import check_quarantine
 from dejavu.data.keys import require_clear_keys
+from dejavu.data.quarantine import check_quarantine
 from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):

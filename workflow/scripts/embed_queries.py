@@ -3,12 +3,14 @@ from pathlib import Path
 
 import torch
 
+from dejavu.data.samples import RoleSamples
 from dejavu.devices import claim, require
+from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.queries import Masking, embed_queries
 from dejavu.tables.fields import POPULATIONS
-from dejavu.training.pretrained import load_of_job
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -17,16 +19,13 @@ with logged(snakemake.log[0]):
     require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
-    clip = load_of_job(snakemake.input, p, w.seen, p.device)
+    encoder = load_encoder(Model.of_job(snakemake.input, p.encoder, w.seen), Running(p.batch_size, p.device))
     texts = snakemake.input.get("texts")
     embed_queries(
-        clip,
-        {name: Path(snakemake.input[f"manifest_{name}"]) for name in POPULATIONS},
-        snakemake.input.samples,
+        encoder,
+        {name: RoleSamples(Path(snakemake.input[f"manifest_{name}"]), snakemake.input.samples) for name in POPULATIONS},
         Path(texts) if texts else None,
         {(name, query): Path(snakemake.output[f"{name}_{query}"]) for name in POPULATIONS for query in p.queries},
-        masking=Masking(**json.loads(p.masking)),
-        batch_size=p.batch_size,
-        device=p.device,
-        title=title,
+        Masking(**json.loads(p.masking)),
+        title,
     )

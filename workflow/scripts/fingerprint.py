@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from dejavu.data.duplicates import fingerprint_file
+from dejavu.data.fingerprints import fingerprint_file
 from dejavu.progress import Progress, logged
 
 with logged(snakemake.log[0]):

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from dejavu.data.ingest import Ingestion, ingest_changed
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_changed
 from dejavu.data.raw import Columns, table_name, take_inventory
 from dejavu.data.reuse import Kept
 from dejavu.progress import Progress, logged
@@ -16,5 +16,5 @@ with logged(snakemake.log[0]):
     for name, path in paths.items():
         samples = Path(snakemake.output.samples) / table_name(name)
         quarantine = Path(snakemake.output.quarantine) / table_name(name)
-        ingest_changed(kept, Path(path), name, columns, samples, quarantine, progress, how)
+        ingest_changed(kept, RawFile(Path(path), name, columns), Ingested(samples, quarantine), progress, how)
     progress.finish()

@@ -3,20 +3,16 @@ from pathlib import Path
 from dejavu.devices import claim
 from dejavu.errors import words
 from dejavu.progress import logged
-from dejavu.retrieval.neighbors import write_neighbors
+from dejavu.retrieval.neighbors import Embedded, Search, write_neighbors
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
     title = words(f"neighbors {w.split} {w.model} {w.side} {w.population}")
     claim(p.device, 1, title)
     write_neighbors(
-        Path(snakemake.input.captions),
-        Path(snakemake.input.caption_rows),
-        Path(snakemake.input.public),
-        Path(snakemake.input.public_rows),
+        Embedded(Path(snakemake.input.captions), Path(snakemake.input.caption_rows)),
+        Embedded(Path(snakemake.input.public), Path(snakemake.input.public_rows)),
         Path(snakemake.output[0]),
-        k=p.k,
-        threads=snakemake.threads,
-        device=p.device,
-        title=title,
+        Search(p.k, snakemake.threads, p.device),
+        title,
     )

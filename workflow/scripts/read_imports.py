@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from dejavu.data.imported import read_imports
+from dejavu.data.import_files import read_imports
 from dejavu.progress import Progress, logged
 
 with logged(snakemake.log[0]):

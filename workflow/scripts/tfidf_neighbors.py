@@ -1,8 +1,8 @@
 from pathlib import Path
 
+from dejavu.encoders.tfidf import tfidf_neighbors
 from dejavu.errors import words
 from dejavu.progress import logged
-from dejavu.retrieval.text import tfidf_neighbors
 
 with logged(snakemake.log[0]):
     w = snakemake.wildcards

@@ -5,6 +5,7 @@ from pathlib import Path
 from dejavu.devices import CLUSTER_JOB, claim
 from dejavu.errors import words
 from dejavu.progress import logged
+from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
 
@@ -13,19 +14,17 @@ with logged(snakemake.log[0]):
     noted = json.loads(Path(snakemake.input.recipe).read_text(encoding="utf-8"))
     recipe, title = Recipe(**noted["recipe"]), words(f"train {w.split} {w.model} {w.side}")
     claim(noted["device"], recipe.processes, title)
-    train(
+    job = Job(
         recipe,
         w.side,
-        Path(snakemake.input.manifest),
-        snakemake.input.samples,
-        Path(snakemake.output.checkpoints),
-        Path(snakemake.output.metrics),
-        state=Path("results") / w.dataset / w.split / "state" / w.model / w.side,
-        code=noted["code"],
-        device=noted["device"],
-        title=title,
+        snakemake.input.manifest,
+        list(snakemake.input.samples),
+        noted["device"],
+        title,
         state_seconds=snakemake.resources.state_seconds,
         workers=snakemake.resources.data_workers,
         # outside of a cluster all processes run here
         nodes=snakemake.resources.nodes if CLUSTER_JOB in os.environ else 1,
     )
+    state = Path("results") / w.dataset / w.split / "state" / w.model / w.side
+    train(job, state, noted["code"], Path(snakemake.output.checkpoints), Path(snakemake.output.metrics))

@@ -22,20 +22,21 @@ with logged(snakemake.log[0]):
     groups = np.unique(manifest["group_id"].to_pylist(), return_inverse=True)[1]
     resampling = Resampling(p.bootstrap, p.seed)
     rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions), groups, resampling)
-    rows += read_results(snakemake.input.results, p.architecture)
+    rows += read_results(snakemake.input.results, json.loads(p.encoder)["architecture"])
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
         # not before they are needed, since PyTorch and OpenCLIP take seconds to import
         import torch
 
-        from dejavu.training.pretrained import load_of_job
+        from dejavu.encoders.interface import Model, Running
+        from dejavu.encoders.load import load_encoder
         from dejavu.utility.encode import Encoder
         from dejavu.utility.evaluate import evaluate
 
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
-        clip = load_of_job(snakemake.input, p, w.seen, p.device)
-        rows += evaluate(Encoder(clip, p.batch_size, p.device, title), benchmarks, resampling)
+        model = load_encoder(Model.of_job(snakemake.input, p.encoder, w.seen), Running(p.batch_size, p.device))
+        rows += evaluate(Encoder(model, title), benchmarks, resampling)
     write_table(Path(snakemake.output.utility), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)
     write_table(Path(snakemake.output.draws), draw_tables(rows), UTILITY_DRAWS)

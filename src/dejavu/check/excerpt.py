@@ -12,27 +12,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dejavu.data.annotate import annotate_file
-from dejavu.data.coco import RAW_SCHEMA, write_coco
 from dejavu.data.detector import Detector
-from dejavu.data.duplicates import Criteria, fingerprint_file, group_duplicates
+from dejavu.data.duplicates import Criteria, group_duplicates
+from dejavu.data.fingerprints import fingerprint_file
+from dejavu.data.forms.base import RawExcerpt, spread
 from dejavu.data.images import decode_rgb
-from dejavu.data.imported import find_imports, import_objects, match_import, read_imports
-from dejavu.data.ingest import FAILED, Ingestion, ingest_file
+from dejavu.data.import_files import find_imports, read_imports
+from dejavu.data.imported import import_objects, match_import
+from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.members import plain
-from dejavu.data.raw import Columns, open_raw, python_values, read_raw, table_name, take_inventory
+from dejavu.data.quarantine import FAILED
+from dejavu.data.raw import Columns, python_values, read_raw, table_name
 from dejavu.data.samples import SampleStore
-from dejavu.data.shards import link_tar, write_shard
-from dejavu.data.sources import tar_beside
-from dejavu.data.synthetic import make_pairs, make_world, raw_schema
 from dejavu.files import read_table, write_table
 from dejavu.plan.datasets import Dataset
 from dejavu.progress import Progress
 from dejavu.tables.data import OBJECTS, QUARANTINE
 from dejavu.tables.fields import ROW, UID
 
-# of a dataset so many files are looked into, and of each so many rows
-FILES = 8
-ROWS = 32
 # pairs that models are tried on, the first of which are shown and detected in
 PAIRS, SHOWN = 64, 8
 # files that captions of members and of others are looked for in
@@ -48,15 +45,13 @@ class Excerpt:
 
     Attributes:
         dataset: the dataset.
-        folder: where what is made of it lies.
-        paths: raw file's name -> path of its excerpt.
-        pairs: number of pairs in the whole dataset, by the footers.
+        folder: of the tables that are made of the rows.
+        raw: the rows.
     """
 
     dataset: Dataset
     folder: Path
-    paths: dict[str, Path]
-    pairs: int
+    raw: RawExcerpt
 
     @property
     def columns(self) -> Columns:
@@ -65,7 +60,7 @@ class Excerpt:
 
     def files(self, kind: str) -> list[Path]:
         """The files of a table, one for each raw file."""
-        return [self.folder / kind / table_name(name) for name in self.paths]
+        return [self.folder / kind / table_name(name) for name in self.raw.paths]
 
     def records(self, kind: str, columns: Sequence[str]) -> list[dict]:
         """The rows of a table."""
@@ -98,81 +93,13 @@ def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
     Raises:
         InputError: as the steps that make samples.
     """
-    raw = folder / "raw"
-    if "synthetic" in dataset.section:
-        paths, pairs = _drawn(dataset, raw)
-    elif "coco" in dataset.section:
-        paths, pairs = _of_coco(dataset, raw)
-    elif dataset.shards:
-        paths, pairs = _of_shards(dataset, folder)
-    else:
-        pairs = sum(take_inventory(dataset.paths, Columns.of(dataset.columns), dataset.every_caption).values())
-        paths = {name: _first_rows(dataset, name, raw) for name in _spread(sorted(dataset.paths), FILES)}
-    taken = Excerpt(dataset, folder, paths, pairs)
+    taken = Excerpt(dataset, folder, dataset.form.excerpt(dataset.paths, folder, dataset.every_caption))
     progress = Progress(dataset.name, 0, "pairs")
-    outputs = zip(paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
+    outputs = zip(taken.raw.paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
     for (name, path), samples, quarantine in outputs:
         how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
-        ingest_file(path, name, taken.columns, samples, quarantine, progress, how)
+        ingest_file(RawFile(path, name, taken.columns), Ingested(samples, quarantine), progress, how)
     return taken
-
-
-def _spread(entries: Sequence, most: int) -> list:
-    """At most so many entries, evenly spaced, the first among them."""
-    number = min(most, len(entries))
-    return [entries[place * len(entries) // number] for place in range(number)]
-
-
-def _first_rows(dataset: Dataset, name: str, folder: Path) -> Path:
-    path, made = Path(dataset.paths[name]), folder / name
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with open_raw(path, Columns.of(dataset.columns)) as file:
-        # one row at least, so that what is damaged is found
-        batch = next(file.iter_batches(batch_size=ROWS), None)
-        table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-        pq.write_table(table.replace_schema_metadata(file.schema_arrow.metadata), made)
-    if dataset.section["images"] == "tar":
-        tar_beside(made).symlink_to(tar_beside(path).resolve())
-    return made
-
-
-def _drawn(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
-    section = dataset.section["synthetic"]
-    pairs = make_pairs(make_world(section["seed"]), 0, min(ROWS, section["pairs"]), captions=section["captions"])
-    return _written(dataset, folder, pa.Table.from_pylist(list(pairs), schema=raw_schema(section["captions"]))), int(
-        section["pairs"]
-    )
-
-
-def _of_coco(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
-    files = {key: Path(file) for key, file in dataset.annotations.items()}
-    write_coco(files["captions"], files.get("instances"), folder / "coco.parquet")
-    whole = pq.read_table(folder / "coco.parquet", partitioning=None)
-    pairs = sum(max(1, len(some)) for some in whole["captions"].to_pylist()) if dataset.every_caption else len(whole)
-    return _written(dataset, folder, whole.take(_spread(range(len(whole)), FILES * ROWS)).cast(RAW_SCHEMA)), pairs
-
-
-def _of_shards(dataset: Dataset, folder: Path) -> tuple[dict[str, Path], int]:
-    """Some shards are read; the number of pairs in all of them is put down as if they were all alike."""
-    columns, paths, pairs = dataset.section["columns"], {}, 0
-    for name in _spread(sorted(dataset.paths), FILES):
-        stem = Path(dataset.paths[name]).stem
-        tar, whole, made = Path(dataset.shards[stem]), folder / "whole" / name, folder / "raw" / f"{stem}.parquet"
-        for path in (whole, made):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        pairs += write_shard(tar, whole, columns["caption"], columns["objects"])
-        pq.write_table(pq.read_table(whole, partitioning=None).slice(0, ROWS), made)
-        link_tar(tar.resolve(), tar_beside(made))
-        paths[name] = made
-    return paths, pairs * len(dataset.paths) // len(paths)
-
-
-def _written(dataset: Dataset, folder: Path, table: pa.Table) -> dict[str, Path]:
-    name = min(dataset.paths)
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
-    return {name: path}
 
 
 def write_names(excerpt: Excerpt) -> Path | None:
@@ -181,11 +108,11 @@ def write_names(excerpt: Excerpt) -> Path | None:
     None where there are no keys, whose uids are hashes of content, the dataset is not drawn yet, or it has more shards
     than are read. Where every caption is a sample, an image's uid stands for all of them.
     """
-    dataset, folder = excerpt.dataset, excerpt.folder / "names"
+    folder = excerpt.folder / "names"
     columns = excerpt.columns
-    if columns.key is None or "synthetic" in dataset.section or len(_whole(excerpt)) < len(dataset.shards):
+    if columns.key is None or not excerpt.raw.is_complete:
         return None
-    for name in _whole(excerpt):
+    for name in excerpt.raw.whole:
         parts = (
             pa.table({"row": pa.array(range(start, start + len(uids))), "uid": uids}, schema=_NAMES).drop_null()
             for start, uids, _ in _keyed(excerpt, name)
@@ -203,7 +130,7 @@ def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[li
         most: number.
     """
     kinds: tuple[list[str], list[str]] = ([], [])
-    for name in _spread(sorted(_whole(excerpt)), SEARCHED):
+    for name in spread(sorted(excerpt.raw.whole), SEARCHED):
         for _, uids, batch in _keyed(excerpt, name):
             for uid, caption in zip(uids.to_pylist(), python_values(batch["caption"]), strict=True):
                 text = caption[0] if isinstance(caption, list) and caption else caption
@@ -214,19 +141,10 @@ def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[li
     return kinds
 
 
-def _whole(excerpt: Excerpt) -> dict[str, str]:
-    """Name and path of all raw files; COCO's are one as yet, and of shards there are those that were read."""
-    if excerpt.dataset.shards:
-        return {name: str(excerpt.folder / "whole" / name) for name in excerpt.paths}
-    if "coco" in excerpt.dataset.section:
-        return {min(excerpt.dataset.paths): str(excerpt.folder / "raw" / "coco.parquet")}
-    return dict(excerpt.dataset.paths)
-
-
 def _keyed(excerpt: Excerpt, name: str) -> Iterator[tuple[int, pa.Array, dict[str, pa.Array]]]:
     """Number of the first row, uids and what else is read of a raw file, part by part."""
     before = f"{PurePosixPath(name).with_suffix('')}/" if excerpt.dataset.section["key_unique_in"] == "file" else ""
-    for start, batch in read_raw(_whole(excerpt)[name], excerpt.columns, ("key", "caption")):
+    for start, batch in read_raw(excerpt.raw.whole[name], excerpt.columns, ("key", "caption")):
         yield start, _named(batch["key"], before), batch
 
 
@@ -266,7 +184,7 @@ def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None
     elif excerpt.columns.objects is None:
         return []
     else:
-        for path, sample, file in zip(excerpt.paths.values(), samples, objects, strict=True):
+        for path, sample, file in zip(excerpt.raw.paths.values(), samples, objects, strict=True):
             annotate_file(path, excerpt.columns, sample, file, progress)
     return excerpt.records("objects", OBJECTS.names)
 
@@ -282,6 +200,6 @@ def chosen_pairs(excerpt: Excerpt) -> list[dict]:
     """Some samples with row, uid, caption and image, no two of one caption; the first few are spread as well."""
     records = excerpt.records("samples", ["row", "uid", "caption", "image"])
     distinct = list({record["caption"] or record["uid"]: record for record in reversed(records)}.values())
-    pairs = _spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)
-    shown = _spread(pairs, SHOWN)
+    pairs = spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)
+    shown = spread(pairs, SHOWN)
     return [*shown, *(pair for pair in pairs if pair not in shown)]

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dejavu.check.findings import LOOK, OK, Findings
+from dejavu.checkpoints import Checkpoint
 from dejavu.config.architectures import architecture_path
 from dejavu.data.images import decode_rgb
 from dejavu.data.results import read_results
+from dejavu.encoders.interface import Encoder, Model, Running
+from dejavu.encoders.load import load_encoder
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.errors import words
 from dejavu.files import matching_files
 from dejavu.retrieval.finite import require_finite
-from dejavu.retrieval.text import encode_captions, load_text_encoder
-from dejavu.sides import TFIDF
-from dejavu.training.model import Clip, build
-from dejavu.training.pretrained import load_side
+from dejavu.sides import KINDS, TFIDF, kind_of
+from dejavu.training.model import build
 
 # of the pairs that are there a large model, where there is no GPU, is shown fewer
 SECONDS, PART = 15, 8
@@ -39,13 +40,12 @@ def own_ranks(images: np.ndarray, captions: np.ndarray) -> list[int]:
     return (similarity >= np.diag(similarity)[:, None]).sum(axis=1).tolist()
 
 
-def ranks_of_own_images(clip: Clip, pairs: Sequence[dict], device: str, title: str) -> list[int]:
+def ranks_of_own_images(encoder: Encoder, pairs: Sequence[dict], title: str) -> list[int]:
     """For the caption of each pair, the rank of its own image among the images of all, by cosine; 1 is the nearest.
 
     Args:
-        clip: the model.
+        encoder: the model.
         pairs: with caption and encoded image; the first eight, and more of them as long as there is time.
-        device: ``cpu`` or ``cuda``.
         title: of the model, for the sentence.
 
     Raises:
@@ -56,12 +56,10 @@ def ranks_of_own_images(clip: Clip, pairs: Sequence[dict], device: str, title: s
         if first and time.monotonic() - start > SECONDS:
             break
         part = pairs[first : first + PART]
-        with torch.inference_mode():
-            pixels = np.stack([clip.pixels(decode_rgb(pair["image"])) for pair in part])
-            found = clip.model.encode_image(clip.normalize(pixels, device), normalize=True)
-            asked = clip.encode_text(clip.tokenize([pair["caption"] for pair in part]).to(device))
-        images.append(require_finite(found.float().cpu().numpy(), words(f"{title}, images")))
-        captions.append(require_finite(asked.float().cpu().numpy(), words(f"{title}, captions")))
+        embedded = encoder.images([decode_rgb(pair["image"]) for pair in part])
+        images.append(require_finite(embedded, words(f"{title}, images")))
+        embedded = encoder.texts([pair["caption"] for pair in part])
+        captions.append(require_finite(embedded, words(f"{title}, captions")))
     return own_ranks(np.concatenate(images), np.concatenate(captions))
 
 
@@ -84,8 +82,9 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
             continue
         for letter, side in model["sides"].items():
             about = f"models.{name}.sides.{letter}"
-            source = side["checkpoint"] or side["text_encoder"]
-            if source is None or source == TFIDF:
+            kind = kind_of(side)
+            source = side[kind]
+            if kind == "model" or source == TFIDF:
                 continue
             known = f"{source} {side['architecture']} {side['preprocessing']} {dataset}"
             if known in seen:
@@ -93,8 +92,7 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
                 continue
             seen[known] = about
             with findings.about(about):
-                look = _look_at_checkpoint if side["checkpoint"] else _look_at_text_encoder
-                look(findings, about, side, dataset, config, base)
+                _look_at_side(findings, about, side, dataset, config, base)
 
 
 def _pairs_for(model: str, config: Mapping[str, Any], findings: Findings) -> str | None:
@@ -111,11 +109,10 @@ def _look_at_recipe(
 ) -> None:
     clip = build(_architecture(recipe["architecture"], base) or "", device)
     clip.model.eval()
+    encoder = ClipEncoder(clip, Running(PART, device))
     if dataset is not None:
-        ranks_of_own_images(clip, findings.pairs[dataset][:PART], device, about)
-    findings.add(
-        about, OK, f"{recipe['architecture']}, {_weights(clip):,} weights, images of {clip.size} pixels, can be built"
-    )
+        ranks_of_own_images(encoder, findings.pairs[dataset][:PART], about)
+    findings.add(about, OK, f"{recipe['architecture']}, {encoder.size}, can be built")
 
 
 def _architecture(given: str | None, base: Path) -> str | None:
@@ -123,25 +120,29 @@ def _architecture(given: str | None, base: Path) -> str | None:
     return given if path is None else str(path)
 
 
-def _weights(clip: Clip) -> int:
-    return sum(weight.numel() for weight in clip.model.parameters())
-
-
-def _look_at_checkpoint(
-    findings: Findings, about: str, side: Mapping, dataset: str | None, config: Mapping, base: Path
+def _look_at_side(
+    findings: Findings, about: str, section: Mapping, dataset: str | None, config: Mapping, base: Path
 ) -> None:
-    source, device = side["checkpoint"], config["device"]
-    path = Path(source.removeprefix("local-dir:"))
-    architecture = _architecture(side["architecture"], base)
-    clip = load_side(str(path) if path.exists() else "", 0, source, architecture, device, side["preprocessing"])
-    findings.add(about, OK, f"{_weights(clip):,} weights, images of {clip.size} pixels")
-    findings.add(about, LOOK if clip.is_guessed else OK, f"images are prepared with {clip.prepared}")
-    if side["clip_benchmark"]:
-        found = read_results(matching_files(f"{about}.clip_benchmark", side["clip_benchmark"]), side["architecture"])
-        findings.add(about, OK, f"clip-benchmark has measured {len(found):,} numbers of it")
+    """Load the model of a side that is not trained here, and run it."""
+    kind = kind_of(section)
+    weights = Checkpoint.of(section[kind]).weights
+    model = Model(kind, section[kind], weights, _architecture(section["architecture"], base), section["preprocessing"])
+    encoder = load_encoder(model, Running(PART, config["device"]))
+    if not KINDS[kind].has_images:
+        captions = [pair["caption"] for pair in findings.pairs[dataset]] if dataset is not None else ["a photo"]
+        embedded = require_finite(encoder.texts(captions), about)
+        findings.add(about, OK, f"{section[kind]} embeds captions in {embedded.shape[1]:,} dimensions")
+        return
+    preparation = encoder.preparation
+    findings.add(about, OK, encoder.size)
+    findings.add(about, LOOK if preparation.is_guessed else OK, f"images are prepared with {preparation.text}")
+    if section["clip_benchmark"]:
+        files = matching_files(f"{about}.clip_benchmark", section["clip_benchmark"])
+        results = read_results(files, section["architecture"])
+        findings.add(about, OK, f"clip-benchmark has measured {len(results):,} numbers of it")
     if dataset is None:
         return
-    ranks = ranks_of_own_images(clip, findings.pairs[dataset], device, about)
+    ranks = ranks_of_own_images(encoder, findings.pairs[dataset], about)
     findings.ranks.setdefault(dataset, {})[about.removeprefix("models.")] = ranks
     _tell_ranks(findings, about, ranks)
 
@@ -165,12 +166,3 @@ def _tell_ranks(findings: Findings, about: str, ranks: Sequence[int]) -> None:
         f"{told}: the weights, their architecture, activation or preprocessing may not belong together, or the model "
         "does not know such pairs",
     )
-
-
-def _look_at_text_encoder(
-    findings: Findings, about: str, side: Mapping, dataset: str | None, config: Mapping, base: Path
-) -> None:
-    model = load_text_encoder(side["text_encoder"], config["device"])
-    captions = [pair["caption"] for pair in findings.pairs[dataset]] if dataset is not None else ["a photo"]
-    found = encode_captions(model, captions, len(captions), about)
-    findings.add(about, OK, f"{side['text_encoder']} embeds captions in {found.shape[1]:,} dimensions")

@@ -120,7 +120,7 @@ def _look_for_difference(findings: Findings, about: str, excerpt: Excerpt, membe
 def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:
     samples = excerpt.records("samples", ["row", "uid"])
     refused = len(excerpt.refused())
-    usable = excerpt.pairs * len(samples) / max(1, len(samples) + refused)
+    usable = excerpt.raw.pairs * len(samples) / max(1, len(samples) + refused)
     names = {one["row"]: plain(one["uid"]) for one in samples}
     of_row = {one["row"]: one["group_id"] for one in excerpt.groups()} if names else {}
     # what is listed takes its whole group
@@ -130,7 +130,7 @@ def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:
     if not listed and len(set(of_row.values())) > SINGLE * len(of_row):
         return _Supply(usable, np.zeros(0), is_whole=False)
     positions = np.array([position(seed, group) for group in groups])
-    return _Supply(usable * share, positions, len(samples) + refused >= excerpt.pairs or len(listed) >= usable)
+    return _Supply(usable * share, positions, len(samples) + refused >= excerpt.raw.pairs or len(listed) >= usable)
 
 
 def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supply: _Supply, drawn_anew: bool) -> None:

@@ -53,7 +53,7 @@ def _tell_rows(findings: Findings, excerpt: Excerpt) -> None:
     findings.add(
         about,
         OK if usable else FAULT,
-        f"{excerpt.pairs:,} pairs (raw files: {len(dataset.paths):,}); of {usable + len(refused):,} that were read "
+        f"{excerpt.raw.pairs:,} pairs (raw files: {len(dataset.paths):,}); of {usable + len(refused):,} that were read "
         f"{usable:,} can be used",
     )
     if len(refused):

@@ -6,39 +6,26 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dejavu.data.forms.base import Form
+from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError
 
 
 def check_dataset(name: str, dataset: dict) -> None:
     """Refuse a dataset that has not exactly one form, or keys that do not fit it; fill in its columns, in place."""
-    kinds = [kind for kind in ("synthetic", "raw", "coco") if kind in dataset]
-    if len(kinds) != 1:
-        raise InputError(
-            f"datasets.{name} needs exactly one of synthetic, raw and coco: it has {' and '.join(kinds) or 'none'}."
-        )
-    if kinds == ["synthetic"] and dataset["synthetic"]["files"] > dataset["synthetic"]["pairs"]:
-        raise InputError(f"datasets.{name}.synthetic.files is larger than its number of pairs: lower it.")
-    if kinds == ["coco"] and dataset["coco"]["instances"] is None and dataset["annotate"]["from"] == "column":
-        raise InputError(
-            f"configuration key 'datasets.{name}.coco.instances' is missing: add it, or say in annotate where the "
-            "objects come from."
-        )
-    _check_images(f"datasets.{name}", dataset, kinds[0])
+    form = form_of(name, dataset)
+    form.check()
+    _check_images(f"datasets.{name}", dataset, form)
 
 
-def are_shards(dataset: Mapping) -> bool:
-    """Whether all raw files of a dataset are WebDataset shards."""
-    return all(pattern.endswith(".tar") for pattern in dataset.get("raw", [""]))
-
-
-def _check_images(where: str, dataset: dict, kind: str) -> None:
+def _check_images(where: str, dataset: dict, form: Form) -> None:
     """Refuse keys about images that contradict each other, and fill in the columns that follow from them."""
-    if are_shards(dataset):
+    if form.images_are_in_tars:
         dataset["images"] = "tar"
     columns, tar = dataset["columns"], dataset["images"] == "tar"
-    for key, given in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
-        if given and kind != "raw":
-            raise InputError(f"{where} has {key}, which is about raw files, but it has {kind}: remove one of them.")
+    for key, is_set in (("images: tar", tar), ("image_root", dataset["image_root"] is not None)):
+        if is_set and form.key != "raw":
+            raise InputError(f"{where} has {key}, which is about raw files, but it has {form.key}: remove one of them.")
     if tar and columns["image"] is not None:
         raise InputError(
             f"{where}.columns.image names the column {columns['image']!r}, but with images: tar the images are in the "

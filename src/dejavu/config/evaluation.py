@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
 
 
@@ -22,7 +23,7 @@ BENCHMARK_FILES = {"zero_shot": ("data",), "linear_probe": ("train", "test"), "c
 
 def check_utility(config: dict) -> None:
     """Refuse a benchmark that has neither its files nor a synthetic dataset, or both."""
-    drawn = [name for name, dataset in config["datasets"].items() if "synthetic" in dataset]
+    drawn = [name for name, dataset in config["datasets"].items() if form_of(name, dataset).world is not None]
     for task, keys in BENCHMARK_FILES.items():
         for name, benchmark in config["utility"][task].items():
             where = f"utility.{task}.{name}"

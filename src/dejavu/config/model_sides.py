@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from dejavu.checkpoints import Checkpoint
 from dejavu.config.architectures import check_architecture
 from dejavu.errors import InputError, closest
 from dejavu.files import require_plain_name
-
-SIDE_KINDS = ("model", "checkpoint", "text_encoder")
+from dejavu.sides import KINDS
 
 
 def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
     """Refuse sides that are not one of the three kinds, and keys that do not fit their kind."""
     for letter, side in sides.items():
         where = f"models.{name}.sides.{letter}"
-        kinds = [kind for kind in SIDE_KINDS if side[kind] is not None]
+        kinds = [kind for kind in KINDS if side[kind] is not None]
         if len(kinds) != 1:
-            raise InputError(f"{where} needs exactly one of {', '.join(SIDE_KINDS)}: it has {len(kinds)}.")
-        for key in ("architecture", "preprocessing", "clip_benchmark"):
-            if side[key] is not None and kinds[0] != "checkpoint":
-                raise InputError(f"{where}.{key} is about a checkpoint, and this is none: remove it.")
+            raise InputError(f"{where} needs exactly one of {', '.join(KINDS)}: it has {len(kinds)}.")
+        for key, owner in ((key, kind) for kind, about in KINDS.items() for key in about.keys):
+            if side[key] is not None and kinds[0] != owner:
+                raise InputError(f"{where}.{key} is about a {KINDS[owner].noun}, and this is none: remove it.")
         if kinds[0] == "model":
             trained = {other: model for other, model in config["models"].items() if "sides" not in model}
             if side["model"] not in trained:
@@ -30,9 +29,7 @@ def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
                     f"{closest(side['model'], trained)}: the trained models are {', '.join(trained) or 'none'}."
                 )
             _check_kept(where, side, trained[side["model"]])
-        elif side["samples_seen"] is not None:
-            raise InputError(f"{where}.samples_seen names a checkpoint of a model, and this is none: remove it.")
-        if kinds[0] == "text_encoder" and (letter == "a" or side["search"] == "images"):
+        if not KINDS[kinds[0]].has_images and (letter == "a" or side["search"] == "images"):
             raise InputError(
                 f"{where}: a text encoder is the reference, so it is side b, and it searches captions."
                 if letter == "a"
@@ -44,6 +41,7 @@ def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
             _check_checkpoint(where, side)
             if side["architecture"] is not None:
                 check_architecture(f"{name}.sides.{letter}", side["architecture"], base)
+        if kinds[0] != "model" and KINDS[kinds[0]].has_images:
             _check_membership(name, letter, config)
 
 
@@ -62,14 +60,12 @@ def _check_checkpoint(where: str, side: dict) -> None:
     """Refuse a path that does not exist, and a file or a tag without its architecture; expand ``~``, in place."""
     side["checkpoint"] = source = str(Path(side["checkpoint"]).expanduser())
     require_plain_name(f"{where}.checkpoint", source)
-    path = Path(source.removeprefix("local-dir:"))
-    says_what_it_is = path.is_dir() or source.startswith(("local-dir:", "hf-hub:"))
-    looks_like_a_path = os.sep in source or path.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-    if not source.startswith("hf-hub:") and looks_like_a_path and not path.exists():
-        raise InputError(f"{where}.checkpoint: there is no file or folder {path}: correct the path.")
-    if says_what_it_is and side["architecture"] is not None:
+    checkpoint = Checkpoint.of(source)
+    if checkpoint.path is not None and not checkpoint.path.exists():
+        raise InputError(f"{where}.checkpoint: there is no file or folder {checkpoint.path}: correct the path.")
+    if checkpoint.names_architecture and side["architecture"] is not None:
         raise InputError(f"{where}.architecture: the folder of the checkpoint says what it is: remove it.")
-    if not says_what_it_is and side["architecture"] is None:
+    if not checkpoint.names_architecture and side["architecture"] is None:
         raise InputError(
             f"configuration key '{where}.architecture' is missing: add it, since no folder says what the model is."
         )

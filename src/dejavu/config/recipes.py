@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dejavu.config.architectures import check_architecture
 from dejavu.errors import InputError, closest, loss_mismatch
+from dejavu.sides import KINDS
 from dejavu.tables.fields import SIDES
 
 
@@ -43,7 +44,8 @@ def settled(model: dict) -> dict:
         return {key: value for key, value in model.items() if key != "sides"}
     for side in model["sides"].values():
         if side["search"] is None:
-            side["search"] = "images" if side["text_encoder"] is None else "captions"
+            reads_only = any(side[key] is not None for key, kind in KINDS.items() if not kind.has_images)
+            side["search"] = "captions" if reads_only else "images"
     return {"sides": model["sides"]}
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
 from dejavu.tables.fields import ROLES
 
@@ -78,11 +79,13 @@ def _check_intervals(name: str, roles: dict) -> None:
 def _check_synthetic_supply(name: str, role: str, section: dict, datasets: Mapping, k: int) -> None:
     """Refuse a limit above what a synthetic dataset can supply, by more than six standard deviations of the hash."""
     dataset = datasets[section["dataset"]]
-    if "synthetic" not in dataset or section["interval"] is None:
+    known = form_of(section["dataset"], dataset).supply
+    if known is None or section["interval"] is None:
         return
+    images, captions = known
     # all captions of an image have one role
-    each = dataset["synthetic"]["captions"] if dataset["captions"] == "all" else 1
-    images, limit = dataset["synthetic"]["pairs"], section["limit"]
+    each = captions if dataset["captions"] == "all" else 1
+    limit = section["limit"]
     low, high = section["interval"]
     share = high - low
     most = each * (images * share + 6 * math.sqrt(images * share * (1 - share)))

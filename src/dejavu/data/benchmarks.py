@@ -17,10 +17,11 @@ import pyarrow.types as pt
 from PIL import Image
 
 from dejavu.data.evaluation import TEMPLATES as DRAWN_TEMPLATES
+from dejavu.data.footers import rows_per_batch
 from dejavu.data.images import BadImage, decode_rgb
 from dejavu.data.raw import is_bytes, is_list, is_text, python_values
-from dejavu.data.shards import SHARD, image_of, read_keys
-from dejavu.data.sources import ImageSource, Place, read_members, rows_per_batch
+from dejavu.data.sources import ImageSource, Place
+from dejavu.data.tars import TAR, image_of, read_keys, read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
 
@@ -153,7 +154,7 @@ def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]
 
 
 def _check_file(path: str, where: str, columns: Mapping[str, str]) -> None:
-    if not path.endswith(SHARD):
+    if not path.endswith(TAR):
         _open(path, where, columns).close()
         return
     if not set(columns) <= {"image", "label"}:
@@ -244,7 +245,7 @@ def _decoded(source: ImageSource, value: object) -> Image.Image | None:
 
 
 def _columns(benchmark: Benchmark, path: str, use: str, size: int) -> Iterator[list]:
-    if path.endswith(SHARD):
+    if path.endswith(TAR):
         yield from _of_shard(path, use, size)
         return
     where = f"utility.{benchmark.task}.{benchmark.name}"

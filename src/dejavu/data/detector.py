@@ -1,13 +1,7 @@
 """Objects that a zero-shot detector of ``transformers`` finds: OWL-ViT and OWLv2, or Grounding DINO.
 
-Every label of the vocabulary is scored by itself, so that one box may have several labels; of boxes that overlap and
-have the same label the best is kept. Two families ask in different ways:
-
-* OWL embeds each label alone, as "a photo of a <label>", and compares it with every box ("Simple Open-Vocabulary Object
-  Detection", arXiv 2205.06230; OWLv2: arXiv 2306.09683). A label's score does not depend on the other labels.
-* Grounding DINO reads one text, "<label>. <label>.", together with the image (arXiv 2303.05499). A vocabulary that is
-  longer than its text is asked in several texts. A label's score is the mean over its tokens, as in the authors'
-  evaluation on COCO; it depends a little on the labels in the same text.
+Every label of the vocabulary is scored by itself, so that one box may have several labels. Of boxes that overlap and
+have the same label the best is kept. :mod:`dejavu.data.detector_families` says how each family of models is asked.
 """
 
 from __future__ import annotations
@@ -18,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +21,7 @@ import torch
 from PIL import Image
 from torchvision.ops import batched_nms, box_convert, clip_boxes_to_image
 
+from dejavu.data.detector_families import FAMILIES, Family
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import scan_file
 from dejavu.errors import InputError
@@ -38,123 +33,8 @@ MAX_OVERLAP = 0.5
 MAX_OBJECTS = 300
 # what a detector that sees everything everywhere may offer for one image
 MAX_CANDIDATES = 10_000
-LABELS_PER_BLOCK = 512
 
 Found = list[dict[str, Any]]
-
-
-class Family(Protocol):
-    """How a family of models is asked."""
-
-    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Yields, for a block of labels at a time, the number of its first label and what was found.
-
-        Returns:
-            Scores float32 (images, boxes, labels) in [0, 1], and boxes float32 (images, boxes, 4): centre, width and
-            height as shares of :meth:`extent`.
-        """
-        ...
-
-    def extent(self, image: Image.Image) -> tuple[int, int]:
-        """Width and height, in pixels of the image, of what the model was shown."""
-        ...
-
-
-class Owl:
-    """OWL-ViT and OWLv2."""
-
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
-        self.model, self.device = model, device
-        self.process = processor.image_processor
-        # OWLv2 is shown the image in the upper left corner of a square
-        self.square = model.config.model_type == "owlv2"
-        texts = [f"a photo of a {text}" for text in asked]
-        self.queries = torch.cat(
-            [self._embed(processor.tokenizer, texts[i : i + 256]) for i in range(0, len(texts), 256)]
-        )
-
-    def _embed(self, tokenizer: Any, texts: list[str]) -> torch.Tensor:
-        longest = self.model.config.text_config.max_position_embeddings
-        for text, tokens in zip(texts, tokenizer(texts)["input_ids"], strict=True):
-            if len(tokens) > longest:
-                raise InputError(
-                    f"the vocabulary asks for {text!r}, which has {len(tokens)} tokens, but the detector reads "
-                    f"{longest}: shorten it."
-                )
-        tokens = tokenizer(texts, padding="max_length", max_length=longest, return_tensors="pt").to(self.device)
-        base = self.model.base_model
-        return base.text_projection(base.text_model(**tokens).pooler_output)
-
-    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        pixels = self.process(images, return_tensors="pt")["pixel_values"].to(self.device)
-        # the parts of the model's forward, which would embed all labels again for every image
-        grid = self.model.image_embedder(pixel_values=pixels)[0]
-        features = grid.flatten(1, 2)
-        boxes = self.model.box_predictor(features, grid)
-        for start in range(0, len(self.queries), LABELS_PER_BLOCK):
-            queries = self.queries[start : start + LABELS_PER_BLOCK].expand(len(images), -1, -1)
-            yield start, self.model.class_predictor(features, queries)[0].sigmoid(), boxes
-
-    def extent(self, image: Image.Image) -> tuple[int, int]:
-        return (max(image.size),) * 2 if self.square else image.size
-
-
-class GroundingDino:
-    """Grounding DINO, and MM Grounding DINO."""
-
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
-        self.model, self.device = model, device
-        self.process, self.tokenizer = processor.image_processor, processor.tokenizer
-        # a point ends a label
-        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in asked]
-        self.texts = [(start, *self._text(part)) for start, part in self._parts(labels, model.config.max_text_len)]
-
-    def _parts(self, labels: list[str], longest: int) -> Iterator[tuple[int, list[str]]]:
-        """Cuts the vocabulary into texts that the model can read, with the number of the first label of each."""
-        start, used = 0, 2  # a token at either end
-        for number, tokens in enumerate(self.tokenizer(labels, add_special_tokens=False)["input_ids"]):
-            if len(tokens) + 3 > longest or not tokens:
-                raise InputError(
-                    f"the vocabulary asks for {labels[number]!r}, which has {len(tokens)} tokens, but the detector "
-                    f"reads 1 to {longest - 3}: change it."
-                )
-            if used + len(tokens) + 1 > longest:
-                yield start, labels[start:number]
-                start, used = number, 2
-            used += len(tokens) + 1
-        yield start, labels[start:]
-
-    def _text(self, labels: list[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """The tokens of one text, and float32 (labels, tokens) that takes the mean over each label's tokens."""
-        text = ". ".join(labels) + "."
-        tokens = self.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
-        first, last = tokens.pop("offset_mapping")[0].unbind(1)
-        share = torch.zeros(len(labels), len(first))
-        begin = 0
-        for number, label in enumerate(labels):
-            own = (first >= begin) & (last <= begin + len(label)) & (last > first)
-            share[number, own] = 1 / own.sum()
-            begin += len(label) + 2
-        return {name: value.to(self.device) for name, value in tokens.items()}, share.to(self.device)
-
-    def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        pixels = self.process(images, return_tensors="pt").to(self.device)
-        for start, tokens, share in self.texts:
-            same = {name: value.expand(len(images), -1) for name, value in tokens.items()}
-            found = self.model(pixel_values=pixels["pixel_values"], pixel_mask=pixels["pixel_mask"], **same)
-            scores = found.logits.sigmoid()[..., : share.shape[1]]
-            yield start, scores @ share.T, found.pred_boxes
-
-    def extent(self, image: Image.Image) -> tuple[int, int]:
-        return image.size
-
-
-FAMILIES: dict[str, type[Owl] | type[GroundingDino]] = {
-    "owlvit": Owl,
-    "owlv2": Owl,
-    "grounding-dino": GroundingDino,
-    "mm-grounding-dino": GroundingDino,
-}
 
 
 class Detector:
@@ -307,8 +187,7 @@ def detection_key(model: str, settings: Mapping[str, Any]) -> str:
 
 def detect_batch(
     detector: Detector,
-    samples: Sequence[Path],
-    objects: Sequence[Path],
+    files: Mapping[Path, Path],
     state: Path,
     *,
     key: str,
@@ -319,22 +198,21 @@ def detect_batch(
 
     Args:
         detector: the detector.
-        samples: files of the samples table.
-        objects: files to write, in the same order; none of them is there.
+        files: file of the samples table -> file of objects to write, which is not there.
         state: folder of finished files, which outlives a kill and is removed at the end.
         key: hash of all that detection depends on, from :func:`detection_key`.
         batch_size: images at a time.
         title: for the progress lines.
     """
-    rows = [pq.read_metadata(file).num_rows for file in samples]
+    rows = [pq.read_metadata(file).num_rows for file in files]
     progress = Progress(title, sum(rows), "images")
-    finished = [state / f"{_hash([key, file.name, _identity(file)])}.parquet" for file in samples]
-    for file, part, count in zip(samples, finished, rows, strict=True):
+    finished = [state / f"{_hash([key, file.name, _identity(file)])}.parquet" for file in files]
+    for file, part, count in zip(files, finished, rows, strict=True):
         if part.is_file():
             progress.skip(count)
         else:
             write_table(part, _detected(detector, file, batch_size, progress), OBJECTS)
-    for part, target in zip(finished, objects, strict=True):
+    for part, target in zip(finished, files.values(), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         # not moved: a kill between here and the end would lose what was moved, since outputs are deleted on a rerun
         shutil.copyfile(part, target)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,26 +10,25 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dejavu.data.downloads import NOTED, Notes
+from dejavu.data.footers import BYTES_PER_BATCH
 from dejavu.data.images import BadImage, Unusable, decode_rgb, open_image, shrink
+from dejavu.data.quarantine import FAILED
 from dejavu.data.raw import Columns, file_id, open_raw, python_values, read_raw
 from dejavu.data.reuse import Kept
-from dejavu.data.sources import BYTES_PER_BATCH, ImageSource, stamp, tar_beside
-from dejavu.errors import InputError, words
-from dejavu.files import read_table, write_table
-from dejavu.progress import Progress, say
+from dejavu.data.sources import ImageSource, stamp
+from dejavu.data.tars import tar_beside
+from dejavu.data.texts import clean_caption
+from dejavu.errors import InputError
+from dejavu.files import write_table
+from dejavu.progress import Progress
 from dejavu.tables.data import QUARANTINE, SAMPLES
 
 USES = ("image", "caption", "key", "status", "error", *NOTED)
 CAPTIONS_PER_ROW = 64
 LONGEST_KEY = 1000
-
-# captions are one line: of the control characters those that are space become a blank, the others nothing
-_CONTROLS = {code: " " if chr(code).isspace() else None for code in [*range(0x20), *range(0x7F, 0xA0)]}
-_CONTROLS |= {0x2028: " ", 0x2029: " "}
 
 
 @dataclass(frozen=True)
@@ -63,16 +60,31 @@ class Ingestion:
     key_unique_in: str = "dataset"
 
 
-def ingest_file(
-    path: Path,
-    name: str,
-    columns: Columns,
-    samples: Path,
-    quarantine: Path,
-    progress: Progress,
-    how: Ingestion = Ingestion(),
-) -> ImageSource:
-    """Reads one raw file and writes its samples and its quarantine.
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file that is ingested.
+
+    Attributes:
+        path: where it is.
+        name: its path relative to the dataset's root; its hash is the upper half of ``row``.
+        columns: what its columns hold.
+    """
+
+    path: Path
+    name: str
+    columns: Columns
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The parquet files that a raw file becomes: ``samples``, and ``quarantine`` of what cannot be used."""
+
+    samples: Path
+    quarantine: Path
+
+
+def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion = Ingestion()) -> ImageSource:
+    """Read one raw file and write its samples and its quarantine.
 
     A caption is put in Unicode's form NFC, on one line, without control characters, and stripped; where there is no
     column of captions, all are empty. An image must decode. ``uid`` is the key column's value, or a hash of image and
@@ -80,11 +92,8 @@ def ingest_file(
     half of ``row`` is the row in the file, or, where every caption is a sample, 64 times that and the caption's number.
 
     Args:
-        path: the raw file.
-        name: its path relative to the dataset's root; its hash is the upper half of ``row``.
-        columns: what its columns hold.
-        samples: parquet file to write.
-        quarantine: parquet file to write.
+        raw: the raw file.
+        outputs: files to write.
         progress: counts the pairs.
         how: what becomes of captions and images.
 
@@ -94,6 +103,7 @@ def ingest_file(
     Raises:
         InputError: when the raw file or its tar is damaged, or has too many rows.
     """
+    path, name, columns = raw.path, raw.name, raw.columns
     place = columns.place(path, how.image_root, how.image_links)
     reader = _Reader(name, ImageSource(place), how)
     _check_number(path, columns, reader.captions_per_row)
@@ -110,32 +120,23 @@ def ingest_file(
             reader.refused = []
 
     schema = SAMPLES.with_metadata(place.noted()) if how.store == "reference" else SAMPLES
-    write_table(samples, parts(), schema)
-    write_table(quarantine, pa.concat_tables(refused), QUARANTINE)
+    write_table(outputs.samples, parts(), schema)
+    write_table(outputs.quarantine, pa.concat_tables(refused), QUARANTINE)
     return reader.source
 
 
-def ingest_changed(
-    kept: Kept,
-    path: Path,
-    name: str,
-    columns: Columns,
-    samples: Path,
-    quarantine: Path,
-    progress: Progress,
-    how: Ingestion,
-) -> None:
+def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion) -> None:
     """As :func:`ingest_file`, unless an earlier job did the same with the same files: then what it made is taken."""
-    outputs = {"samples": samples, "quarantine": quarantine}
-    inputs = [str(path)] if columns.image is not None else [str(path), str(tar_beside(path))]
+    files = {"samples": outputs.samples, "quarantine": outputs.quarantine}
+    inputs = [str(raw.path)] if raw.columns.image is not None else [str(raw.path), str(tar_beside(raw.path))]
     before = [stamp(file) for file in inputs]
-    if kept.restore(name, inputs, outputs):
-        progress.skip(sum(pq.read_metadata(file).num_rows for file in outputs.values()))
+    if kept.restore(raw.name, inputs, files):
+        progress.skip(sum(pq.read_metadata(file).num_rows for file in files.values()))
         return
-    source = ingest_file(path, name, columns, samples, quarantine, progress, how)
+    source = ingest_file(raw, outputs, progress, how)
     # whether a refused path still leaves the root cannot be seen from times
     if not source.escaped:
-        kept.keep(name, dict.fromkeys([*before, *source.visited]), outputs)
+        kept.keep(raw.name, dict.fromkeys([*before, *source.visited]), files)
 
 
 def _check_number(path: Path, columns: Columns, captions_per_row: int) -> None:
@@ -263,26 +264,6 @@ class _Reader:
         return {"uid": content, "caption": text, "image": picture.stored, **size}
 
 
-def clean_caption(caption: object, longest: int) -> str:
-    """A caption in Unicode's form NFC, on one line, without control characters, stripped.
-
-    Marks of writing direction are kept: they belong to the text.
-
-    Raises:
-        Unusable: when it is no text, has nothing visible, or has more than ``longest`` characters.
-    """
-    if isinstance(caption, bytes):
-        raise Unusable("caption is not UTF-8", repr(caption[:100]))
-    text = caption.strip() if isinstance(caption, str) else ""
-    if len(text) <= longest:
-        text = unicodedata.normalize("NFC", text.translate(_CONTROLS)).strip()
-    if len(text) > longest:
-        raise Unusable("caption is too long", f"{len(text):,} characters, but max_caption is {longest:,}")
-    if all(unicodedata.category(character)[0] in "CZ" for character in text):
-        raise Unusable("caption is empty", "null" if caption is None else "it has no visible character")
-    return text
-
-
 def _check_status(row: dict[str, Any]) -> None:
     status = row.get("status", "success")
     if status is None:
@@ -304,45 +285,3 @@ def _key(row: dict[str, Any]) -> str | None:
 
 def _digest(seed: bytes, caption: str) -> bytes:
     return hashlib.blake2b(seed + b"\0" + caption.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-# what img2dataset could not fetch was never there to be used
-FAILED = "download failed"
-
-
-def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str) -> None:
-    """Stops when too large a share of the raw rows was set aside, those aside whose download had failed before.
-
-    Args:
-        files: quarantine tables.
-        rows: number of raw rows.
-        allowed: the configured ``max_quarantined``, a share in [0, 1].
-        dataset: its name, for the sentence.
-
-    Raises:
-        InputError: naming the commonest reasons with an example of each; or when every download had failed.
-    """
-    tables = [read_table(file) for file in files]
-    table = pa.concat_tables(tables) if tables else QUARANTINE.empty_table()
-    failed = pc.equal(table["reason"], FAILED)
-    table, failures = table.filter(pc.invert(failed)), table.filter(failed)
-    if failures.num_rows:
-        say(f"dataset {dataset!r}: {failures.num_rows:,} of {rows:,} raw rows are downloads that had failed")
-    rows -= failures.num_rows
-    if failures.num_rows and not rows:
-        raise InputError(f"dataset {dataset!r}: all its raw rows are downloads that failed: bring others.")
-    if table.num_rows <= allowed * rows:
-        return
-    reasons = Counter(table["reason"].to_pylist())
-    first = {record["reason"]: record for record in reversed(table.to_pylist())}
-    told = words(
-        "; ".join(
-            f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
-            f"{first[reason]['detail']})"
-            for reason, count in reasons.most_common(3)
-        )
-    )
-    raise InputError(
-        f"dataset {dataset!r}: {table.num_rows:,} of {rows:,} raw rows cannot be used ({table.num_rows / rows:.1%}, "
-        f"max_quarantined allows {allowed:.1%}): {told}. Mend the data, or raise datasets.{dataset}.max_quarantined."
-    )

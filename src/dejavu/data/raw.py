@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from dejavu.data.downloads import NOTED, STATUS
-from dejavu.data.sources import Place, column_chunks, rows_per_batch
+from dejavu.data.footers import column_chunks, rows_per_batch
+from dejavu.data.sources import Place
 from dejavu.errors import InputError, closest
 from dejavu.files import first_line
 

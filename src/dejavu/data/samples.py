@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dejavu.data.sources import Place, ReferencedImages
+from dejavu.data.references import ReferencedImages
+from dejavu.data.sources import Place
 from dejavu.errors import InputError
-from dejavu.files import damaged
+from dejavu.files import damaged, read_table
 
 # images that are fetched from elsewhere may be large
 REFERENCED_ROWS = 64
@@ -155,3 +157,30 @@ class SampleStore:
     def _scan(self, upper: int, columns: list[str]) -> Iterator[pa.Table]:
         if upper in self.files:
             yield from scan_file(self.files[upper], columns)
+
+
+@dataclass(frozen=True)
+class RoleSamples:
+    """The samples of one role.
+
+    Attributes:
+        manifest: names them.
+        folders: batch folders of the samples table, where they are among others.
+    """
+
+    manifest: Path
+    folders: Sequence[str | Path]
+
+    def rows(self) -> np.ndarray:
+        """Return int64 (n,), ascending."""
+        return np.sort(read_table(self.manifest, ["row"])["row"].to_numpy())
+
+    def batches(self, columns: Sequence[str], size: int) -> Iterator[tuple[slice, pa.Table]]:
+        """Yield the samples by row, at most so many at a time, with their place in :meth:`rows`."""
+        rows, done = self.rows(), 0
+        for table in SampleStore(self.folders).batches(rows, list(columns), size):
+            place = slice(done, done + table.num_rows)
+            if not np.array_equal(table["row"].to_numpy(), rows[place]):
+                raise ValueError(f"rows {rows[place][:3]} of {self.manifest} came back in another order")
+            yield place, table
+            done = place.stop

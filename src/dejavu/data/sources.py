@@ -8,30 +8,18 @@ import json
 import os
 import re
 import stat
-import tarfile
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pyarrow.types as pt
-
 from dejavu.data.images import BadImage
-from dejavu.errors import InputError
-from dejavu.files import first_line
+from dejavu.data.tars import Member, index_tar, tar_beside
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_BYTES = 256 * 2**20
-MAX_NOTE_BYTES = 2**20
-ROWS_PER_BATCH = 512
-BYTES_PER_BATCH = 64 * 2**20
 
 # key of a samples file's metadata that says where the images are to which the file only refers
 REFERENCE = b"dejavu.images"
@@ -47,11 +35,6 @@ def stamp(path: str | Path) -> Stamp:
     except (OSError, ValueError):
         return str(path), -1, -1
     return str(path), found.st_size, found.st_mtime_ns
-
-
-def tar_beside(raw: str | Path) -> Path:
-    """The WebDataset tar of a raw file: of the same name."""
-    return Path(raw).with_suffix(".tar")
 
 
 @dataclass(frozen=True)
@@ -265,160 +248,3 @@ def _plain_file(path: str) -> bytes:
             return file.read()
     finally:
         os.close(handle)
-
-
-@dataclass
-class Member:
-    """What a tar has under a key: the places of the image and of a JSON, each (offset, size) in bytes."""
-
-    image: tuple[int, int] | None = None
-    note: tuple[int, int] | None = None
-
-
-def index_tar(path: Path) -> dict[str, Member]:
-    """Reads the headers of a tar once: key, the name without ending -> what there is.
-
-    Only plain files count: what a link points to is not read. Of two images of a key the first counts.
-
-    Raises:
-        InputError: when it is missing, compressed, or damaged.
-    """
-    index: dict[str, Member] = {}
-    for name, place in read_members(path):
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in SUFFIXES:
-            found = index.setdefault(stem, Member())
-            found.image = found.image or place
-        elif suffix.lower() == ".json" and place[1] <= MAX_NOTE_BYTES:
-            index.setdefault(stem, Member()).note = place
-    return index
-
-
-def read_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yields name and place, (offset, size) in bytes, of every plain file of a tar; what a link points to is not read.
-
-    Raises:
-        InputError: when it is missing, compressed, or damaged.
-    """
-    last, length = -1, 0
-    try:
-        length = path.stat().st_size
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.offset <= last or not 0 <= member.size <= length - member.offset_data:
-                    raise tarfile.ReadError(f"member {member.name[:100]!r} does not lie in the file")
-                last = member.offset
-                if member.isreg() and not member.issparse():
-                    yield member.name.removeprefix("./"), (member.offset_data, member.size)
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist, but images: tar looks for it beside the parquet file of the same name: "
-            "bring it, or take the parquet file out of datasets.*.raw."
-        ) from None
-    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"{path} is not a whole, uncompressed tar ({first_line(error)}): replace it, or take it, and a parquet "
-            "file beside it, out of datasets.*.raw."
-        ) from None
-
-
-def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:
-    """What the footer says of a column, all its parts, in every row group."""
-    # not by the parts' paths: a column named a.b looks like a part of the column a
-    parts: list[int] = []
-    start = 0
-    for field in file.schema_arrow:
-        size = _parts(field.type)
-        if field.name == name:
-            parts += range(start, start + size)
-        start += size
-    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
-    return [group.column(part) for group in groups for part in parts]
-
-
-def _parts(kind: pa.DataType) -> int:
-    """In how many columns parquet stores values of a type."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _parts(kind.storage_type)
-    below = [kind.field(at).type for at in range(kind.num_fields)] if not pt.is_dictionary(kind) else []
-    return sum(map(_parts, below)) if below else 1
-
-
-def rows_per_batch(file: pq.ParquetFile, names: Sequence[str]) -> int:
-    """How many rows of some columns to read at a time: fewer where they are large, by the sizes in the footer."""
-    size = sum(chunk.total_uncompressed_size for name in names for chunk in column_chunks(file, name))
-    per_row = max(1, size // max(1, file.metadata.num_rows))
-    return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH // per_row))
-
-
-class ReferencedImages:
-    """The images of a samples file that holds none, fetched from its raw file.
-
-    Rows that ascend from call to call are read in one pass: the raw file in batches, a tar by offset.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._source = ImageSource(place)
-        self._group = -1
-        self._start = self._stop = 0
-        self._values: pa.Array = pa.nulls(0)
-        self._batches: Iterator[pa.RecordBatch] = iter(())
-
-    def read(self, source_rows: Sequence[int]) -> list[bytes]:
-        """The encoded images of the given rows of the raw file.
-
-        Raises:
-            InputError: when the raw file or an image is not there any more.
-        """
-        images: list[bytes] = []
-        last = -1
-        for row in source_rows:
-            # the captions of one image follow each other
-            images.append(images[-1] if row == last else self._read(row))
-            last = row
-        return images
-
-    def _read(self, row: int) -> bytes:
-        try:
-            return self._source.read(self._value(row))
-        except BadImage as bad:
-            raise self._gone(row, str(bad)) from None
-        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
-            raise self._gone(row, first_line(error)) from None
-
-    def _gone(self, row: int, why: str) -> InputError:
-        return InputError(
-            f"the image of row {row:,} of {self._place.raw}, to which store: reference only refers, cannot be read "
-            f"any more ({why}): bring it back, or delete the dataset's samples folder and run again."
-        )
-
-    @cached_property
-    def _file(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self._place.raw)
-
-    @cached_property
-    def _size(self) -> int:
-        return rows_per_batch(self._file, [self._place.column])
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        groups = range(self._file.num_row_groups)
-        return [0, *accumulate(self._file.metadata.row_group(group).num_rows for group in groups)]
-
-    def _value(self, row: int) -> object:
-        if not self._start <= row < self._stop:
-            self._seek(row)
-        return self._values[row - self._start].as_py()
-
-    def _seek(self, row: int) -> None:
-        """Moves on to the batch that holds a row; only a step back begins a row group anew."""
-        group = bisect_right(self._starts, row) - 1
-        if group != self._group or row < self._start:
-            self._group, self._stop = group, self._starts[group]
-            self._batches = self._file.iter_batches(
-                batch_size=self._size, row_groups=[group], columns=[self._place.column]
-            )
-        while row >= self._stop:
-            values = next(self._batches).column(0)
-            self._start, self._stop, self._values = self._stop, self._stop + len(values), values

@@ -127,11 +127,6 @@ def raw_schema(captions: int = 1) -> pa.Schema:
     )
 
 
-def file_bounds(pairs: int, files: int, index: int) -> tuple[int, int]:
-    """The half-open range of pair numbers in file ``index`` of ``files``; sizes differ by at most one."""
-    return pairs * index // files, pairs * (index + 1) // files
-
-
 def _captions(rng: np.random.Generator, world: World, scene: str, labels: list[str], number: int) -> list[str]:
     """Captions that name the same objects and the scene, each in another way and with invented words of its own."""
     named = " and ".join(f"a {label}" for label in labels[: int(rng.integers(1, 3))])

@@ -83,7 +83,7 @@ class Run:
     def neighbors(self, side: Side, population: str) -> dict[str, Path]:
         """Query -> the neighbour table of a population under a side; a text encoder is asked with captions only."""
         folder = self.of_side("neighbors", side)
-        others = [] if side.kind == "text_encoder" else self.other_queries
+        others = self.other_queries if side.has_images else []
         files = {query: folder / f"{population}.{query}.parquet" for query in others}
         return {CAPTION: folder / f"{population}.parquet"} | files
 
@@ -369,7 +369,7 @@ def _model_stages(run: Run, costs: Costs, size: Mapping[str, int]) -> Iterator[d
             file = run.of_side("neighbors", side) / f"{population}.parquet"
             found = len(read_table(file, ["row"])["row"].unique())
             yield _stage(costs, "neighbors", f"{name}.{side.seen}.{population}", size[population], found)
-        if run.other_queries and side.kind != "text_encoder":
+        if run.other_queries and side.has_images:
             count = sum(size[population] for population in POPULATIONS) * len(run.other_queries)
             yield _stage(costs, "query_neighbors", f"{name}.{side.seen}", count, count)
     for model, seen in run.measured:

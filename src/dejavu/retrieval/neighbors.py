@@ -7,6 +7,7 @@ first, whatever the engine; see :mod:`dejavu.retrieval.engines` for how each fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,42 +82,74 @@ def _nearest_in(queries: Vectors, block: Vectors, k: int, engine: Engine) -> tup
     return similarity, position
 
 
-def write_neighbors(
-    captions: Path,
-    caption_rows: Path,
-    public: Path,
-    public_rows: Path,
-    neighbors: Path,
-    *,
-    k: int,
-    threads: int,
-    device: str,
-    title: str,
-) -> None:
-    """Searches the public samples for every caption of a role and writes the neighbours table.
+@dataclass(frozen=True)
+class Embedded:
+    """Files of the embeddings of some samples' images or captions.
 
-    Args:
-        captions, caption_rows: embeddings and rows of the queries.
-        public, public_rows: embeddings and rows of the public images, or of their captions.
-        neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
+    Attributes:
+        array: float32 (n, dimension).
+        rows: int64 (n,), the samples they belong to.
+    """
+
+    array: Path
+    rows: Path
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the embeddings, mapped into memory, and their rows.
+
+        Raises:
+            InputError: when the two disagree, or an embedding is not finite or zero.
+        """
+        embeddings, numbers = read_array(self.array), read_array(self.rows)
+        if len(embeddings) != len(numbers):
+            raise InputError(
+                f"{self.array} has {len(embeddings):,} embeddings, but {self.rows} names {len(numbers):,} rows: "
+                "delete both and run again."
+            )
+        for start in range(0, len(embeddings), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            require_finite(embeddings[part], str(self.array), numbers[part])
+        return embeddings, np.asarray(numbers)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How neighbours are searched.
+
+    Attributes:
         k: number of neighbours; all public samples where there are fewer.
         threads: threads of the search on the CPU.
         device: ``cpu`` or ``cuda``, which here is one GPU; both find the same.
+    """
+
+    k: int
+    threads: int = 1
+    device: str = "cpu"
+
+
+def write_neighbors(queries: Embedded, public: Embedded, neighbors: Path, search: Search, title: str) -> None:
+    """Search the public samples for every caption of a role and write the neighbours table.
+
+    Args:
+        queries: the captions of the role.
+        public: the public images, or their captions.
+        neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
+        search: how.
         title: for the progress lines.
 
     Raises:
-        InputError: when an array and its row array disagree, an embedding is not finite or zero, or ``device`` is not
+        InputError: when an array and its row array disagree, an embedding is not finite or zero, or the device is not
             to be had.
     """
-    require(device, 1, title)
-    engine = engine_on(device, threads)
-    queries, rows = _with_rows(captions, caption_rows)
-    searched, found_rows = _with_rows(public, public_rows)
-    k = min(k, len(searched))
+    require(search.device, 1, title)
+    engine = engine_on(search.device, search.threads)
+    asked, rows = queries.read()
+    searched, public_rows = public.read()
+    k = min(search.k, len(searched))
     # so that what is found for a block fits beside it
     block_size = max(1, min(engine.queries_at_once, engine.cells // max(1, k)))
     write_found(
-        neighbors, rows, found_rows, lambda block: nearest(queries[block], searched, k, engine), block_size, title
+        neighbors, rows, public_rows, lambda block: nearest(asked[block], searched, k, engine), block_size, title
     )
 
 
@@ -158,16 +191,3 @@ def write_found(
 
     write_table(neighbors, parts(), NEIGHBORS, NUMBERS_PER_GROUP)
     progress.finish()
-
-
-def _with_rows(array: Path, rows: Path) -> tuple[np.ndarray, np.ndarray]:
-    embeddings, numbers = read_array(array), read_array(rows)
-    if len(embeddings) != len(numbers):
-        raise InputError(
-            f"{array} has {len(embeddings):,} embeddings, but {rows} names {len(numbers):,} rows: "
-            "delete both and run again."
-        )
-    for start in range(0, len(embeddings), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        require_finite(embeddings[part], str(array), numbers[part])
-    return embeddings, np.asarray(numbers)

@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from dejavu.data.images import to_square
+from dejavu.training.recipe import Recipe
 
 RATIO = (3 / 4, 4 / 3)
 ATTEMPTS = 10
@@ -36,6 +37,12 @@ class Augmentation:
     flip: float = 0.0
     color_jitter: float = 0.0
     gray_scale: float = 0.0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Augmentation:
+        """Return what a recipe says."""
+        scale = None if recipe.crop_scale is None else (recipe.crop_scale[0], recipe.crop_scale[1])
+        return cls(scale, recipe.flip, recipe.color_jitter, recipe.gray_scale)
 
     def __bool__(self) -> bool:
         return self != Augmentation()

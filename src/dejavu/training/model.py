@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch.func import functional_call
 
+from dejavu.checkpoints import LOCAL
 from dejavu.data.images import to_square
 from dejavu.errors import InputError, closest, words
 from dejavu.files import atomic, first_line
@@ -178,7 +179,6 @@ def build(architecture: str, device: str = "cpu") -> Clip:
     )
 
 
-LOCAL = "local-dir:"
 FOLDER_CONFIG = "open_clip_config.json"
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from dejavu.training.distributed import Share, run_share
+from dejavu.training.torchrun import Share, run_share
 
 if __name__ == "__main__":
     content = json.loads((Path(sys.argv[1]) / "share.json").read_text(encoding="utf-8"))

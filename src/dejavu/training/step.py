@@ -16,9 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dejavu.errors import InputError, loss_mismatch
 from dejavu.files import first_line
-from dejavu.training.distributed import Ranks
 from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
+from dejavu.training.ranks import Ranks
 from dejavu.training.recipe import Recipe
 
 

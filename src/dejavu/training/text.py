@@ -13,6 +13,7 @@ import torch
 from dejavu.errors import InputError
 from dejavu.training.draws import Purpose, generator
 from dejavu.training.marks import Marks, inner
+from dejavu.training.recipe import Recipe
 
 MASK_WORD = "mask"
 # captions whose tokens are kept, about 20 MB
@@ -62,6 +63,18 @@ class TextRandomizer:
         else:
             self._others = _OTHERS[unit, replace](tokenizer)
             self._hide = self._put_others
+
+    @classmethod
+    def of(cls, tokenizer: Any, recipe: Recipe, seed: int) -> TextRandomizer:
+        """Return what a recipe says."""
+        return cls(
+            tokenizer,
+            mask=recipe.text_mask,
+            unit=recipe.text_mask_unit,
+            replace=recipe.text_mask_with,
+            dropout=recipe.caption_dropout,
+            seed=seed,
+        )
 
     def __call__(self, captions: Sequence[str], epochs: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
         """Tokens of the captions as they are shown in an epoch.

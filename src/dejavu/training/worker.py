@@ -10,8 +10,9 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from dejavu.errors import InputError
 from dejavu.processes import die_with_parent, end_well
-from dejavu.training.distributed import joined
-from dejavu.training.loop import Job, run_job
+from dejavu.training.job import Job
+from dejavu.training.ranks import joined
+from dejavu.training.run import run_job
 
 
 def main(path: Path) -> None:

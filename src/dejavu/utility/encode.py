@@ -6,30 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from dejavu.data.benchmarks import Benchmark, read_images
+from dejavu.encoders.interface import Encoder as ImageTextEncoder
 from dejavu.errors import InputError
 from dejavu.measurement.resampling import Resampling, shares
 from dejavu.progress import Progress
 from dejavu.retrieval.finite import require_finite
-from dejavu.training.model import Clip
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model and how it is run.
+    """A model that embeds what benchmarks hold.
 
     Attributes:
-        clip: the model, in evaluation mode.
-        batch_size: images or texts at a time.
-        device: ``cpu`` or ``cuda``.
+        model: the model.
         title: for the progress lines.
     """
 
-    clip: Clip
-    batch_size: int
-    device: str
+    model: ImageTextEncoder
     title: str = "utility"
 
     def images(self, benchmark: Benchmark, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -44,14 +39,11 @@ class Encoder:
         progress = Progress(f"{self.title} {benchmark.task} {benchmark.name} {part}", 0, "images")
         embedded: list[np.ndarray] = []
         used: list[bool] = []
-        for images in read_images(benchmark, part, self.batch_size):
-            pixels = [self.clip.pixels(image) for image in images if image is not None]
+        for images in read_images(benchmark, part, self.model.at_once):
+            usable = [image for image in images if image is not None]
             used += [image is not None for image in images]
-            if pixels:
-                batch = self.clip.normalize(np.stack(pixels), self.device)
-                with torch.inference_mode():
-                    found = self.clip.model.encode_image(batch, normalize=True).float().cpu().numpy()
-                embedded.append(require_finite(found, self.title))
+            if usable:
+                embedded.append(require_finite(self.model.images(usable), self.title))
             progress.advance(len(images))
         progress.finish(f"{len(used) - sum(used):,} cannot be used" if not all(used) else "")
         if not embedded:
@@ -64,11 +56,9 @@ class Encoder:
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Embeds texts; float32 (texts, dimension), L2-normalised."""
         embedded = []
-        for start in range(0, len(texts), self.batch_size):
-            part = list(texts[start : start + self.batch_size])
-            tokens = self.clip.tokenize(part).to(self.device)
-            with torch.inference_mode():
-                embedded.append(require_finite(self.clip.encode_text(tokens).float().cpu().numpy(), self.title))
+        for start in range(0, len(texts), self.model.at_once):
+            part = list(texts[start : start + self.model.at_once])
+            embedded.append(require_finite(self.model.texts(part), self.title))
         return np.concatenate(embedded)
 
 

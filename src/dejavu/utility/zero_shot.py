@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import open_clip
+import torch
 
 from dejavu.data.benchmarks import Benchmark, read_values
 from dejavu.errors import InputError, closest, words
@@ -35,7 +36,7 @@ def zero_shot(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) ->
     prompts = classifier(encoder, classes, benchmark.templates)
     images, used = encoder.images(benchmark, "data")
     truth = truth[used]
-    ranks = _ranks(images, prompts, truth, encoder.batch_size)
+    ranks = _ranks(images, prompts, truth, encoder.model.at_once)
     hits = {f"accuracy@{k}": ranks <= k for k in ACCURACY_AT if k == 1 or len(classes) > k}
     rows = results(benchmark, hits, resampling)
     return [*rows, _mean_of_classes(benchmark, ranks <= 1, truth, resampling), left_out(benchmark, used)]
@@ -76,15 +77,15 @@ def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequen
         prompts = OPENCLIP_TEMPLATES[templates]
     else:
         prompts = [_filled(template) for template in templates]
-    weights = open_clip.build_zero_shot_classifier(
-        encoder.clip,
-        lambda texts: encoder.clip.tokenize(texts),
-        list(classes),
-        prompts,
-        num_classes_per_batch=max(1, encoder.batch_size // len(prompts)),
-        device=encoder.device,
-    )
-    return weights.T.float().cpu().numpy()
+    per_batch = max(1, encoder.model.at_once // len(prompts))
+    means = []
+    for start in range(0, len(classes), per_batch):
+        batch = classes[start : start + per_batch]
+        embedded = torch.from_numpy(encoder.model.texts([prompt(name) for name in batch for prompt in prompts]))
+        # as in open_clip.build_zero_shot_classifier
+        mean = embedded.reshape(len(batch), len(prompts), -1).mean(dim=1)
+        means.append(mean / mean.norm(dim=1, keepdim=True))
+    return torch.cat(means).numpy()
 
 
 def _filled(template: str) -> Callable[[str], str]:

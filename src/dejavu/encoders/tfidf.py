@@ -1,17 +1,15 @@
-"""Text-only references of the one-model test: they find public captions, and have never seen an image.
+"""TF-IDF as the reference of a one-model test: it finds public captions, and has never seen an image.
 
 In "Measuring Déjà vu Memorization Efficiently" (arXiv 2504.05651) a text encoder stands in for the second model where
-none can be trained. TF-IDF is built in; ``sentence-transformers`` models are an optional extra.
+none can be trained. TF-IDF is built in.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -19,14 +17,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dejavu.data.samples import SampleStore
 from dejavu.errors import InputError
-from dejavu.files import first_line, read_table, write_array
+from dejavu.files import first_line, read_table
 from dejavu.memorization.scripts import UNSPACED
-from dejavu.progress import Progress, say
-from dejavu.retrieval.finite import require_finite
+from dejavu.progress import say
 from dejavu.retrieval.neighbors import write_found
 
 CELLS_PER_BLOCK = 20_000_000
-CAPTIONS_PER_BLOCK = 4096
 
 
 def tfidf_neighbors(
@@ -107,74 +103,3 @@ def _first(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         candidates = np.flatnonzero(row >= last[i])
         position[i] = candidates[np.lexsort((candidates, -row[candidates]))[:k]]
     return np.take_along_axis(similarity, position, axis=1), position
-
-
-def embed_captions(
-    encoder: str,
-    manifest: Path,
-    samples: Sequence[str],
-    captions: Path,
-    rows: Path,
-    *,
-    batch_size: int,
-    device: str,
-    title: str,
-) -> None:
-    """Writes float32 (n, dimension) L2-normalised embeddings of the captions of a role, and int64 (n,) their rows.
-
-    Args:
-        encoder: folder of a ``sentence-transformers`` model, or its name in the user's cache; nothing is downloaded,
-            and code that comes with a model is not run.
-        manifest: the samples to embed.
-        samples: batch folders of the samples table.
-        captions, rows: ``.npy`` files to write.
-        batch_size: captions at a time.
-        device: ``cpu`` or ``cuda``.
-        title: for the progress lines.
-
-    Raises:
-        InputError: when ``sentence-transformers`` is not installed, or the model cannot be loaded.
-    """
-    model = load_text_encoder(encoder, device)
-    wanted = _rows(manifest)
-    progress = Progress(title, len(wanted), "captions")
-    parts = []
-    for table in SampleStore(samples).batches(wanted, ["caption"], CAPTIONS_PER_BLOCK):
-        parts.append(encode_captions(model, table["caption"].to_pylist(), batch_size, title))
-        progress.advance(table.num_rows)
-    write_array(captions, np.concatenate(parts))
-    write_array(rows, wanted)
-    progress.finish()
-
-
-def encode_captions(model: Any, captions: Sequence[str], batch_size: int, title: str) -> np.ndarray:
-    """float32 (n, dimension), L2-normalised, by a model of :func:`load_text_encoder`.
-
-    Raises:
-        InputError: when an embedding is not finite.
-    """
-    found = model.encode(list(captions), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
-    return require_finite(np.asarray(found, dtype=np.float32), title)
-
-
-def load_text_encoder(encoder: str, device: str) -> Any:
-    """Loads a ``sentence-transformers`` model, as a folder or a name in the cache; code in it is not run.
-
-    Raises:
-        InputError: when ``sentence-transformers`` is not installed, or the model cannot be loaded.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise InputError(
-            f"the text encoder {encoder!r} needs sentence-transformers, which is not installed: "
-            "add it with pip install 'vlm-dejavu[sentence-transformers]', or use tfidf."
-        ) from None
-    try:
-        return SentenceTransformer(encoder, device=device, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise InputError(
-            f"the text encoder {encoder!r} cannot be loaded ({first_line(error)}): give the folder of a "
-            "sentence-transformers model, or a name that is in the cache; nothing is downloaded."
-        ) from error

@@ -1,0 +1,77 @@
+"""Embedded data: the workflow draws the raw files itself, see :mod:`dejavu.data.synthetic`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from dejavu.data.forms.base import ROWS, Form, Making, RawExcerpt, Step, file_bounds, part_paths, write_excerpt
+from dejavu.data.synthetic import make_pairs, make_world, raw_schema
+from dejavu.errors import InputError
+from dejavu.files import write_table
+from dejavu.progress import Progress
+
+PAIRS_PER_PART = 256
+
+
+def synthesize(job: Making) -> None:
+    """Draw one raw file of the embedded data."""
+    section = job.values
+    start, stop = file_bounds(section["pairs"], section["files"], section["index"])
+    world, captions = make_world(section["seed"]), section["captions"]
+    schema = raw_schema(captions)
+    progress = Progress(job.title, stop - start, "pairs")
+
+    def parts() -> Iterator[pa.Table]:
+        for first in range(start, stop, PAIRS_PER_PART):
+            last = min(first + PAIRS_PER_PART, stop)
+            yield pa.Table.from_pylist(list(make_pairs(world, first, last, captions=captions)), schema=schema)
+            progress.advance(last - first)
+
+    write_table(job.outputs["raw"], parts(), schema)
+    progress.finish()
+
+
+class Synthetic(Form):
+    """A dataset that is drawn."""
+
+    key = "synthetic"
+    steps = (
+        Step(
+            "synthesize",
+            synthesize,
+            {"raw": "raw/part-{index}.parquet"},
+            values=lambda form, wildcards: {**form.section["synthetic"], "index": int(wildcards.index)},
+            each="index",
+        ),
+    )
+
+    def check(self) -> None:
+        if self.section["synthetic"]["files"] > self.section["synthetic"]["pairs"]:
+            raise InputError(f"datasets.{self.name}.synthetic.files is larger than its number of pairs: lower it.")
+
+    def paths(self) -> dict[str, str]:
+        return part_paths(self.name, self.section["synthetic"]["files"])
+
+    def columns(self) -> dict[str, str | None]:
+        return {"image": "image", "caption": "caption", "key": "key", "objects": "objects"}
+
+    def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
+        section = self.section["synthetic"]
+        number, captions = min(ROWS, section["pairs"]), section["captions"]
+        pairs = list(make_pairs(make_world(section["seed"]), 0, number, captions=captions))
+        table = pa.Table.from_pylist(pairs, schema=raw_schema(captions))
+        return RawExcerpt(write_excerpt(paths, folder / "raw", table), int(section["pairs"]), {}, is_complete=False)
+
+    @property
+    def supply(self) -> tuple[int, int] | None:
+        return self.section["synthetic"]["pairs"], self.section["synthetic"]["captions"]
+
+    @property
+    def world(self) -> int | None:
+        return int(self.section["synthetic"]["seed"])
+
+
+FORM = Synthetic

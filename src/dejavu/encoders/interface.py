@@ -1,0 +1,122 @@
+"""What a model is asked for, whatever kind of side it is: images to array, texts to array."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model a side is.
+
+    Attributes:
+        kind: ``trained`` (here), ``checkpoint`` (from elsewhere) or ``text_encoder``; see :mod:`dejavu.sides`.
+        source: the recipe, the checkpoint or the text encoder, as the configuration names it.
+        weights: the folder of checkpoints that training made, or a file or folder; empty for what is in a cache.
+        architecture: a name that OpenCLIP knows, or the path of a JSON file; None where a folder says it.
+        preprocessing: what the configuration says of how images are prepared.
+        seen: samples seen of the checkpoint, in a folder of training.
+    """
+
+    kind: str
+    source: str
+    weights: str = ""
+    architecture: str | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    seen: int = 0
+
+    @classmethod
+    def of_job(cls, inputs: Any, section: str, seen: int) -> Model:
+        """From a job of the workflow.
+
+        Args:
+            inputs: with ``weights`` and ``architecture``, paths or nothing.
+            section: JSON with ``kind``, ``source``, ``architecture`` and ``preprocessing``.
+            seen: samples seen of the checkpoint.
+        """
+        said = json.loads(section)
+        architecture = inputs.get("architecture") or said["architecture"]
+        said["architecture"] = str(architecture) if architecture else None
+        return cls(**said, weights=str(inputs.get("weights") or ""), seen=int(seen))
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a model is run.
+
+    Attributes:
+        batch_size: images or texts at a time.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    batch_size: int
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How images are prepared for a model.
+
+    Attributes:
+        text: how, and who says so.
+        is_guessed: whether that cannot be known.
+    """
+
+    text: str
+    is_guessed: bool = False
+
+
+class TextEncoder(Protocol):
+    """A model that embeds texts."""
+
+    @property
+    def at_once(self) -> int:
+        """The number of images or texts to hand over at a time."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 (texts, dimension), L2-normalised."""
+        ...
+
+
+class Encoder(TextEncoder, Protocol):
+    """A model that embeds images and texts into one space."""
+
+    @property
+    def size(self) -> str:
+        """The number of weights, and the size of the images that it takes, in words."""
+        ...
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images are prepared for it."""
+        ...
+
+    def images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return float32 (images, dimension), L2-normalised, of RGB images of any size."""
+        ...
+
+
+class TokenEncoder(Encoder, Protocol):
+    """A model whose captions can be masked before it embeds them.
+
+    Attributes:
+        tokenizer: captions -> int64 (n, context length), as :class:`dejavu.training.text.TextRandomizer` takes it.
+    """
+
+    tokenizer: Any
+
+    def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return int64 (texts, length)."""
+        ...
+
+    def tokens(self, tokens: torch.Tensor) -> np.ndarray:
+        """Return float32 (texts, dimension), L2-normalised, of int64 (texts, context length)."""
+        ...

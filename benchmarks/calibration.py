@@ -23,10 +23,11 @@ from scipy import optimize, special, stats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from dejavu.memorization import gaps
+from dejavu.memorization.metrics import TESTED as METRICS
+from dejavu.memorization.metrics import query_values as library_values
 from dejavu.memorization.permutation import POWER_QUANTILE, joint_test
 from dejavu.progress import Progress, say
 
-METRICS = ("ppg", "prg", "aucg")
 SIDES = ("a", "b")
 
 GROUPS = 400  # in each role
@@ -135,7 +136,7 @@ def query_values(
         correct = rng.binomial(objects, special.expit(latent))
         precision[side] = correct / rng.choice(PREDICTED, queries)
         recall[side] = correct / objects
-    return gaps.query_values(precision["a"], precision["b"], recall["a"], recall["b"])[:, : len(METRICS)]
+    return library_values(precision["a"], precision["b"], recall["a"], recall["b"])[:, : len(METRICS)]
 
 
 def roles(scenario: Scenario, runs: int, rng: np.random.Generator) -> dict[str, gaps.Values]:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from benchmarks.synthetic import images
 from benchmarks.timing import Result
 from dejavu.files import write_table
-from dejavu.measurement.scoring import Measure, score_population
+from dejavu.measurement.options import Measure
+from dejavu.measurement.scoring import ScoredFiles, score_population
 from dejavu.memorization.labels import LabelSets
 from dejavu.progress import Progress
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECT, OBJECTS, SAMPLES
@@ -54,16 +55,14 @@ def make(folder: Path) -> None:
 
 def score(folder: Path) -> float:
     """Scores the population; returns the largest resident memory of this process in GiB."""
-    score_population(
+    files = ScoredFiles(
         {"caption": (folder / "neighbors_a.parquet", folder / "neighbors_b.parquet")},
         folder / "queries.parquet",
         folder / "public.parquet",
         [str(folder / "samples")],
         [str(folder / "objects")],
-        folder / "scores.parquet",
-        measure=MEASURE,
-        title="scoring_memory: score",
     )
+    score_population(files, folder / "scores.parquet", measure=MEASURE, title="scoring_memory: score")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

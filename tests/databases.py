@@ -9,13 +9,15 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from dejavu.database.tables import create_tables, create_views, insert
 from dejavu.tables import DATABASE
 
+VIEW_QUERIES = Path(__file__).parents[1] / "workflow" / "sql" / "views"
 CONFIG = {"report.k": 10, "report.labels": "all", "measure.bootstrap": 99}
 
 
 def write_database(path: Path, rows: Mapping[str, Sequence[dict] | pa.Table], **config: object) -> Path:
-    """Writes a database; a table that is not given is empty, a column that a row lacks is null.
+    """Write a database; a table that is not given is empty but for ``metrics``, a column that a row lacks is null.
 
     Args:
         path: the file to make.
@@ -25,10 +27,10 @@ def write_database(path: Path, rows: Mapping[str, Sequence[dict] | pa.Table], **
     given = CONFIG | {key.replace("__", "."): value for key, value in config.items()}
     keys = [{"key": key, "value": json.dumps(value)} for key, value in given.items()]
     with duckdb.connect(str(path)) as connection:
-        for name, (_, schema) in DATABASE.items():
-            found = {"config": keys, **rows}.get(name, [])
+        create_tables(connection)
+        create_views(connection, VIEW_QUERIES)
+        for name, found in {"config": keys, **rows}.items():
+            schema = DATABASE[name][1]
             part = found if isinstance(found, pa.Table) else pa.Table.from_pylist(list(found), schema=schema)
-            connection.register("part", part.select(schema.names).cast(schema))
-            connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM part')
-            connection.unregister("part")
+            insert(connection, name, part.select(schema.names).cast(schema))
     return path

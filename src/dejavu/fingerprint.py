@@ -25,12 +25,13 @@ WORDED = frozenset(("Progress", "words", *ERRORS))
 SAYING = frozenset(("say", "print"))
 PROGRESS = "progress"
 
-# what the steps' scripts read as code besides modules, relative to the project: SQL, templates, styles
+# what the steps' scripts read as code besides the modules that they import, relative to the project: SQL, templates,
+# styles, texts, and modules that are imported by a name which only the run knows
 READ_AS_CODE = {
-    "database.py": ("workflow/sql/bands.sql",),
-    "figures.py": ("workflow/sql",),
-    "report.py": ("workflow/sql", "workflow/report/site"),
-    "study.py": ("workflow/sql", "workflow/report/site"),
+    "database.py": ("workflow/sql/bands.sql", "workflow/sql/views"),
+    "figures.py": ("workflow/sql", "src/dejavu/report/figures"),
+    "report.py": ("workflow/sql", "workflow/report/site", "workflow/report/figures"),
+    "study.py": ("workflow/sql", "workflow/report/site", "workflow/report/studies"),
 }
 
 
@@ -54,8 +55,8 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
     Args:
         script: the Python file that the rule runs.
         source_root: the folder that holds the package ``dejavu``.
-        others: files that the step reads as code (SQL, templates, styles), which count byte by byte; of a folder,
-            every file in it.
+        others: files that the step reads as code; of a folder, every file in it. Python modules count as the script
+            does, other files (SQL, templates, styles) byte by byte.
         module: a module that counts as imported, though no statement of the script names it.
 
     Returns:
@@ -64,22 +65,26 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
     Raises:
         ValueError: when a file has a relative import, which is not followed.
     """
-    modules = {script, *imported_modules(script, source_root)}
-    for file in _files(module, source_root) if module else ():
-        modules |= {file, *imported_modules(file, source_root)}
+    read = [file for other in others for file in (sorted(other.rglob("*")) if other.is_dir() else [other])]
+    scripts = {
+        script,
+        *(file for file in read if file.suffix == ".py"),
+        *(_files(module, source_root) if module else ()),
+    }
+    modules = scripts.union(*(imported_modules(file, source_root) for file in scripts))
     digests = {file: _module(file, source_root).digest for file in modules}
     tables = [table for file in modules if file.name == "__init__.py" for table in file.parent.glob("*.txt")]
-    for other in [*others, *tables]:
-        found = [file for file in other.rglob("*") if file.is_file()] if other.is_dir() else [other]
-        digests |= {file: hashlib.blake2b(file.read_bytes(), digest_size=16).digest() for file in found}
+    for file in {*read, *tables} - scripts:
+        if file.is_file():
+            digests[file] = hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
     base = source_root.parent
-    named = sorted(
+    pairs = sorted(
         (file.relative_to(base).as_posix(), digest)
         for file, digest in digests.items()
         if "__pycache__" not in file.parts
     )
     whole = hashlib.blake2b(digest_size=8)
-    for name, digest in named:
+    for name, digest in pairs:
         whole.update(name.encode() + b"\0" + digest + b"\0")
     return whole.hexdigest()
 

@@ -12,7 +12,9 @@ import pytest
 from scipy import stats
 
 from dejavu.errors import InputError
-from dejavu.measurement.attacks import Embeddings, Pairs, alignment, measure_attacks, write_attacks
+from dejavu.measurement.attacks import Attacked, measure_attacks, write_attacks
+from dejavu.measurement.groups import QueryRoles
+from dejavu.measurement.pairs import Embeddings, Pairs, alignment
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
 
 
@@ -145,13 +147,14 @@ def test_embeddings_of_other_samples_than_the_manifest_s_are_refused_naming_it(t
         pq.write_table(pa.Table.from_pylist(records, schema=MANIFEST), manifests[role])
         pq.write_table(SAMPLE_SCORES.empty_table(), scores[role])
     own = {role: embeddings(i, range(10 * i, 10 * i + 8)) for i, role in enumerate(roles)}
-    outputs = tmp_path / "attacks.parquet", tmp_path / "sample_attacks.parquet"
-    options = {"letter": "a", "cell": (10, "all"), "draws": 20, "seed": 0}
-    write_attacks(own, own, manifests, scores, *outputs, **options)
-    assert pq.read_table(outputs[1]).num_rows == 24
+    outputs = {name: tmp_path / f"{name}.parquet" for name in ("attacks", "sample_attacks")}
+    attacked = Attacked(letter="a", cell=(10, "all"), draws=20, seed=0)
+    query_roles = QueryRoles(scores, manifests)
+    write_attacks(own, own, query_roles, outputs, attacked)
+    assert pq.read_table(outputs["sample_attacks"]).num_rows == 24
     own["b"] = embeddings(9, range(11, 19))
     with pytest.raises(InputError, match="b.parquet"):
-        write_attacks(own, None, manifests, scores, *outputs, **options)
+        write_attacks(own, None, query_roles, outputs, attacked)
 
 
 def test_an_attack_with_a_reference_takes_what_is_easy_for_both_out():

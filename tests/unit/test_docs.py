@@ -203,6 +203,8 @@ def test_the_picture_of_the_graph_shows_every_rule() -> None:
     rules = {
         name
         for file in (ROOT / "workflow" / "rules").glob("*.smk")
-        for name in re.findall(r"^ *rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in re.findall(
+            r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", file.read_text(encoding="utf-8"), re.MULTILINE
+        )
     }
     assert shown == (rules | {step.name for _, step in all_steps()}) - {"check"}

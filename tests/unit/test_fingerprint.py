@@ -189,10 +189,9 @@ def test_what_scripts_read_as_code_is_there_and_is_named_by_a_rule():
         assert all((ROOT / other).exists() for other in others)
     # whoever reads SQL or templates by their folder
     for script in SCRIPTS:
-        reads = {part for part in ("sql", "site") if f'"{part}"' in script.read_text()}
-        assert reads == {
-            Path(other).parts[-1] if "." not in other else "sql" for other in READ_AS_CODE.get(script.name, ())
-        }
+        reads = {part for part in ("sql", "report") if f'"{part}"' in script.read_text()}
+        folders = [Path(other).parts for other in READ_AS_CODE.get(script.name, ())]
+        assert reads == {second for first, second, *_ in folders if first == "workflow"}
 
 
 def test_a_report_s_column_is_in_no_hash_before_the_database():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dejavu.memorization import gaps
-from dejavu.tables import METRICS
+from dejavu.memorization.metrics import KEYS, binned, query_values
 
 PPG, PRG, AUCG, BINNED = range(4)
 
@@ -33,7 +33,7 @@ def released_auc(recalls: list[float]) -> float:
 
 def metrics(precision_a, precision_b, recall_a, recall_b) -> np.ndarray:
     """The four metrics by the library, every query its own group."""
-    values = gaps.query_values(*(np.array(x, dtype=float) for x in (precision_a, precision_b, recall_a, recall_b)))
+    values = query_values(*(np.array(x, dtype=float) for x in (precision_a, precision_b, recall_a, recall_b)))
     return gaps.by_group(values, np.arange(len(values)), len(values)).value
 
 
@@ -46,7 +46,7 @@ QUERIES = st.lists(st.tuples(SHARES, SHARES, SHARES, SHARES), min_size=1, max_si
 def test_gaps_equal_their_definitions(queries):
     pa, pb, ra, rb = map(list, zip(*queries, strict=True))
     got = metrics(pa, pb, ra, rb)
-    assert METRICS == ("ppg", "prg", "aucg", "aucg_binned")
+    assert KEYS == ("ppg", "prg", "aucg", "aucg_binned")
     assert got[PPG] == pytest.approx(ppg(pa, pb), abs=1e-12)
     assert got[PRG] == pytest.approx(ppg(ra, rb), abs=1e-12)
     assert got[AUCG] == pytest.approx(sum(ra) / len(ra) - sum(rb) / len(rb), abs=1e-12)
@@ -71,13 +71,13 @@ def test_exchanging_the_sides_changes_the_sign_of_every_gap(queries):
 def test_binned_area_of_equal_recalls_is_that_of_the_released_code(recall, area):
     recalls = [recall] * 7
     assert released_auc(recalls) == pytest.approx(area)
-    assert gaps.binned(np.array(recalls)).mean() == pytest.approx(area, abs=1e-12)
+    assert binned(np.array(recalls)).mean() == pytest.approx(area, abs=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(SHARES, min_size=1, max_size=50))
 def test_binned_area_exceeds_the_mean_recall_by_at_most_a_hundredth_of_the_range(recalls):
-    area = gaps.binned(np.array(recalls)).mean()
+    area = binned(np.array(recalls)).mean()
     assert area == pytest.approx(released_auc(recalls), abs=1e-9)
     width = (max(recalls) - min(recalls) or 1.0) / 100
     assert -1e-9 <= area - sum(recalls) / len(recalls) <= width + 1e-9

@@ -27,7 +27,7 @@ from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.raw import Columns, open_raw, read_raw
 from dejavu.data.texts import clean_caption
-from dejavu.database import write as database
+from dejavu.database.tables import create_tables, insert
 from dejavu.errors import InputError
 from dejavu.memorization.labels import Normalizer
 from dejavu.progress import Progress
@@ -215,11 +215,11 @@ def test_markup_in_captions_keys_and_labels_stays_text(tmp_path, picture, reposi
     labels = [entry[0]["label"] for entry in pq.read_table("o.parquet")["objects"].to_pylist()]
     assert labels == MARKUP
 
-    comment, schema = DATABASE["samples"]
+    schema = DATABASE["samples"][1]
     records = [{"row": s["row"], "uid": s["uid"], "caption": s["caption"], "objects": [s["uid"]]} for s in samples]
     with duckdb.connect() as connection:
-        database._create(connection, "samples", comment, schema)
-        database._insert(connection, "samples", pa.Table.from_pylist(records, schema=schema))
+        create_tables(connection)
+        insert(connection, "samples", pa.Table.from_pylist(records, schema=schema))
         stored = connection.execute("SELECT caption, uid, objects[1] FROM samples ORDER BY row").fetchall()
     assert stored == [(text, text, text) for text in MARKUP]
     assert not (tmp_path / "pwned").exists()

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.errors import InputError
-from dejavu.measurement.population import Statistics, summarize
-from dejavu.measurement.scoring import Measure, score_population
+from dejavu.measurement.groups import QueryRoles
+from dejavu.measurement.options import Measure, Statistics
+from dejavu.measurement.population import summarize
+from dejavu.measurement.scoring import ScoredFiles, score_population
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
 QUERIES = 8
@@ -56,26 +58,22 @@ class Planted:
         return self.folder / f"scores-{role}.parquet"
 
     def score(self, role: str, measure: Measure = MEASURE) -> int:
-        return score_population(
+        files = ScoredFiles(
             {"caption": (self.neighbors(role, "a"), self.neighbors(role, "b"))},
             self.manifest(role),
             self.manifest("public"),
             self.samples,
             self.objects,
-            self.scores(role),
-            measure=measure,
-            title=f"score {role}",
         )
+        return score_population(files, self.scores(role), measure=measure, title=f"score {role}")
 
     def summarize(self) -> dict[str, list[dict]]:
         written = {name: self.folder / f"{name}.parquet" for name in TABLES}
-        summarize(
-            {role: self.scores(role) for role in TRAINED},
-            {role: self.manifest(role) for role in TRAINED},
-            written,
-            statistics=STATISTICS,
-            title="population",
+        roles = QueryRoles(
+            scores={role: self.scores(role) for role in TRAINED},
+            manifests={role: self.manifest(role) for role in TRAINED},
         )
+        summarize(roles, written, statistics=STATISTICS, title="population")
         return {name: pq.read_table(path).to_pylist() for name, path in written.items()}
 
     def gaps(self) -> dict[tuple, dict]:

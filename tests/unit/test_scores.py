@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from dejavu.errors import InputError
 from dejavu.measurement import scoring
-from dejavu.measurement.scoring import Measure, normal_objects, score_population
+from dejavu.measurement.options import Measure
+from dejavu.measurement.scoring import ScoredFiles, score_population
+from dejavu.measurement.shown_labels import normal_objects
 from dejavu.memorization import labels as label_module
 from dejavu.memorization import scores
 from dejavu.memorization.labels import label_sets
@@ -215,16 +217,15 @@ class Scored:
         return self.folder / "scores.parquet"
 
     def score(self, ks: tuple[int, ...] = (1, 3)) -> list[dict]:
-        score_population(
+        files = ScoredFiles(
             {"caption": (self.neighbors("a"), self.neighbors("b"))},
             self.folder / "queries.parquet",
             self.folder / "public.parquet",
             [self.samples],
             [self.objects],
-            self.scores,
-            measure=Measure(k=ks, labels=(1, 2, "all"), score_threshold=0.5, synonyms={}),
-            title="score",
         )
+        measure = Measure(k=ks, labels=(1, 2, "all"), score_threshold=0.5, synonyms={})
+        score_population(files, self.scores, measure=measure, title="score")
         return pq.read_table(self.scores).to_pylist()
 
 

@@ -14,7 +14,10 @@ from tests.databases import write_database
 
 from dejavu.report.direction import direction
 from dejavu.report.queries import Queries
-from dejavu.report.study import draw_study, gather, sentences, write_points, write_study, write_summary
+from dejavu.report.study import gather
+from dejavu.report.study_figures import draw_study
+from dejavu.report.study_files import write_points, write_study, write_summary
+from dejavu.report.study_texts import sentences
 from dejavu.report.summary import p_value
 
 DRAWS = 400
@@ -78,6 +81,7 @@ def write(path: Path, split: str, models: list[str], holdout: int = 20) -> Path:
     cell = {"epoch": 9, "query": "caption", "k": 10, "labels": "all"}
     rows: dict[str, list[dict]] = {name: [] for name in ("studies", "population_gaps", "bootstrap_draws", "utility")}
     rows |= {name: [] for name in ("utility_draws", "samples", "sample_scores")}
+    rows["sides"] = [{"model": model, "side": side, "kind": "trained"} for model in models for side in "ab"]
     for name, section in ALL.items():
         for place, point in enumerate(section["points"]):
             if point["split"] == split:

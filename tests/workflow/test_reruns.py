@@ -192,7 +192,9 @@ def test_another_architecture_trains_again_also_beside_another_edit(project: Pro
     assert {job for job in project.planned() if job.startswith("train")} == per_side("train")
 
 
-@pytest.mark.parametrize("file", ["workflow/report/site/style.css", "workflow/report/site/index.html.j2"])
+@pytest.mark.parametrize(
+    "file", ["workflow/report/site/style.css", "workflow/report/site/index.html.j2", "workflow/report/figures/gaps.rst"]
+)
 def test_a_text_or_style_of_the_report_builds_the_report(project: Project, file: str) -> None:
     with (project.folder / file).open("a") as handle:
         handle.write("\n")
@@ -253,8 +255,13 @@ def test_a_key_of_a_recipe_that_is_new_or_written_out_at_its_default_plans_nothi
 
 
 def test_a_formula_runs_the_statistics_again(project: Project) -> None:
-    edit(project, "src/dejavu/memorization/gaps.py", ("np.sign(recall_a - recall_b)", "np.sign(recall_b - recall_a)"))
-    assert set(project.planned()) == per_model("population") | per_side("attacks") | END
+    edit(project, "src/dejavu/memorization/metrics.py", ("np.sign(of.recall_a - of.recall_b)", "np.sign(of.recall_b)"))
+    assert set(project.planned()) == per_model("population") | END
+
+
+def test_a_figure_s_module_draws_the_figures_again(project: Project) -> None:
+    edit(project, "src/dejavu/report/figures/top_l.py", ('"recall gap"', '"gap of recall"'))
+    assert set(project.planned()) == {"figures", "report"}
 
 
 def test_a_column_of_the_report_draws_it_again(project: Project) -> None:

@@ -6,18 +6,24 @@ from dejavu.paths import SPLIT
 
 
 def split_benchmarks(wildcards):
-    """Benchmark files of everything that a split is made of: what each stage cost."""
+    """Benchmark files of all jobs that a split is made of, in the order of the workflow.
+
+    This is the list of stages: the table `stages` has a row for everything that is named here, and no other.
+    """
     own = f"results/{wildcards.dataset}/{wildcards.split}/benchmarks"
     files = []
     for dataset in split_datasets(wildcards):
         whole = f"results/{dataset.name}/benchmarks"
-        files += [f"{whole}/inventory.tsv", f"{whole}/duplicates.tsv"]
-        for batch in dataset.batches:
-            files += [
-                f"{whole}/{stage}/{batch}.tsv"
-                for stage in ("ingest", "annotate", "fingerprint")
-            ]
         files += [f"{whole}/{job}.tsv" for job in dataset.form.jobs(dataset.paths)]
+        files.append(f"{whole}/inventory.tsv")
+        files += [f"{whole}/ingest/{batch}.tsv" for batch in dataset.batches]
+        if dataset.name in IMPORTS:
+            files += [
+                f"{whole}/{stage}.tsv" for stage in ("read_imports", "match_import")
+            ]
+        for stage in ("annotate", "fingerprint"):
+            files += [f"{whole}/{stage}/{batch}.tsv" for batch in dataset.batches]
+        files.append(f"{whole}/duplicates.tsv")
     files += [
         f"results/{dataset}/benchmarks/evaluation_data.tsv"
         for dataset in drawn_datasets(CONFIG["utility"])
@@ -31,27 +37,35 @@ def split_benchmarks(wildcards):
     }
     files += sorted({f"{at}/recipe/{one.model}.tsv" for one, at in trained.items()})
     files += [f"{at}/train/{one.model}.{one.letter}.tsv" for one, at in trained.items()]
+    embedded = [one for one in sides if one.own]
+    checkpoints = [one for one in embedded if one.kind == "checkpoint"]
+    readers = [one for one in sides if not one.has_images and one.source != BUILT_IN]
+    searching = [one for one in sides if one.has_images]
+    files += of_sides(f"{own}/describe", checkpoints)
     if QUERIES_OF_TEXT:
         files.append(f"{own}/query_texts.tsv")
-    for model, seen in sorted({(one.model, one.seen) for one in sides}):
-        files += [
-            f"{own}/score/{model}.{seen}.{population}.tsv" for population in POPULATIONS
-        ]
-        files.append(f"{own}/population/{model}.{seen}.tsv")
+    files += of_sides(f"{own}/embed", embedded, ROLES)
+    files += of_sides(f"{own}/embed_captions", readers, ROLES)
+    files += of_sides(f"{own}/embed_queries", embedded if OTHER_QUERIES else [])
+    files += of_sides(f"{own}/neighbors", sides, POPULATIONS)
+    files += of_sides(f"{own}/query_neighbors", searching if OTHER_QUERIES else [])
+    measured = sorted({(one.model, one.seen) for one in sides})
     files += [
-        f"{own}/neighbors/{one.model}.{one.letter}.{one.seen}.{population}.tsv"
-        for one in sides
+        f"{own}/score/{model}.{seen}.{population}.tsv"
+        for model, seen in measured
         for population in POPULATIONS
     ]
-    files += [
-        f"{own}/query_neighbors/{one.model}.{one.letter}.{one.seen}.tsv"
-        for one in sides
-        if OTHER_QUERIES and one.has_images
-    ]
-    for one in embedded_sides(wildcards):
-        at = f"{one.model}.{one.letter}.{one.seen}"
-        if OTHER_QUERIES:
-            files.append(f"{own}/embed_queries/{at}.tsv")
-        files += [f"{own}/embed/{at}.{role}.tsv" for role in ROLES]
-        files += [f"{own}/{stage}/{at}.tsv" for stage in ("utility", "attacks")]
+    files += [f"{own}/population/{model}.{seen}.tsv" for model, seen in measured]
+    for stage in ("utility", "attacks"):
+        files += of_sides(f"{own}/{stage}", embedded)
     return files
+
+
+def of_sides(folder, sides, roles=()):
+    """The benchmark files of a stage that works on sides, or on roles under sides."""
+    names = [f"{folder}/{one.model}.{one.letter}.{one.seen}" for one in sides]
+    return (
+        [f"{name}.{role}.tsv" for name in names for role in roles]
+        if roles
+        else [f"{name}.tsv" for name in names]
+    )

@@ -1,15 +1,10 @@
 # Needs:  every table of a split
 # Makes:  results/<dataset>/<split>/memorization.duckdb, figures/*.svg, report/index.html, summary.txt, result_table.tsv
 
-FIGURES = [
-    "gaps",
-    "top_l",
-    "recall_curves",
-    "attacks",
-    "tradeoff",
-    "epochs",
-    "training",
-]
+from dejavu.report.captions import captions
+
+# every figure that has a caption, in the order of the report
+FIGURES = list(captions(BASE / "workflow" / "report" / "figures"))
 
 # the tables of the database that grow with queries times everything else
 DATABASE_OF = ["neighbors", "other_neighbors", "scores", "populations"]
@@ -94,7 +89,7 @@ rule figures:
         **{
             name: report(
                 f"results/{{dataset}}/{{split}}/figures/{name}.svg",
-                caption=f"../report/{name}.rst",
+                caption=f"../report/figures/{name}.rst",
                 category="Figures",
                 labels={"split": "{split}", "figure": name.replace("_", " ")},
             )

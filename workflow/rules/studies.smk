@@ -3,19 +3,19 @@
 
 
 rule study:
-    """Shows gap, null and utility along one axis, and one against the other."""
+    """Shows gap, control and utility along one axis, and one against the other."""
     input:
         lambda w: list(study_databases(w).values()),
     output:
         along=report(
             "results/{dataset}/studies/{study}/along.svg",
-            caption="../report/along.rst",
+            caption="../report/studies/along.rst",
             category="Studies",
             labels={"study": "{study}", "figure": "along the axis"},
         ),
         tradeoff=report(
             "results/{dataset}/studies/{study}/tradeoff.svg",
-            caption="../report/tradeoff.rst",
+            caption="../report/studies/tradeoff.rst",
             category="Studies",
             labels={"study": "{study}", "figure": "gap against utility"},
         ),

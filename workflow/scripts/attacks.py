@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
-from dejavu.measurement.attacks import Embeddings, write_attacks
+from dejavu.measurement.attacks import Attacked, write_attacks
+from dejavu.measurement.groups import Drawing, QueryRoles
+from dejavu.measurement.pairs import Embeddings
 from dejavu.progress import logged
 from dejavu.tables.fields import POPULATIONS
 
@@ -15,17 +17,21 @@ with logged(snakemake.log[0]):
             for role in POPULATIONS
         }
 
+    roles = QueryRoles(
+        scores={role: Path(given[f"scores_{role}"]) for role in POPULATIONS},
+        manifests={role: Path(given[f"manifest_{role}"]) for role in POPULATIONS},
+        drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
+        duplicates=[Path(path) for path in given.duplicates],
+    )
     write_attacks(
         embeddings("own"),
         embeddings("other") if hasattr(given, "other_a_images") else None,
-        {role: Path(given[f"manifest_{role}"]) for role in POPULATIONS},
-        {role: Path(given[f"scores_{role}"]) for role in POPULATIONS},
-        Path(snakemake.output.attacks),
-        Path(snakemake.output.sample_attacks),
-        letter=snakemake.wildcards.side,
-        cell=(cell["k"], str(cell["labels"])),
-        draws=measure["bootstrap"],
-        seed=measure["seed"],
-        duplicates=[Path(path) for path in given.duplicates],
-        listed=any(drawn["listed"] for drawn in json.loads(snakemake.params.drawings).values()),
+        roles,
+        {name: Path(path) for name, path in snakemake.output.items()},
+        Attacked(
+            letter=snakemake.wildcards.side,
+            cell=(cell["k"], str(cell["labels"])),
+            draws=measure["bootstrap"],
+            seed=measure["seed"],
+        ),
     )

@@ -1,7 +1,8 @@
 import json
 from pathlib import Path
 
-from dejavu.database.write import Run, write_database
+from dejavu.database.run import Run
+from dejavu.database.write import write_database
 from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):
@@ -14,6 +15,5 @@ with logged(snakemake.log[0]):
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
         config=snakemake.config,
     )
-    bands = Path(snakemake.scriptdir).parent / "sql" / "bands.sql"
-    write_database(run, bands, Path(snakemake.output[0]))
+    write_database(run, Path(snakemake.scriptdir).parent / "sql", Path(snakemake.output[0]))
     say(f"[database {w.split}] {Path(snakemake.output[0]).stat().st_size / 1e6:.1f} MB")

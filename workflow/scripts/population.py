@@ -2,16 +2,23 @@ import json
 from pathlib import Path
 
 from dejavu.errors import words
-from dejavu.measurement.population import Drawing, Statistics, summarize
+from dejavu.measurement.groups import Drawing, QueryRoles
+from dejavu.measurement.options import Statistics
+from dejavu.measurement.population import summarize
 from dejavu.progress import logged
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
-    w = snakemake.wildcards
+    w, given = snakemake.wildcards, snakemake.input
     measure = json.loads(snakemake.params.measure)
+    roles = QueryRoles(
+        scores={name: Path(given[f"scores_{name}"]) for name in POPULATIONS},
+        manifests={name: Path(given[f"manifest_{name}"]) for name in POPULATIONS},
+        drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
+        duplicates=[Path(path) for path in given.duplicates],
+    )
     summarize(
-        {name: Path(snakemake.input[f"scores_{name}"]) for name in POPULATIONS},
-        {name: Path(snakemake.input[f"manifest_{name}"]) for name in POPULATIONS},
+        roles,
         {name: Path(path) for name, path in snakemake.output.items()},
         statistics=Statistics(
             samplings=measure["samplings"]["repeats"],
@@ -21,8 +28,6 @@ with logged(snakemake.log[0]):
             fractions=tuple(measure["top_l"]["fractions"]),
             seed=measure["seed"],
         ),
-        drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
-        duplicates=[Path(path) for path in snakemake.input.duplicates],
         one_model=snakemake.params.one_model,
         title=words(f"population {w.split} {w.model}"),
     )

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from dejavu.errors import words
+from dejavu.measurement.options import Measure
 from dejavu.measurement.query_texts import write_query_texts
-from dejavu.measurement.scoring import Measure
 from dejavu.progress import logged
 
 with logged(snakemake.log[0]):

@@ -3,7 +3,9 @@ from pathlib import Path
 
 from dejavu.progress import logged
 from dejavu.report.queries import Queries
-from dejavu.report.study import draw_study, gather, write_points, write_study, write_summary
+from dejavu.report.study import gather
+from dejavu.report.study_figures import draw_study
+from dejavu.report.study_files import write_points, write_study, write_summary
 
 with logged(snakemake.log[0]):
     w, p, o = snakemake.wildcards, snakemake.params, {name: Path(path) for name, path in snakemake.output.items()}

@@ -3,16 +3,13 @@
 -- changes no band. Draw i is the same resample of the duplicate groups in every cell and model.
 -- Run by hand, it gives the rows of the table `bands`; change `shown` for a band of other cells.
 WITH shown AS (
-    SELECT gaps.model, epoch, population, query, k, labels, scope, metric, value
+    SELECT gaps.model, epoch, population, query, k, labels, scope, metric, gaps.value
     FROM population_gaps AS gaps
-    JOIN sides ON sides.model = gaps.model AND sides.side = 'b'
-    WHERE k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-      AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-      AND epoch = (SELECT max(epoch) FROM population_gaps AS same WHERE same.model = gaps.model)
-      AND metric IN ('ppg', 'prg', 'aucg')
-      -- the gap and its control; a text encoder is no equal of side a, so there the control compares two unseen roles
-      AND population IN ('symmetric', CASE sides.kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END)
-      AND value IS NOT NULL
+    JOIN gaps_with_controls AS reported USING (model, epoch, query, k, labels, scope, metric)
+    WHERE reported.is_reported
+      AND reported.is_last
+      AND gaps.population IN ('symmetric', reported.control_population)
+      AND gaps.value IS NOT NULL
 ),
 draws AS (
     SELECT shown.*, bootstrap_draws.draw, bootstrap_draws.value AS drawn

@@ -3,7 +3,7 @@
 WITH candidates AS (
     SELECT
         sample_scores.model,
-        epoch,
+        sample_scores.epoch,
         population,
         k,
         labels,
@@ -12,11 +12,10 @@ WITH candidates AS (
         CASE population WHEN 'a' THEN correct_a - correct_b ELSE correct_b - correct_a END AS gap
     FROM sample_scores
     JOIN sides AS reference ON reference.model = sample_scores.model AND reference.side = 'b'
+    JOIN reported_cell USING (k, labels)
+    JOIN last_epochs ON last_epochs.model = sample_scores.model AND last_epochs.epoch = sample_scores.epoch
     -- against a text encoder nothing can be said of a single sample
     WHERE population IN ('a', 'b') AND query = 'caption' AND reference.kind <> 'text_encoder'
-      AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-      AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-      AND epoch = (SELECT max(epoch) FROM sample_scores AS same WHERE same.model = sample_scores.model)
 ),
 ranked AS (
     SELECT

@@ -11,7 +11,6 @@ SELECT
 FROM neighbors
 JOIN gallery_rows USING (model, row)
 JOIN samples ON samples.row = neighbors.public_row AND samples.role = 'public'
-WHERE neighbors.rank <= (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-  AND neighbors.query = 'caption'
-  AND epoch = (SELECT max(epoch) FROM neighbors AS same WHERE same.model = neighbors.model)
+JOIN last_epochs ON last_epochs.model = neighbors.model AND last_epochs.epoch = neighbors.epoch
+WHERE neighbors.rank <= (SELECT k FROM reported_cell) AND neighbors.query = 'caption'
 ORDER BY neighbors.model, neighbors.row, neighbors.side, neighbors.rank;

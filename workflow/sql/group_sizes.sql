@@ -1,4 +1,5 @@
--- The duplicate groups of each query role: how many, how many equal ones would weigh as much, and how large they are.
+-- The duplicate groups of each query role: how many, how many equal ones would weigh as much, how large they are, and the
+-- size in the dataset of every one.
 WITH groups AS (
     SELECT samples.role, samples.group_id, count(*) AS samples, max(coalesce(duplicates.size, 1)) AS size
     FROM samples
@@ -13,7 +14,8 @@ SELECT
     count(*) AS groups,
     sum(samples) ** 2 / sum(samples ** 2) AS effective,
     max(samples) AS largest,
-    avg(size) AS mean_size
+    avg(size) AS mean_size,
+    list(size ORDER BY group_id) AS sizes
 FROM groups
 GROUP BY role
 ORDER BY role;

@@ -13,26 +13,11 @@ SELECT
     gaps.value AS gap,
     gaps.ci_low,
     gaps.ci_high,
-    control.value AS control_value,
-    control.ci_low AS control_low,
-    control.ci_high AS control_high,
+    gaps.control_value,
+    gaps.control_low,
+    gaps.control_high,
     useful.recall_at_10
-FROM population_gaps AS gaps
-JOIN sides AS reference ON reference.model = gaps.model AND reference.side = 'b'
-JOIN population_gaps AS control
-    ON control.model = gaps.model
-    AND control.epoch = gaps.epoch
-    AND control.k = gaps.k
-    AND control.labels = gaps.labels
-    AND control.query = gaps.query
-    AND control.scope = gaps.scope
-    AND control.metric = gaps.metric
-LEFT JOIN useful ON useful.model = gaps.model AND useful.epoch = gaps.epoch
-WHERE gaps.population = 'symmetric'
-  AND control.population = CASE reference.kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END
-  AND gaps.scope = 'all'
-  AND gaps.query = 'caption'
-  AND gaps.metric IN ('ppg', 'prg', 'aucg')
-  AND gaps.k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-  AND gaps.labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-ORDER BY gaps.model, gaps.epoch, list_position(['ppg', 'prg', 'aucg'], gaps.metric);
+FROM gaps_with_controls AS gaps
+LEFT JOIN useful USING (model, epoch)
+WHERE gaps.is_reported AND gaps.scope = 'all' AND gaps.query = 'caption'
+ORDER BY gaps.model, gaps.epoch, gaps.metric_place;

@@ -8,23 +8,10 @@ SELECT
     count(*) AS seeds,
     avg(gaps.value) AS mean,
     stddev_samp(gaps.value) AS spread,
-    avg(control.value) AS control_mean,
-    stddev_samp(control.value) AS control_spread
+    avg(gaps.control_value) AS control_mean,
+    stddev_samp(gaps.control_value) AS control_spread
 FROM studies
-JOIN population_gaps AS gaps ON gaps.model = studies.model AND gaps.epoch = studies.epoch
-JOIN population_gaps AS control
-    ON control.model = gaps.model
-    AND control.epoch = gaps.epoch
-    AND control.k = gaps.k
-    AND control.labels = gaps.labels
-    AND control.query = gaps.query
-    AND control.scope = gaps.scope
-    AND control.metric = gaps.metric
-WHERE studies.axis = 'seed'
-  AND gaps.population = 'symmetric'
-  AND control.population = 'holdout'
-  AND gaps.metric IN ('ppg', 'prg', 'aucg')
-  AND gaps.k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-  AND gaps.labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-GROUP BY studies.study, gaps.query, gaps.scope, gaps.metric
-ORDER BY studies.study, gaps.query, gaps.scope, list_position(['ppg', 'prg', 'aucg'], gaps.metric);
+JOIN gaps_with_controls AS gaps USING (model, epoch)
+WHERE studies.axis = 'seed' AND gaps.is_reported
+GROUP BY studies.study, gaps.query, gaps.scope, gaps.metric, gaps.metric_place
+ORDER BY studies.study, gaps.query, gaps.scope, gaps.metric_place;

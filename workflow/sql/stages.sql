@@ -21,10 +21,5 @@ SELECT
     max(peak_memory_mb) AS peak_memory_mb
 FROM stages
 GROUP BY stage
-ORDER BY list_position(
-    [
-        'synthesize', 'ingest', 'annotate', 'fingerprint', 'duplicates', 'manifest', 'disjoint',
-        'evaluation_data', 'train', 'embed', 'neighbors', 'score', 'population', 'utility', 'attacks'
-    ],
-    stage
-);
+-- the rows are in the order of the workflow
+ORDER BY min(rowid);

@@ -15,6 +15,8 @@ SELECT
     mean_f1_gap
 FROM top_l
 JOIN sides AS reference ON reference.model = top_l.model AND reference.side = 'b'
+JOIN reported_cell USING (k, labels)
+JOIN last_epochs ON last_epochs.model = top_l.model AND last_epochs.epoch = top_l.epoch
 WHERE scope = 'all'
   AND query = 'caption'
   AND list_contains(
@@ -24,7 +26,4 @@ WHERE scope = 'all'
       END,
       population
   )
-  AND k = (SELECT value::INTEGER FROM config WHERE key = 'report.k')
-  AND labels = (SELECT trim(value, '"') FROM config WHERE key = 'report.labels')
-  AND epoch = (SELECT max(epoch) FROM top_l AS same WHERE same.model = top_l.model)
 ORDER BY top_l.model, list_position(['nearest', 'correct', 'gap'], sort), unit, l, shown_as;

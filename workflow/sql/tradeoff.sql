@@ -78,27 +78,27 @@ change_draws AS (
 ),
 largest AS (
     -- in every draw again by the query that shows most
-    SELECT model, epoch, population, k, labels, scope, metric, draw, max(value::DOUBLE) AS drawn
+    SELECT model, epoch, k, labels, scope, metric, draw, max(value::DOUBLE) AS drawn
     FROM bootstrap_draws
     WHERE population = 'symmetric' AND metric = 'ppg' AND scope = 'all'
     GROUP BY ALL
 ),
 gap_draws AS (
-    SELECT model, epoch, population, k, labels, scope, metric, list(drawn ORDER BY draw) AS drawn_gap
+    SELECT model, epoch, k, labels, scope, metric, list(drawn ORDER BY draw) AS drawn_gap
     FROM largest
     GROUP BY ALL
 )
 SELECT
     gaps.model,
     gaps.epoch,
-    reference.kind AS reference,
+    gaps.reference,
     gaps.query,
     gaps.value AS gap,
-    band.band_low,
-    band.band_high,
-    control.value AS control_value,
-    control_band.band_low AS control_low,
-    control_band.band_high AS control_high,
+    gaps.band_low,
+    gaps.band_high,
+    gaps.control_value,
+    gaps.control_band_low AS control_low,
+    gaps.control_band_high AS control_high,
     useful.recall_at_10,
     useful_draws.recall_low,
     useful_draws.recall_high,
@@ -112,27 +112,16 @@ SELECT
     change_draws.relative_high,
     gap_draws.drawn_gap,
     useful_draws.drawn_recall
-FROM bands AS band
-JOIN population_gaps AS gaps USING (model, epoch, population, query, k, labels, scope, metric)
-JOIN gap_draws USING (model, epoch, population, k, labels, scope, metric)
-JOIN bands AS control_band USING (model, epoch, query, k, labels, scope, metric)
-JOIN population_gaps AS control
-    ON control.model = control_band.model
-    AND control.epoch = control_band.epoch
-    AND control.population = control_band.population
-    AND control.query = control_band.query
-    AND control.k = control_band.k
-    AND control.labels = control_band.labels
-    AND control.scope = control_band.scope
-    AND control.metric = control_band.metric
-JOIN sides AS reference ON reference.model = gaps.model AND reference.side = 'b'
-JOIN useful ON useful.model = gaps.model AND useful.epoch = gaps.epoch
-LEFT JOIN useful_draws ON useful_draws.model = gaps.model
+FROM gaps_with_controls AS gaps
+JOIN gap_draws USING (model, epoch, k, labels, scope, metric)
+JOIN useful USING (model, epoch)
+LEFT JOIN useful_draws USING (model, epoch)
 LEFT JOIN changes ON changes.model = gaps.model
 LEFT JOIN change_draws ON change_draws.model = gaps.model
-WHERE band.population = 'symmetric'
-  AND control_band.population = CASE reference.kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END
-  AND band.metric = 'ppg'
-  AND band.scope = 'all'
+WHERE gaps.is_reported
+  AND gaps.is_last
+  AND gaps.metric = 'ppg'
+  AND gaps.scope = 'all'
+  AND gaps.value IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY gaps.model ORDER BY gaps.value DESC, gaps.query) = 1
 ORDER BY gaps.model;

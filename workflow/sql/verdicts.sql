@@ -1,5 +1,5 @@
 -- What the run allows to say of every model at its last epoch: of objects (déjà vu), and of membership.
 SELECT *
 FROM verdicts
-WHERE epoch = (SELECT max(epoch) FROM verdicts AS same WHERE same.model = verdicts.model)
+SEMI JOIN last_epochs USING (model, epoch)
 ORDER BY model, list_position(['objects', 'membership'], about);

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from dejavu.data.samples import SampleStore
 from dejavu.files import read_table, write_table
-from dejavu.measurement.scoring import Measure, normal_objects
+from dejavu.measurement.options import Measure
+from dejavu.measurement.shown_labels import normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.memorization.tokens import words_of
 from dejavu.progress import Progress, say

@@ -1,15 +1,7 @@
 """Population statistics: gaps between the sides, their sampling spread, intervals and tests.
 
-Every metric here is a mean of one value per query, which is what makes resampling a matrix product:
-
-=============  ==============================================================================================
-``ppg``        sign(precision_a - precision_b): share of queries better under a minus share better under b
-``prg``        sign(recall_a - recall_b)
-``aucg``       recall_a - recall_b: the area between the curves "share of queries with at least this recall"
-``aucg_binned``  the same area as the released code of arXiv 2402.02103 computes it, from 100 bins
-=============  ==============================================================================================
-
-Definitions: arXiv 2402.02103. Resampling draws whole duplicate groups, since their members are not independent.
+Every metric of :mod:`dejavu.memorization.metrics` is a mean of one value per query, which makes resampling a matrix
+product. Resampling draws whole duplicate groups, since their members are not independent.
 """
 
 from __future__ import annotations
@@ -19,36 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BINS = 100
 F1_EPSILON = 1e-5
 CELLS_PER_DRAW = 20_000_000
 ROUNDING = 1e-9
-
-
-def query_values(
-    precision_a: np.ndarray, precision_b: np.ndarray, recall_a: np.ndarray, recall_b: np.ndarray
-) -> np.ndarray:
-    """The per-query values whose means are the metrics; float64 (queries, 4) in the order of ``tables.METRICS``."""
-    return np.column_stack(
-        [
-            np.sign(precision_a - precision_b),
-            np.sign(recall_a - recall_b),
-            recall_a - recall_b,
-            binned(recall_a) - binned(recall_b),
-        ]
-    )
-
-
-def binned(recall: np.ndarray) -> np.ndarray:
-    """Each recall replaced by the right edge of its bin, of 100 bins between the smallest and the largest recall.
-
-    The mean is the area under the curve as the released code computes it: it overestimates by up to a hundredth of
-    the range, and where all recalls are 0 (or 1) it is 0.01 (or 1.01).
-    """
-    if len(recall) == 0:
-        return np.zeros(0)
-    edges = np.histogram_bin_edges(recall, bins=BINS)
-    return edges[np.clip(np.searchsorted(edges, recall, side="right"), 1, BINS)]
 
 
 @dataclass(frozen=True)

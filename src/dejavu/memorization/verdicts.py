@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dejavu.memorization.metrics import METRIC_NAMES
+
 DETECTED, NOT_DETECTED, CANNOT_SAY = ("detected", "not detected", "cannot say")
 OBJECTS, MEMBERSHIP = ("objects", "membership")
 # share of runs without memorization in which it is said to be detected
@@ -20,7 +22,6 @@ TIMES_CHANCE = 2.0
 # caption does not name is what it cannot give away
 PRIMARY_QUERY, PRIMARY_METRIC, PRIMARY_SCOPES = "caption", "aucg", ("unnamed", "all")
 
-METRIC_NAMES = {"ppg": "PPG", "prg": "PRG", "aucg": "AUCG"}
 SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}
 QUERY_NAMES = {
     "caption": "with the caption",

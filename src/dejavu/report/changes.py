@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dejavu.memorization.gaps import by_group
+from dejavu.memorization.metrics import KEYS, TESTED, TRADED, query_values
 from dejavu.report.queries import Queries
+from dejavu.tables.fields import SIDES
 
 # of retrieval on the holdout, mean of both directions and of the sides
 RECALL = "recall@10"
@@ -43,8 +46,8 @@ class Drawn:
         return self.gaps.get((study, place, query, metric))
 
     def strongest(self, study: str, place: int) -> tuple[str, list[float]] | None:
-        """Those of PPG, in every draw by the query that shows most."""
-        found = [drawn for (*at, _, metric), drawn in self.gaps.items() if at == [study, place] and metric == "ppg"]
+        """Those of the metric of the trade-off, in every draw by the query that shows most."""
+        found = [drawn for (*at, _, metric), drawn in self.gaps.items() if at == [study, place] and metric == TRADED]
         if not found:
             return None
         return found[0][0], np.max([np.array(values, dtype=float) for _, values in found], axis=0).tolist()
@@ -95,7 +98,7 @@ def _grouped_change(start: Mapping, end: Mapping, values: _GroupValues) -> dict[
     asked = [values(row["study"], row["place"], row["split"]).get(cell) for row in (start, end)]
     if asked[0] is None or asked[1] is None:
         return {}
-    error, both = by_group(asked[0], asked[1], end["metric"])
+    error, both = change_by_group(asked[0], asked[1], end["metric"])
     low, high = normal(end["gap"] - start["gap"], error)
     return {"change_low": low, "change_high": high, "pairing": _pairing(both)}
 
@@ -107,7 +110,7 @@ def _pairing(both: float) -> str:
 
 
 def _group_values(databases: Mapping[str, Queries]) -> _GroupValues:
-    """Reads the rows of ``study_values.sql`` of a point (study, place, split), by query and scope."""
+    """Return the function that reads the scores of a point (study, place, split), by query and scope."""
 
     # the first point is compared with one other at a time
     @lru_cache(maxsize=2)
@@ -116,13 +119,43 @@ def _group_values(databases: Mapping[str, Queries]) -> _GroupValues:
         table = databases[split].table("study_values", wanted=wanted)
         cells = table.group_by(["query", "scope"], use_threads=False).aggregate([]).to_pylist()
         return {
-            (cell["query"], cell["scope"]): table.filter(
-                pc.and_(pc.equal(table["query"], cell["query"]), pc.equal(table["scope"], cell["scope"]))
+            (cell["query"], cell["scope"]): sums_by_group(
+                table.filter(pc.and_(pc.equal(table["query"], cell["query"]), pc.equal(table["scope"], cell["scope"])))
             )
             for cell in cells
         }
 
     return read
+
+
+def sums_by_group(scores: pa.Table) -> pa.Table:
+    """Return what each duplicate group of the training roles adds to the gaps on these roles.
+
+    Args:
+        scores: rows of ``study_values.sql`` of one point, query and scope.
+
+    Returns:
+        Columns population, group_id, n (queries) and, for every tested metric, the sum of its per-query values.
+    """
+    parts = []
+    for population in SIDES:
+        of_role = scores.filter(pc.equal(scores["population"], population))
+        names = of_role["group_id"].combine_chunks().dictionary_encode()
+        columns = ("precision_a", "precision_b", "recall_a", "recall_b")
+        values = query_values(*(of_role[column].to_numpy() for column in columns))
+        sums = by_group(values, names.indices.to_numpy(), len(names.dictionary))
+        kept = [KEYS.index(key) for key in TESTED]
+        parts.append(
+            pa.table(
+                {
+                    "population": pa.repeat(population, len(names.dictionary)),
+                    "group_id": names.dictionary,
+                    "n": sums.sizes[:, 0],
+                    **{KEYS[i]: sums.sums[:, i] for i in kept},
+                }
+            )
+        )
+    return pa.concat_tables(parts)
 
 
 def with_utility_changes(rows: Sequence[dict], drawn: Drawn) -> Iterator[dict]:
@@ -164,7 +197,7 @@ def shuffled(drawn: np.ndarray, *, seed: int = SHUFFLE) -> np.ndarray:
     return np.random.default_rng(seed).permutation(drawn)
 
 
-def by_group(start: pa.Table, end: pa.Table, metric: str) -> tuple[float, float]:
+def change_by_group(start: pa.Table, end: pa.Table, metric: str) -> tuple[float, float]:
     """Standard error of the change of a symmetric gap between two splits, and the share of the groups that both ask.
 
     Every duplicate group adds its part to the gap of either split: its sum of deviations from the mean, over the number
@@ -174,8 +207,8 @@ def by_group(start: pa.Table, end: pa.Table, metric: str) -> tuple[float, float]
     sets of queries, up to terms that vanish with the number of groups.
 
     Args:
-        start, end: rows of ``study_values.sql`` of one point, query and scope.
-        metric: ``ppg``, ``prg`` or ``aucg``.
+        start, end: of one point, query and scope, as :func:`sums_by_group` returns them.
+        metric: one that is tested.
     """
     parts = pa.concat_tables([_parts(start, metric, -1.0), _parts(end, metric, 1.0)])
     grouped = parts.group_by("group_id", use_threads=False).aggregate([("part", "sum"), ("part", "count")])

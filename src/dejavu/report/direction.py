@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from dejavu.memorization.verdicts import METRIC_NAMES
+from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.report.changes import RECALL, Drawn, shuffled
 
 TAIL = 0.025

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -16,7 +16,9 @@ from scipy import stats
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import SampleStore
 from dejavu.files import write_text
-from dejavu.memorization.verdicts import METRIC_NAMES, QUERY_NAMES, SCOPE_NAMES
+from dejavu.memorization.metrics import METRIC_NAMES, METRICS
+from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
+from dejavu.report.captions import captions, is_blank
 from dejavu.report.queries import Queries
 from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
 from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
@@ -25,25 +27,6 @@ from dejavu.tables.fields import SIDES
 THUMBNAIL = 192
 # p-value below which sizes of groups are said to differ between two roles, of three pairs
 SIZES_DIFFER = 0.05 / 3
-
-FIGURE_TEXTS = {
-    "gaps": "Symmetric gaps (filled) with their controls (hollow) and simultaneous 95 % bands, by query. A control "
-    "whose band lies clear of zero says that the sides differ; verdicts are drawn from a joint test over more cells.",
-    "top_l": "Recall gap of the queries that come first in an order. Choosing by the gap selects noise as well: the "
-    "dashed line is what choosing in the same way makes of the holdout, so only the distance between the lines counts. "
-    "Shades are 95 % bootstrap intervals, each for itself.",
-    "attacks": "Other attacks on the same split (filled), each with its null (hollow), and how far they agree with the "
-    "déjà vu gap of the same pairs.",
-    "recall_curves": "Share of the queries whose objects are recalled at least this well. The area between the curves "
-    "is AUCG. On the holdout, which neither was trained on, what lies between them is how the sides differ otherwise.",
-    "tradeoff": "What a mitigation costs: memorization by the query that shows most of it, with its band, against what "
-    "the model is good for, with its 95 % interval. Down and to the right is better; the dotted line joins the points "
-    "that no other of these beats in both in at least half of the resamples of this run.",
-    "epochs": "Memorization while training: the symmetric gap (filled, with 95 % interval), its control (hollow) and "
-    "holdout retrieval at every checkpoint that was measured.",
-    "training": "Loss, inverse temperature and learning rate of every training; solid is side a, dashed is side b.",
-}
-
 
 CRITERIA_TEXTS = {
     "copy": "the same key, image and caption",
@@ -58,30 +41,29 @@ CRITERIA_TEXTS = {
 def write_site(
     queries: Queries, figures: Sequence[Path], samples: Sequence[str], templates: Path, site: Path, *, title: str
 ) -> None:
-    """Writes ``index.html`` with its style, figures and images into the folder ``site``.
+    """Write ``index.html`` with its style, figures and images into the folder ``site``.
 
     Captions, labels and names come from strangers: everything is escaped, and images are encoded anew.
 
     Args:
         queries: of the database.
-        figures: SVG files, copied.
+        figures: SVG files, copied but for those that are blank.
         samples: batch folders of the samples table, for the images shown.
-        templates: folder with ``index.html.j2`` and ``style.css``.
+        templates: folder with ``index.html.j2`` and ``style.css``, beside the folder ``figures`` with the captions.
         site: folder to make.
         title: heading of the page.
     """
     (site / "figures").mkdir(parents=True, exist_ok=True)
-    measured = queries.rows("points")
-    if len({(row["model"], row["epoch"]) for row in measured}) == len({row["model"] for row in measured}):
-        figures = [figure for figure in figures if figure.stem != "epochs"]  # no model has more than its last
-    for figure in figures:
-        shutil.copyfile(figure, site / "figures" / figure.name)
+    files = {figure.stem: figure for figure in figures if not is_blank(figure)}
+    shown = [(name, text) for name, text in captions(templates.parent / "figures").items() if name in files]
+    for name, _ in shown:
+        shutil.copyfile(files[name], site / "figures" / f"{name}.svg")
     shutil.copyfile(templates / "style.css", site / "style.css")
     gallery = _gallery(queries)
     groups = _duplicate_groups(queries, samples)
     members = np.array([m["row"] for group in groups for m in group["members"]], dtype=np.int64)
     _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
-    results = queries.rows("result_table")
+    results, sizes = queries.rows("result_table"), queries.rows("group_sizes")
     fraction = queries.config("measure.samplings.fraction")
     page = (
         environment(templates)
@@ -100,17 +82,18 @@ def write_site(
             families=queries.rows("families"),
             bands={row["model"]: row for row in results},
             strata=any(row["is_listed"] for row in queries.rows("query_roles")),
-            group_sizes=queries.rows("group_sizes"),
-            size_sentence=_size_sentence(queries),
+            group_sizes=sizes,
+            size_sentence=_size_sentence(sizes),
             query_names=QUERY_NAMES,
             two_models=any(row["reference"] != ONE_MODEL for row in results),
             draws=queries.config("measure.bootstrap"),
             band=band,
             metric_names=METRIC_NAMES,
+            metrics=[metric for metric in METRICS if metric.is_tested],
             scope_names=SCOPE_NAMES,
             k=queries.config("report.k"),
             labels=queries.config("report.labels"),
-            figures=[(figure.stem, FIGURE_TEXTS[figure.stem]) for figure in figures],
+            figures=shown,
             gallery=gallery,
             unnamed=queries.rows("unnamed_labels"),
             chosen=_chosen(queries),
@@ -153,11 +136,9 @@ def _is_by_chance(queries: Queries) -> bool:
     return not any(row["is_listed"] for row in trained) and len({row["dataset"] for row in trained}) == 1
 
 
-def _size_sentence(queries: Queries) -> str:
+def _size_sentence(groups: Sequence[Mapping]) -> str:
     """Whether what is repeated more often is more common in one role than in another (Mann–Whitney test of groups)."""
-    sizes: dict[str, list[int]] = {}
-    for row in queries.rows("sizes_of_groups"):
-        sizes.setdefault(row["role"], []).append(row["size"])
+    sizes = {row["role"]: row["sizes"] for row in groups}
     found = []
     for one, other in (("a", "b"), ("a", "holdout"), ("b", "holdout")):
         if len({*sizes.get(one, []), *sizes.get(other, [])}) > 1 and sizes.get(one) and sizes.get(other):

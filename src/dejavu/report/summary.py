@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dejavu.files import write_text
-from dejavu.memorization.verdicts import METRIC_NAMES, PRIMARY_METRIC, PRIMARY_SCOPES
+from dejavu.memorization.metrics import METRIC_NAMES
+from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES
 from dejavu.report.queries import Queries
 from dejavu.report.tradeoff import cost, tradeoff
 

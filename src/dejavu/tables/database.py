@@ -101,6 +101,16 @@ SIDES_TABLE = pa.schema(
         ),
     ]
 )
+METRICS_TABLE = pa.schema(
+    [
+        field("metric", pa.string(), "as in population_gaps"),
+        field("name", pa.string(), "what people read"),
+        field("meaning", pa.string(), "the metric in words"),
+        field("source", pa.string(), "where its definition comes from"),
+        field("place", pa.int32(), "place in tables and figures, from 0"),
+        field("is_tested", pa.bool_(), "whether joint tests, bands, figures and the result table include it"),
+    ]
+)
 ROLES_TABLE = pa.schema(
     [
         field("role", pa.string(), "a, b, public or holdout"),
@@ -159,8 +169,44 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "verdicts": ("what the run allows to say of every model", VERDICTS),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
+    "metrics": ("how the two sides of a model are compared", METRICS_TABLE),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
+}
+_GAP_WITH_CONTROL = _columns(
+    MODEL,
+    [field("reference", pa.string(), "kind of side b, as in sides"), QUERY, K, LABELS, SCOPE],
+    [POPULATION_GAPS.field(name) for name in ("metric", "value", "ci_low", "ci_high")],
+    [BANDS.field(name) for name in ("band_low", "band_high")],
+    [POPULATION_GAPS.field(name) for name in ("mean", "std", "p_value", "p_joint", "expected", "detectable")],
+    [BANDS.field(name) for name in ("critical", "cells")],
+    [POPULATION_GAPS.field(name) for name in ("n", "groups", "effective_groups")],
+    [
+        field(
+            "control_population",
+            pa.string(),
+            "population of the control: unseen where side b is a text encoder, else holdout",
+        ),
+        field("control_value", pa.float64(), "the same gap on the control"),
+        field("control_low", pa.float64(), "lower end of the control's 95 % bootstrap interval"),
+        field("control_high", pa.float64(), "upper end of it"),
+        field("control_band_low", pa.float64(), "lower end of the control's simultaneous 95 % band"),
+        field("control_band_high", pa.float64(), "upper end of it"),
+        field("control_p_value", pa.float64(), "p-value of the control, two-sided"),
+        field("control_n", pa.int64(), "number of queries of the control"),
+        field("metric_place", pa.int32(), "place of the metric, as in metrics"),
+        field("is_reported", pa.bool_(), "whether the report shows this k and this number of labels"),
+        field("is_last", pa.bool_(), "whether this is the last epoch at which the model was measured"),
+    ],
+)
+# queries that the database keeps under a name; each is the file of that name in workflow/sql/views
+VIEWS: dict[str, tuple[str, pa.Schema]] = {
+    "reported_cell": ("k and labels that the report shows", pa.schema([K, LABELS])),
+    "last_epochs": ("the last epoch at which each model was measured", MODEL),
+    "gaps_with_controls": (
+        "every symmetric gap beside its control, with the simultaneous bands of both where the report shows them",
+        _GAP_WITH_CONTROL,
+    ),
 }
 MEASURED: dict[str, tuple[str, ...]] = {
     "stages": ("seconds", "peak_memory_mb"),

@@ -7,9 +7,6 @@ import pyarrow as pa
 from dejavu.tables.fields import SIDE, field
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 
-METRICS = ("ppg", "prg", "aucg", "aucg_binned")
-# aucg_binned is aucg computed coarsely, and says nothing of its own
-TESTED = METRICS[:3]
 POPULATION_GAPS = pa.schema(
     [
         POPULATION,
@@ -17,7 +14,7 @@ POPULATION_GAPS = pa.schema(
         K,
         LABELS,
         SCOPE,
-        field("metric", pa.string(), "ppg, prg, aucg, or aucg_binned as the released code computes it"),
+        field("metric", pa.string(), "how the sides are compared, see the table metrics"),
         field("value", pa.float64(), "the gap over every query with objects in scope"),
         field("mean", pa.float64(), "mean over random samplings of the queries"),
         field("std", pa.float64(), "standard deviation over those samplings"),

@@ -1,0 +1,76 @@
+"""Per-sample scores, read a cell at a time: one query, k, label count and scope."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dejavu.files import damaged
+from dejavu.tables.queries import QUERIES, RANDOM
+
+CELL = ("query", "k", "labels", "scope")
+Key = tuple[str, int, str, str]
+
+
+@dataclass(frozen=True)
+class CellScores:
+    """The per-sample scores of a population, read a cell at a time: every row group holds one cell.
+
+    Attributes:
+        file: the table, open.
+        groups: cell -> its row groups.
+        numbers: cell -> number of queries.
+    """
+
+    file: pq.ParquetFile
+    groups: Mapping[Key, Sequence[int]]
+    numbers: Mapping[Key, int]
+
+    @classmethod
+    def of(cls, path: Path) -> CellScores:
+        """Open a table of scores.
+
+        Raises:
+            InputError: when it is damaged.
+        """
+        try:
+            file = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(path, error) from error
+        places = [file.schema_arrow.get_field_index(name) for name in CELL]
+        groups: dict[Key, list[int]] = {}
+        numbers: Counter[Key] = Counter()
+        for at in range(file.num_row_groups):
+            group = file.metadata.row_group(at)
+            if not group.num_rows:
+                continue
+            ends = [group.column(place).statistics for place in places]
+            if any(end.min != end.max for end in ends):
+                raise ValueError(f"{path}: a row group holds more than one cell")
+            query, k, labels, scope = (end.min for end in ends)
+            groups.setdefault((query, k, labels, scope), []).append(at)
+            numbers[query, k, labels, scope] += group.num_rows
+        return cls(file, groups, numbers)
+
+    def cell(self, key: Key) -> dict[str, np.ndarray]:
+        """Return the scores of one cell by ascending row: column name -> array (queries,)."""
+        columns = [name for name in self.file.schema_arrow.names if name not in CELL]
+        table = self.file.read_row_groups(self.groups[key], columns).sort_by("row")
+        return {name: table[name].to_numpy() for name in columns}
+
+
+def common_keys(numbers: Sequence[Mapping[Key, int]]) -> list[Key]:
+    """Return the cells that every population has: where one has none in scope, nothing can be compared."""
+    shared = [key for key in numbers[0] if all(key in others for others in numbers[1:]) and key[0] != RANDOM]
+    return sorted(shared, key=lambda key: (QUERIES.index(key[0]), key[1], key[2] == "all", key[2].zfill(9), key[3]))
+
+
+def named(key: Key) -> dict:
+    """Return the columns that say which cell a row is of."""
+    return dict(zip(CELL, key, strict=True))

@@ -1,0 +1,82 @@
+"""The files of a study: its tables, its page and its summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dejavu.files import write_text
+from dejavu.memorization.metrics import METRIC_NAMES
+from dejavu.report.captions import captions
+from dejavu.report.changes import RECALL
+from dejavu.report.site import environment
+from dejavu.report.study import Study
+from dejavu.report.study_texts import sentences
+from dejavu.report.summary import band
+from dejavu.report.tradeoff import percent_band
+
+POINT_COLUMNS = (
+    "study axis value split model epoch query scope metric gap ci_low ci_high p_value n control_value control_low "
+    "control_high change change_low change_high pairing"
+)
+UTILITY_COLUMNS = (
+    "study axis value split model epoch task metric utility ci_low ci_high worse_side better_side change change_low "
+    "change_high front_share"
+)
+
+
+def write_points(study: Study, points: Path, utility: Path) -> None:
+    """Write all gaps, and what the models are good for, as tab-separated values; one line per point and metric."""
+    _write_tsv(points, POINT_COLUMNS.split(), study, study.gaps)
+    shares = {(place, RECALL): share for place, share in study.fronts.items()}
+    rows = [{**row, "front_share": shares.get((row["place"], row["metric"]))} for row in study.utility]
+    _write_tsv(utility, UTILITY_COLUMNS.split(), study, rows)
+
+
+def _write_tsv(path: Path, columns: Sequence[str], study: Study, rows: Sequence[dict]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({**row, "axis": study.axis} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_study(study: Study, figures: Sequence[Path], templates: Path, site: Path, *, title: str) -> None:
+    """Write ``index.html`` with its style and figures into the folder ``site``.
+
+    Args:
+        study: what was found.
+        figures: SVG files, copied.
+        templates: folder with ``study.html.j2`` and ``style.css``, beside the folder ``studies`` with the captions.
+        site: folder to make.
+        title: heading of the page.
+    """
+    (site / "figures").mkdir(parents=True, exist_ok=True)
+    drawn = {figure.stem for figure in figures}
+    for figure in figures:
+        shutil.copyfile(figure, site / "figures" / figure.name)
+    shutil.copyfile(templates / "style.css", site / "style.css")
+    page = (
+        environment(templates)
+        .get_template("study.html.j2")
+        .render(
+            title=title,
+            study=study,
+            sentences=sentences(study),
+            metric_names=METRIC_NAMES,
+            draws=study.draws,
+            figures=[(name, text) for name, text in captions(templates.parent / "studies").items() if name in drawn],
+            band=band,
+            percent_band=percent_band,
+        )
+    )
+    write_text(site / "index.html", page)
+
+
+def write_summary(study: Study, path: Path) -> None:
+    """Write the text that the terminal shows at the end."""
+    heading = f"Study {study.name}: {study.axis} of {study.model} in {study.split}"
+    write_text(path, "\n".join([heading, "", *sentences(study)]) + "\n")

@@ -35,16 +35,19 @@ READ_AS_CODE = {
 }
 
 
-def step_code(script: str, base: Path, module: str | None = None) -> str:
+def step_code(script: str, base: Path, module: str | None = None, name: str | None = None) -> str:
     """What a rule carries as its parameter ``code``: the name of its script, and the hash of all that it runs.
 
     Args:
         script: a file in ``workflow/scripts``.
         base: the project's folder.
         module: a module of this package that the script imports by a name that its job is given.
+        name: of the step, where several steps run one script; None: that of the script.
     """
     others = [base / other for other in READ_AS_CODE.get(script, ())]
-    return f"{script} {code_hash(base / 'workflow' / 'scripts' / script, base / 'src', *others, module=module)}"
+    called = script if name is None else f"{name}.py"
+    path = base / "workflow" / "scripts" / script
+    return f"{called} {code_hash(path, base / 'src', *others, module=module)}"
 
 
 def code_hash(script: Path, source_root: Path, *others: Path, module: str | None = None) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from dejavu.data.forms.registry import all_steps
 from dejavu.errors import InputError, closest
 from dejavu.files import write_text
 from dejavu.fingerprint import step_code
@@ -58,7 +59,17 @@ def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
             "`snakemake --unlock` first."
         )
     scripts = {path.name for path in (base / "workflow" / "scripts").glob("*.py")}
-    today = cache(lambda script: repr(step_code(script, base)) if script in scripts else None)
+    # steps that share a script with others, under whose names their hashes are noted: as the rules have it
+    shared: dict[str, tuple[str, str | None]] = {"embed_captions.py": ("embed.py", None)}
+    shared |= {f"{step.name}.py": ("raw.py", form.__module__) for form, step in all_steps()}
+
+    @cache
+    def today(name: str) -> str | None:
+        if name in shared:
+            script, module = shared[name]
+            return repr(step_code(script, base, module, name.removesuffix(".py")))
+        return repr(step_code(name, base)) if name in scripts else None
+
     steps: dict[str, Step] = {}
     for output, path in recorded_outputs(records):
         try:

@@ -8,12 +8,12 @@
 from dejavu.data.forms.registry import all_steps
 
 
-def form_code(form):
-    """A parameter: what the module of a form computes."""
+def form_code(form, step):
+    """A parameter: what the module of a form computes, under the name of the step."""
 
     @cache
     def hashed():
-        return step_code("raw.py", BASE, form.__module__)
+        return step_code("raw.py", BASE, form.__module__, step.name)
 
     return lambda wildcards: hashed()
 
@@ -22,8 +22,8 @@ def form_inputs(step):
     return lambda w: step.inputs(DATASETS[w.dataset].form, w)
 
 
-def form_values(step):
-    return lambda w: as_json(step.values(DATASETS[w.dataset].form, w))
+def form_value(value):
+    return lambda w: value(DATASETS[w.dataset].form)
 
 
 # synthesize, coco, coco_file, shard: a form's module says what its rules are called, read, write and do
@@ -52,10 +52,8 @@ for FORM, STEP in all_steps():
             mem_mb=growing(1000, per_gb=STEP.memory_per_gb),
             runtime=growing(STEP.minutes, per_gb=STEP.minutes_per_gb),
         params:
-            code=form_code(FORM),
-            module=FORM.__module__,
-            step=STEP.name,
-            values=form_values(STEP),
+            **{name: form_value(value) for name, value in STEP.values.items()},
+            code=form_code(FORM, STEP),
         script:
             "../scripts/raw.py"
 

@@ -19,15 +19,15 @@ def warn_of_triggers():
             logger.warning(sentence)
 
 
-def code(script):
-    """A parameter: what a script computes, see dejavu.fingerprint.
+def code(script, step=None):
+    """A parameter: what a script computes, see dejavu.fingerprint; under the name of a step where several run it.
 
     Only when a job of the rule is there, since every job of a cluster reads all rules.
     """
 
     @cache
     def hashed():
-        return step_code(script, BASE)
+        return step_code(script, BASE, name=step)
 
     def parameter(wildcards):
         warn_of_triggers()

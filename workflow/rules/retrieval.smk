@@ -12,17 +12,12 @@ ruleorder: embed_captions > embed
 ruleorder: tfidf_neighbors > neighbors
 
 
-def encoder(wildcards):
-    """A parameter: which model a side is, for dejavu.encoders."""
-    built, own = built_from(wildcards), side(wildcards)
-    return as_json(
-        {
-            "kind": own.kind,
-            "source": own.source,
-            "architecture": built["architecture"],
-            "preprocessing": built.get("preprocessing"),
-        }
-    )
+# parameters: which model a side is, for dejavu.encoders
+ENCODER = {
+    "source": lambda w: side(w).source,
+    "architecture": lambda w: built_from(w)["architecture"],
+    "preprocessing": lambda w: as_json(built_from(w).get("preprocessing")),
+}
 
 
 rule describe:
@@ -42,8 +37,8 @@ rule describe:
         mem_mb=growing(4000),
         runtime=20,
     params:
+        **ENCODER,
         code=code("describe.py"),
-        encoder=encoder,
     script:
         "../scripts/describe.py"
 
@@ -71,8 +66,8 @@ rule embed:
         runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
+        **ENCODER,
         code=code("embed.py"),
-        encoder=encoder,
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
@@ -97,9 +92,8 @@ use rule embed as embed_captions with:
         side="b",
     threads: 1
     params:
-        code=code("embed.py"),
-        encoder=encoder,
-        torch_threads=0,
+        code=code("embed.py", "embed_captions"),
+        source=ENCODER["source"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
 
@@ -174,8 +168,8 @@ if OTHER_QUERIES:
             ),
             gpu=GPUS,
         params:
+            **ENCODER,
             code=code("embed_queries.py"),
-            encoder=encoder,
             torch_threads=lambda w: built_from(w)["torch_threads"],
             queries=OTHER_QUERIES,
             masking=masking,

@@ -64,9 +64,9 @@ rule utility:
         runtime=growing(60, per_gb=240, of=["images", "captions"]),
         gpu=GPUS if BENCHMARKS else 0,
     params:
+        **ENCODER,
         code=code("utility.py"),
         benchmarks=as_json({task: CONFIG["utility"][task] for task in TASKS}),
-        encoder=encoder,
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         bootstrap=CONFIG["measure"]["bootstrap"],

@@ -6,6 +6,6 @@ from dejavu.files import write_json
 from dejavu.progress import logged
 
 with logged(snakemake.log[0]):
-    encoder = load_encoder(Model.of_job(snakemake.input, snakemake.params.encoder, 0), Running(batch_size=1))
+    encoder = load_encoder(Model.of_job(snakemake), Running(batch_size=1))
     how = encoder.preparation
     write_json(Path(snakemake.output[0]), {"preprocessing": how.text, "is_guessed": how.is_guessed})

@@ -15,10 +15,10 @@ with logged(snakemake.log[0]):
     title = words(f"embed {w.split} {w.model} {w.side} {w.role}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
-    if p.torch_threads:
+    if threads := p.get("torch_threads"):
         # a value of the recipe, because the low bits of a result depend on it
-        torch.set_num_threads(p.torch_threads)
-    encoder = load_encoder(Model.of_job(snakemake.input, p.encoder, w.seen), Running(p.batch_size, p.device))
+        torch.set_num_threads(threads)
+    encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
     role = RoleSamples(Path(snakemake.input.manifest), snakemake.input.samples)
     captions, rows = Path(snakemake.output.captions), Path(snakemake.output.rows)
     images = snakemake.output.get("images")

@@ -19,7 +19,7 @@ with logged(snakemake.log[0]):
     require(p.device, 1, title)
     # a value of the recipe, because the low bits of a result depend on it
     torch.set_num_threads(p.torch_threads)
-    encoder = load_encoder(Model.of_job(snakemake.input, p.encoder, w.seen), Running(p.batch_size, p.device))
+    encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
     texts = snakemake.input.get("texts")
     embed_queries(
         encoder,

@@ -22,7 +22,7 @@ with logged(snakemake.log[0]):
     groups = np.unique(manifest["group_id"].to_pylist(), return_inverse=True)[1]
     resampling = Resampling(p.bootstrap, p.seed)
     rows = retrieval(read_array(snakemake.input.images), read_array(snakemake.input.captions), groups, resampling)
-    rows += read_results(snakemake.input.results, json.loads(p.encoder)["architecture"])
+    rows += read_results(snakemake.input.results, p.architecture)
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
         # not before they are needed, since PyTorch and OpenCLIP take seconds to import
@@ -36,7 +36,7 @@ with logged(snakemake.log[0]):
         claim(p.device, 1, title)
         require(p.device, 1, title)
         torch.set_num_threads(p.torch_threads)
-        model = load_encoder(Model.of_job(snakemake.input, p.encoder, w.seen), Running(p.batch_size, p.device))
+        model = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
         rows += evaluate(Encoder(model, title), benchmarks, resampling)
     write_table(Path(snakemake.output.utility), pa.Table.from_pylist(rows, schema=UTILITY), UTILITY)
     write_table(Path(snakemake.output.draws), draw_tables(rows), UTILITY_DRAWS)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dejavu.sides import side_of
+
 
 @dataclass(frozen=True)
 class Model:
@@ -33,18 +35,23 @@ class Model:
     seen: int = 0
 
     @classmethod
-    def of_job(cls, inputs: Any, section: str, seen: int) -> Model:
+    def of_job(cls, job: Any) -> Model:
         """From a job of the workflow.
 
         Args:
-            inputs: with ``weights`` and ``architecture``, paths or nothing.
-            section: JSON with ``kind``, ``source``, ``architecture`` and ``preprocessing``.
-            seen: samples seen of the checkpoint.
+            job: Snakemake's object of a script, with the wildcards ``model``, ``side`` and ``seen``, the parameter
+                ``source``, and, for models with images, ``architecture`` and ``preprocessing`` (JSON).
         """
-        said = json.loads(section)
-        architecture = inputs.get("architecture") or said["architecture"]
-        said["architecture"] = str(architecture) if architecture else None
-        return cls(**said, weights=str(inputs.get("weights") or ""), seen=int(seen))
+        params, wildcards = job.params, job.wildcards
+        architecture = job.input.get("architecture") or params.get("architecture")
+        return cls(
+            kind=side_of(job.config["models"], wildcards.model, wildcards.side).kind,
+            source=params.source,
+            weights=str(job.input.get("weights") or ""),
+            architecture=str(architecture) if architecture else None,
+            preprocessing=json.loads(params.get("preprocessing", "null")),
+            seen=int(wildcards.seen),
+        )
 
 
 @dataclass(frozen=True)

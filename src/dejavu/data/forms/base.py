@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from dejavu.paths import RAW, at
 
 # an excerpt reads at most so many files of a dataset, and so many rows of each
 FILES = 8
@@ -23,12 +25,14 @@ class Making:
     Attributes:
         inputs, outputs: paths by name, as the step declares them.
         values: the parameters of the step.
+        wildcards: of the job.
         title: for the progress lines.
     """
 
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
     values: Mapping[str, Any]
+    wildcards: Mapping[str, str]
     title: str
 
 
@@ -41,7 +45,7 @@ class Step:
         run: what a job of the rule does.
         outputs: name -> path below ``results/<dataset>``.
         inputs: the form and the job's wildcards -> paths by name.
-        values: the form and the job's wildcards -> parameters, which must be JSON.
+        values: name of a parameter -> the form -> its value. A step runs again when one of them changes.
         each: the wildcard that tells jobs of one dataset apart; empty where there is one job.
         memory_per_gb, minutes_per_gb: MB and minutes that a job asks for, for each GB of its input.
         minutes: that a job asks for besides.
@@ -51,7 +55,7 @@ class Step:
     run: Callable[[Making], None]
     outputs: Mapping[str, str]
     inputs: Callable[[Any, Any], Mapping[str, str]] = lambda form, wildcards: {}
-    values: Callable[[Any, Any], Mapping[str, Any]] = lambda form, wildcards: {}
+    values: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     each: str = ""
     memory_per_gb: float = 0
     minutes_per_gb: float = 0
@@ -173,7 +177,7 @@ def part_paths(name: str, files: int) -> dict[str, str]:
     """Return name -> path of the numbered raw files that the workflow makes for a dataset."""
     parts = [f"part-{index:05d}.parquet" for index in range(files)]
     # with the dataset's name, so that the rows of two datasets differ
-    return {f"{name}/{part}": f"results/{name}/raw/{part}" for part in parts}
+    return {f"{name}/{part}": at(RAW, dataset=name, file=part) for part in parts}
 
 
 def file_bounds(pairs: int, files: int, index: int) -> tuple[int, int]:

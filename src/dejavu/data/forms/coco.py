@@ -151,7 +151,7 @@ def join_annotations(job: Making) -> None:
 
 def write_raw_file(job: Making) -> None:
     """Write one raw file: a share of the images of COCO's annotations, in order of image id."""
-    write_coco_file(job.inputs["images"], job.values["files"], job.values["index"], job.outputs["raw"])
+    write_coco_file(job.inputs["images"], job.values["files"], int(job.wildcards["index"]), job.outputs["raw"])
 
 
 class Coco(Form):
@@ -173,7 +173,7 @@ class Coco(Form):
             write_raw_file,
             {"raw": "raw/part-{index}.parquet"},
             inputs=lambda form, wildcards: {"images": f"results/{form.name}/coco.parquet"},
-            values=lambda form, wildcards: {"files": form.section["coco"]["files"], "index": int(wildcards.index)},
+            values={"files": lambda form: form.section["coco"]["files"]},
             each="index",
         ),
     )

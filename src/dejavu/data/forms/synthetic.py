@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,8 +19,8 @@ PAIRS_PER_PART = 256
 
 def synthesize(job: Making) -> None:
     """Draw one raw file of the embedded data."""
-    section = job.values
-    start, stop = file_bounds(section["pairs"], section["files"], section["index"])
+    section = json.loads(job.values["synthetic"])
+    start, stop = file_bounds(section["pairs"], section["files"], int(job.wildcards["index"]))
     world, captions = make_world(section["seed"]), section["captions"]
     schema = raw_schema(captions)
     progress = Progress(job.title, stop - start, "pairs")
@@ -43,7 +44,7 @@ class Synthetic(Form):
             "synthesize",
             synthesize,
             {"raw": "raw/part-{index}.parquet"},
-            values=lambda form, wildcards: {**form.section["synthetic"], "index": int(wildcards.index)},
+            values={"synthetic": lambda form: json.dumps(form.section["synthetic"], sort_keys=True)},
             each="index",
         ),
     )

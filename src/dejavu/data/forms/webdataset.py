@@ -22,6 +22,7 @@ from dejavu.data.tars import MAX_NOTE_BYTES, SUFFIXES, Members, image_of, read_k
 from dejavu.data.texts import as_utf8
 from dejavu.errors import InputError, words
 from dejavu.files import first_line, write_table
+from dejavu.paths import RAW, at
 from dejavu.progress import say
 
 COLUMNS = {"image": None, "caption": "caption", "key": "key", "objects": "objects"}
@@ -131,7 +132,10 @@ class Shards(Form):
             write_table_of_shard,
             {"table": "raw/{shard}.parquet", "tar": "raw/{shard}.tar"},
             inputs=lambda form, wildcards: {"shard": form.shards[wildcards.shard]},
-            values=lambda form, wildcards: {key: form.section["columns"][key] for key in ("caption", "objects")},
+            values={
+                "caption": lambda form: form.section["columns"]["caption"],
+                "objects": lambda form: form.section["columns"]["objects"],
+            },
             each="shard",
             minutes_per_gb=10,
             minutes=20,
@@ -148,7 +152,7 @@ class Shards(Form):
 
     def paths(self) -> dict[str, str]:
         names = matched_files(self.name, self.section)
-        return {name: f"results/{self.name}/raw/{file_id(name):08x}.parquet" for name in names}
+        return {name: at(RAW, dataset=self.name, file=f"{file_id(name):08x}.parquet") for name in names}
 
     @cached_property
     def shards(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a study says: gaps beside their nulls, differences with intervals, claims about a recipe from seeds alone."""
+"""What a study says: gaps beside their controls, differences with intervals, claims about a recipe from seeds alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 from tests.databases import write_database
 
+from dejavu.memorization.metrics import TESTED
 from dejavu.report.direction import direction
 from dejavu.report.queries import Queries
 from dejavu.report.study import gather
@@ -91,7 +92,7 @@ def write(path: Path, split: str, models: list[str], holdout: int = 20) -> Path:
     aucg = {role: np.mean([a - b for _, _, a, b in queries]) for role, queries in asked.items()}
     for model in models:
         for scope in ("all", "unnamed"):
-            for metric in ("ppg", "prg", "aucg"):
+            for metric in TESTED:
                 for population, gap in zip(("symmetric", "holdout"), GAPS[model], strict=True):
                     value = (aucg["a"] - aucg["b"]) / 2 if metric == "aucg" and population == "symmetric" else gap
                     this = {**cell, "model": model, "scope": scope, "metric": metric, "population": population}
@@ -138,7 +139,7 @@ def here(databases) -> dict[str, Queries]:
     return {"default": databases["default"]}
 
 
-def test_every_point_has_its_gap_its_null_and_the_change_since_the_first(here):
+def test_every_point_has_its_gap_its_control_and_the_change_since_the_first(here):
     rows = gather("masking", STUDIES, here).of("ppg")
     assert [(json.loads(r["value"]), r["model"]) for r in rows] == [(0, "base"), (0.4, "masked-4"), (0.8, "masked-8")]
     assert [(r["gap"], r["control_value"]) for r in rows] == list(GAPS.values())[:3]
@@ -291,7 +292,7 @@ def test_two_seeds_with_noise_never_carry_a_fall_and_one_none_at_all():
 # tables, figures and the page
 
 
-def test_tables_and_page_hold_every_point_with_its_null_its_utility_and_its_share_of_the_front(
+def test_tables_and_page_hold_every_point_with_its_control_its_utility_and_its_share_of_the_front(
     here, repository, tmp_path
 ):
     found = gather("masking", ALL, here)
@@ -303,7 +304,7 @@ def test_tables_and_page_hold_every_point_with_its_null_its_utility_and_its_shar
     write_study(found, [along, tradeoff], repository / "workflow/report/site", site, title="<masking>")
     with open(tmp_path / "points.tsv", newline="") as file:
         points = list(csv.DictReader(file, delimiter="\t"))
-    assert len(points) == 3 * 2 * 3 + 1
+    assert len(points) == 3 * 2 * len(TESTED) + 1
     assert all(row["control_value"] and row["gap"] for row in points)
     with open(tmp_path / "utility.tsv", newline="") as file:
         useful = [row for row in csv.DictReader(file, delimiter="\t") if row["metric"] == "recall@10"]

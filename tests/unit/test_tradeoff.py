@@ -11,6 +11,8 @@ from scipy.stats import binomtest
 from tests.databases import write_database
 
 from dejavu.measurement.resampling import Resampling, draw_tables, interval, shares
+from dejavu.report.captions import is_blank
+from dejavu.report.figures import draw_figures
 from dejavu.report.queries import Queries
 from dejavu.report.summary import write_summary
 from dejavu.report.tradeoff import cost, drawn_front, front_shares, tradeoff
@@ -23,14 +25,14 @@ DIRECTIONS = ("caption_to_image_recall@10", "image_to_caption_recall@10")
 Hits = dict[tuple[str, str], np.ndarray]
 
 
-def measured(hits: Hits, groups: np.ndarray) -> dict[str, pa.Table]:
+def measured(hits: Hits, groups: np.ndarray, epoch: int = 9) -> dict[str, pa.Table]:
     """The tables of utility of sides (model, side) that have these hits (queries, directions)."""
     found: dict[str, list[pa.Table]] = {"utility": [], "utility_draws": []}
     for (model, side), columns in hits.items():
         rows = shares("retrieval", DIRECTIONS, columns, groups, RESAMPLING.means(columns, groups, "retrieval"))
         parts = {"utility": pa.Table.from_pylist(rows, UTILITY), "utility_draws": pa.concat_tables(draw_tables(rows))}
         for name, part in parts.items():
-            for column, value in {"model": model, "side": side, "epoch": 9}.items():
+            for column, value in {"model": model, "side": side, "epoch": epoch}.items():
                 part = part.append_column(column, pa.repeat(pa.scalar(value), part.num_rows))
             found[name].append(part)
     return {name: pa.concat_tables(parts) for name, parts in found.items()}
@@ -47,18 +49,20 @@ def two_sided(rng: np.random.Generator, groups: np.ndarray, share: float) -> dic
     return sides
 
 
-def gaps(model: str, value: float, kind: str = "trained", query: str = "caption") -> dict[str, list[dict]]:
-    """A model's gap and control with their bands and draws."""
+def gaps(
+    model: str, value: float, kind: str = "trained", query: str = "caption", epoch: int = 9, own: str = "trained"
+) -> dict[str, list[dict]]:
+    """A model's gap and control with their bands and draws; ``kind`` is that of side b, ``own`` that of side a."""
     control = "unseen" if kind == "text_encoder" else "holdout"
     rows: dict[str, list[dict]] = {"population_gaps": [], "bands": [], "bootstrap_draws": []}
     for population, gap in (("symmetric", value), (control, 0.01)):
-        cell = {"model": model, "epoch": 9, "population": population, "query": query, "k": 10, "labels": "all"}
+        cell = {"model": model, "epoch": epoch, "population": population, "query": query, "k": 10, "labels": "all"}
         cell |= {"scope": "all", "metric": "ppg"}
         rows["population_gaps"].append({**cell, "value": gap, "n": 100})
         rows["bands"].append({**cell, "band_low": gap - 0.1, "band_high": gap + 0.1})
         drawn = gap + np.random.default_rng(3).normal(0, 0.02, DRAWS)
         rows["bootstrap_draws"] += [{**cell, "draw": draw, "value": number} for draw, number in enumerate(drawn)]
-    sides = [{"model": model, "side": side, "kind": of} for side, of in (("a", "trained"), ("b", kind))]
+    sides = [{"model": model, "side": side, "kind": of} for side, of in (("a", own), ("b", kind))]
     return {**rows, "sides": sides if query == "caption" else []}
 
 
@@ -169,6 +173,21 @@ def test_a_one_model_test_stays_in_the_trade_off_and_in_the_summary(models, tmp_
     told = [line for line in (tmp_path / "summary.txt").read_text().splitlines() if "recall@10" in line]
     assert [line.split(":")[0] for line in told] == ["base", "masked", "single"]
     assert "no query tells it from base" in told[2]
+
+
+def test_a_one_model_test_of_a_checkpoint_is_shown_where_nobody_knows_what_it_has_seen(tmp_path, sql):
+    groups = np.arange(200)
+    hits: Hits = {("audited", "a"): two_sided(np.random.default_rng(5), groups, 0.4)["a"]}
+    rows = {**gaps("audited", 0.2, "text_encoder", epoch=0, own="checkpoint"), **measured(hits, groups, epoch=0)}
+    queries = Queries(write_database(tmp_path / "d.duckdb", rows), sql)
+    (row,) = tradeoff(queries)
+    assert (row["model"], row["epoch"], row["control_value"]) == ("audited", 0, 0.01)
+    assert row["front_share"] == 1.0
+    write_summary(queries, tmp_path / "summary.txt", title="planted")
+    assert "\naudited: holdout retrieval recall@10" in (tmp_path / "summary.txt").read_text()
+    figure = tmp_path / "tradeoff.svg"
+    draw_figures(queries, {"tradeoff": figure})
+    assert not is_blank(figure)
 
 
 def test_a_model_is_judged_by_the_query_that_shows_most_of_its_memory(models):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dejavu.memorization.metrics import KEYS, TESTED
 from dejavu.tables import DATABASE, VIEWS
 from tests.conftest import ROOT, Project
 
@@ -99,7 +100,7 @@ def test_every_gap_has_its_control_its_placebo_and_its_symmetric_estimate(finish
             "of['unseen'] - (of['b'] - of['holdout']) / 2 FROM cells"
         ).fetchall()
     # four models, of which one has two checkpoints, and four queries
-    assert len(cells) == 5 * 4 * 2 * 2 * 2 * 4
+    assert len(cells) == 5 * 4 * 2 * 2 * 2 * len(KEYS)
     assert {query for _, query, *_ in cells} == set(QUERIES)
     everywhere = {"a", "b", "holdout", "symmetric", "memory_a", "placebo"}
     for model, _, populations, *differences in cells:
@@ -124,8 +125,9 @@ def test_the_bands_are_those_of_max_t_over_all_that_the_report_shows_of_a_model(
             drawn[key].append(draw["value"])
     for model in MODELS:
         cells = [cell for cell in every if cell["model"] == model]
-        # four queries, two scopes, three metrics, each gap with its control
-        assert [cell["cells"] for cell in cells] == [4 * 2 * 3 * 2] * (4 * 2 * 3 * 2)
+        # four queries, two scopes, the metrics, each gap with its control
+        number = 4 * 2 * len(TESTED) * 2
+        assert [cell["cells"] for cell in cells] == [number] * number
         control = "unseen" if model == "one-model" else "holdout"
         assert {cell["population"] for cell in cells} == {"symmetric", control}
         columns = [drawn[tuple(cell[name] for name in place)] for cell in cells]
@@ -172,6 +174,23 @@ def test_every_model_has_a_verdict_on_objects_and_one_on_membership_in_the_same_
     for model, sentence in said:
         assert f"{model}: {sentence}" in lines
         assert f">{sentence}</p>" in re.sub("</?b[^>]*>", "", page)
+
+
+def test_an_early_stopped_model_has_utility_of_its_own_and_its_cost_is_told(finished: Project) -> None:
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        measured = connection.execute("SELECT DISTINCT model, side FROM utility ORDER BY ALL").fetchall()
+        early, masked = (
+            connection.execute(
+                "SELECT side, task, metric, value FROM utility WHERE model = ? AND epoch = ? ORDER BY ALL", [model, 4]
+            ).fetchall()
+            for model in ("early", "masked")
+        )
+    # the text encoder of the one-model test has no images
+    assert measured == [(model, side) for model in sorted(MODELS) for side in "ab"][:-1]
+    assert early and early == masked
+    lines = (finished.results / "summary.txt").read_text().splitlines()
+    told = [line.split(":")[0] for line in lines if ": holdout retrieval recall@10" in line]
+    assert told == sorted(MODELS)
 
 
 def test_a_ranking_by_chance_scores_alike_under_both_sides_and_is_of_the_holdout_only(finished: Project) -> None:

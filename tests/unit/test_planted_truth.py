@@ -16,6 +16,7 @@ from dejavu.measurement.groups import QueryRoles
 from dejavu.measurement.options import Measure, Statistics
 from dejavu.measurement.population import summarize
 from dejavu.measurement.scoring import ScoredFiles, score_population
+from dejavu.memorization.metrics import KEYS
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
 QUERIES = 8
@@ -147,7 +148,7 @@ GAINED = {
 @pytest.mark.parametrize("on_a, on_b", [(3, 2), (8, 8), (0, 5), (1, 0)])
 def test_the_written_gaps_are_exactly_the_planted_share(plant, on_a, on_b):
     gaps = plant({"a": on_a, "b": on_b, "holdout": 0}).gaps()
-    assert len(gaps) == 7 * 2 * 2 * 2 * 4
+    assert len(gaps) == 7 * 2 * 2 * 2 * len(KEYS)
     for k in (1, 2):
         for (labels, scope), ((p, r), (p_other, r_other)) in GAINED.items():
             unit = {"ppg": float(p > p_other), "prg": float(r > r_other), "aucg": r - r_other}

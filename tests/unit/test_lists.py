@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.databases import write_database
 
+from dejavu.errors import InputError
 from dejavu.memorization.metrics import KEYS, METRICS, TESTED
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.figures import draw_figures
@@ -74,6 +75,14 @@ def test_the_table_of_metrics_is_the_list_that_the_library_computes(tmp_path) ->
     assert found == [(metric.key, metric.name, metric.meaning, metric.source) for metric in METRICS]
     assert [key for (key,) in tested] == list(TESTED)
     assert dict(views) == {name: comment for name, (comment, _) in VIEWS.items()}
+
+
+def test_a_database_of_an_earlier_version_is_refused_with_a_sentence(tmp_path) -> None:
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE population_gaps (model VARCHAR, epoch INTEGER)")
+    with pytest.raises(InputError, match="old.duckdb lacks a table or view that points.sql asks for"):
+        Queries(path, SQL).rows("points")
 
 
 def test_every_figure_has_a_module_and_a_caption(tmp_path) -> None:

@@ -1,6 +1,7 @@
 -- Memorization against utility, one row per model: the symmetric PPG of all objects, by the query that shows most of it,
--- with its band and its control, and recall@10 of holdout retrieval, mean over sides and directions, with its 95 % interval; how much that differs from the
--- model that it is compared with, on the sides that both have; and the draws of both, from which the front's shares are.
+-- with its band and its control, and recall@10 of holdout retrieval, mean over sides and directions, with its 95 %
+-- interval; how much that differs from the model that it is compared with, on the sides that both have; and the draws of
+-- both, from which the front's shares are.
 -- Draw i is the same resample of the holdout for all models and sides, so a difference is taken draw by draw.
 WITH recall AS (
     SELECT model, epoch, side, metric, value

@@ -9,6 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from dejavu.errors import InputError
+
 
 class Queries:
     """Runs the files of a folder on one database, which is opened read-only.
@@ -21,18 +23,28 @@ class Queries:
     def __init__(self, database: str | Path, folder: Path) -> None:
         self._connection = duckdb.connect(str(database), read_only=True)
         self._connection.execute("SET enable_progress_bar = false")
-        self._folder = folder
+        self._database, self._folder = database, folder
 
     def rows(self, name: str, **tables: pa.Table) -> list[dict]:
-        """The rows of ``<name>.sql``; ``tables`` are registered under their names while it runs."""
+        """Return the rows of ``<name>.sql``; ``tables`` are registered under their names while it runs.
+
+        Raises:
+            InputError: when the database lacks what the query asks for.
+        """
         return self.table(name, **tables).to_pylist()
 
     def table(self, name: str, **tables: pa.Table) -> pa.Table:
-        """The same as an Arrow table."""
+        """Return the same as an Arrow table."""
         for table_name, table in tables.items():
             self._connection.register(table_name, table)
         sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
-        found = self._connection.execute(sql).to_arrow_table()
+        try:
+            found = self._connection.execute(sql).to_arrow_table()
+        except duckdb.CatalogException:
+            raise InputError(
+                f"{self._database} lacks a table or view that {name}.sql asks for: an earlier version of the workflow "
+                "made it. Delete it and run again."
+            ) from None
         for table_name in tables:
             self._connection.unregister(table_name)
         return found

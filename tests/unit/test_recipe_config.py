@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from dejavu.config import load_config
-from dejavu.config.schema import own_keys
+from dejavu.config.schema import own_keys, read_schema
 from dejavu.errors import InputError
 from dejavu.training.recipe import Recipe
 
@@ -84,3 +84,17 @@ def test_a_recipe_without_what_stands_at_its_default_is_the_recipe_that_is_confi
     filled = dataclasses.asdict(Recipe(**own))
     assert {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()} == model
     assert own_keys(load(text_mask=0.5), repository / "workflow/schemas/config.schema.yaml") == own | {"text_mask": 0.5}
+
+
+def test_every_key_of_a_recipe_stands_in_the_schema_with_its_default_and_its_meaning(repository):
+    schema = read_schema(repository / "workflow/schemas/config.schema.yaml")
+    keys = schema["properties"]["models"]["additionalProperties"]["properties"]
+    fields = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    # of a model that is not trained
+    assert set(keys) - set(fields) == {"like", "sides"}
+    for name, default in fields.items():
+        key = keys[name]
+        assert key["description"], name
+        assert ("default" in key) == (default is not dataclasses.MISSING), name
+        if "default" in key:
+            assert key["default"] == (list(default) if isinstance(default, tuple) else default), name

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 class Recipe:
     """How one model is trained; the keys of ``models`` in the configuration, where they are described.
 
-    A recipe on disk lacks what stands at its default, so the defaults here are those of the configuration.
+    The schema of the configuration is the home of the keys: type, range, default and meaning. A recipe on disk lacks
+    what stands at its default, so that a new key changes no recipe; the defaults stand here, too, as code, so that a
+    changed default is seen by the code hash and trains anew. A test compares the two.
     """
 
     architecture: str

@@ -43,7 +43,9 @@ for FORM, STEP in all_steps():
             f"results/{{dataset}}/benchmarks/{STEP.job}.tsv"
         wildcard_constraints:
             dataset=any_of(
-                name for name, one in DATASETS.items() if type(one.form) is FORM
+                name
+                for name, dataset in DATASETS.items()
+                if type(dataset.form) is FORM
             ),
             shard="[0-9a-f]{8}",
         conda:

@@ -10,7 +10,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 # datasets that are drawn, from whose world evaluation images can be drawn
-DRAWN = [name for name, one in DATASETS.items() if one.form.world is not None]
+DRAWN = [name for name, dataset in DATASETS.items() if dataset.form.world is not None]
 
 
 rule evaluation_data:
@@ -47,7 +47,7 @@ rule utility:
         manifest="results/{dataset}/{split}/manifests/holdout.parquet",
         weights=weights,
         architecture=architecture_file,
-        benchmarks=[file for one in BENCHMARKS for file in one.inputs],
+        benchmarks=[file for benchmark in BENCHMARKS for file in benchmark.inputs],
         results=clip_benchmark_results,
     output:
         utility="results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",

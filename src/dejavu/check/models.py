@@ -153,16 +153,16 @@ def _tell_ranks(findings: Findings, about: str, ranks: Sequence[int]) -> None:
         return
     before = float(np.mean([(number - rank) / (number - 1) for rank in ranks]))
     luck = math.sqrt((number + 1) / (12 * (number - 1) * number))
-    told = (
+    sentence = (
         f"of {number} captions {sum(rank == 1 for rank in ranks)} find their own image first among {number}, where "
         f"luck finds one; it comes before {before:.0%} of the others, where luck has 50% ± {2 * luck:.0%}"
     )
     if before > 0.5 + TOLERANCE * luck:
-        findings.add(about, OK, told)
+        findings.add(about, OK, sentence)
         return
     findings.add(
         about,
         LOOK,
-        f"{told}: the weights, their architecture, activation or preprocessing may not belong together, or the model "
-        "does not know such pairs",
+        f"{sentence}: the weights, their architecture, activation or preprocessing may not belong together, or the "
+        "model does not know such pairs",
     )

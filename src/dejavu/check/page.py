@@ -43,9 +43,9 @@ def _shown(pair: dict, threshold: float) -> dict:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=90)
     objects: dict[str, bool] = {}
-    for one in pair.get("objects", []):
-        if one is not None and one["label"]:
-            objects[one["label"]] = objects.get(one["label"], False) or one["score"] >= threshold
+    for labelled in pair.get("objects", []):
+        if labelled is not None and labelled["label"]:
+            objects[labelled["label"]] = objects.get(labelled["label"], False) or labelled["score"] >= threshold
     return {
         "uid": pair["uid"],
         "caption": pair["caption"],

@@ -64,24 +64,24 @@ def look_at_roles(
     listed: dict[str, set[str]] = {name: set() for name in excerpts}
     refused: set[str] = set()  # with a list that is refused nothing is known of the others
     for role in ROLES:
-        one, about = section["roles"][role], f"splits.{split}.roles.{role}"
-        if one["uids"] is not None and one["dataset"] in excerpts:
+        role_section, about = section["roles"][role], f"splits.{split}.roles.{role}"
+        if role_section["uids"] is not None and role_section["dataset"] in excerpts:
             with findings.about(about):
-                excerpt = excerpts[one["dataset"]]
-                how = one["uids_column"], one["max_missing"], excerpt.dataset.every_caption
-                members = MemberList(about, Path(one["uids"]), *how)
-                refused.add(one["dataset"])
-                listed[one["dataset"]] |= members.read()
-                _look_at_list(findings, about, members, one["limit"], excerpt, names[one["dataset"]])
-                refused.discard(one["dataset"])
+                excerpt = excerpts[role_section["dataset"]]
+                how = role_section["uids_column"], role_section["max_missing"], excerpt.dataset.every_caption
+                members = MemberList(about, Path(role_section["uids"]), *how)
+                refused.add(role_section["dataset"])
+                listed[role_section["dataset"]] |= members.read()
+                _look_at_list(findings, about, members, role_section["limit"], excerpt, names[role_section["dataset"]])
+                refused.discard(role_section["dataset"])
     supplies = {
         name: _supply(excerpts[name], listed[name], section["seed"]) for name in excerpts if name not in refused
     }
     for role in ROLES:
-        one = section["roles"][role]
-        if one["uids"] is None and one["dataset"] in supplies:
-            drawn_anew = bool(listed[one["dataset"]])
-            _tell_size(findings, split, role, one, supplies[one["dataset"]], drawn_anew)
+        role_section = section["roles"][role]
+        if role_section["uids"] is None and role_section["dataset"] in supplies:
+            drawn_anew = bool(listed[role_section["dataset"]])
+            _tell_size(findings, split, role, role_section, supplies[role_section["dataset"]], drawn_anew)
 
 
 def _look_at_list(
@@ -89,13 +89,13 @@ def _look_at_list(
 ) -> None:
     uids = members.read()
     of_them = "" if limit is None else f", of which {limit:,} are taken"
-    told = f"{len(uids):,} {'images' if members.of_images else 'samples'} are listed{of_them}"
+    sentence = f"{len(uids):,} {'images' if members.of_images else 'samples'} are listed{of_them}"
     if names is None:
-        findings.add(about, LOOK, f"{told}; whether the dataset has them is seen when its uids are made")
+        findings.add(about, LOOK, f"{sentence}; whether the dataset has them is seen when its uids are made")
         return
-    found = find_members(members, [names], LOOKED_FOR)
-    there = f"{found.listed - found.missing:,} of {found.listed:,} that were looked for are in the dataset"
-    findings.add(about, OK, f"{told}; {there}")
+    matched = find_members(members, [names], LOOKED_FOR)
+    there = f"{matched.listed - matched.missing:,} of {matched.listed:,} that were looked for are in the dataset"
+    findings.add(about, OK, f"{sentence}; {there}")
     if excerpt.columns.caption is not None:
         _look_for_difference(findings, about, excerpt, uids)
 
@@ -105,24 +105,24 @@ def _look_for_difference(findings: Findings, about: str, excerpt: Excerpt, membe
     if apart is None:
         findings.add(about, LOOK, "too few captions of members or of others to see whether they are of one kind")
         return
-    told = (
+    sentence = (
         f"captions of members and of others ({apart.number:,} each) are told apart without any model at ROC AUC "
         f"{apart.auc:.3f}, where chance is 0.5 ± {2 * apart.error:.3f}"
     )
     if apart.clear:
-        told += (
+        sentence += (
             ": they are not of one distribution, and a gap between them need not be memory; draw the other roles from "
             "what was held out of the same data at random"
         )
-    findings.add(about, LOOK if apart.clear else OK, told)
+    findings.add(about, LOOK if apart.clear else OK, sentence)
 
 
 def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:
     samples = excerpt.records("samples", ["row", "uid"])
     refused = len(excerpt.refused())
     usable = excerpt.raw.pairs * len(samples) / max(1, len(samples) + refused)
-    names = {one["row"]: plain(one["uid"]) for one in samples}
-    of_row = {one["row"]: one["group_id"] for one in excerpt.groups()} if names else {}
+    names = {sample["row"]: plain(sample["uid"]) for sample in samples}
+    of_row = {sample["row"]: sample["group_id"] for sample in excerpt.groups()} if names else {}
     # what is listed takes its whole group
     taken = {of_row[row] for row, uid in names.items() if {uid, re.sub("#[0-9]+$", "", uid)} & listed}
     groups = [group for group in of_row.values() if group not in taken]
@@ -156,7 +156,7 @@ def _tell_size(findings: Findings, split: str, role: str, section: Mapping, supp
     elif limit is None:
         findings.add(about, OK, f"about {there:,.0f} samples")
     elif there + 2 * error * supply.unlisted < limit:
-        told = f"about {there:,.0f} samples, fewer than its limit {limit:,}: widen its interval, or lower the limit"
-        findings.add(about, LOOK, told)
+        sentence = f"about {there:,.0f} samples, fewer than its limit {limit:,}: widen its interval, or lower the limit"
+        findings.add(about, LOOK, sentence)
     else:
         findings.add(about, OK, f"{limit:,} samples, of about {there:,.0f}")

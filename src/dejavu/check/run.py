@@ -85,10 +85,12 @@ def _look_at_objects(findings: Findings, excerpt: Excerpt, names: Path | None, c
 
 
 def _tell_objects(findings: Findings, about: str, records: list[dict], threshold: float) -> None:
-    of_image = [[one for one in record["objects"] if one is not None and one["label"]] for record in records]
+    of_image = [
+        [labelled for labelled in record["objects"] if labelled is not None and labelled["label"]] for record in records
+    ]
     if not records:
         return  # no sample can be used, which is said
-    counted = [sum(one["score"] >= threshold for one in objects) for objects in of_image]
+    counted = [sum(labelled["score"] >= threshold for labelled in objects) for objects in of_image]
     scored = sum(number > 0 for number in counted)
     findings.add(
         about,
@@ -99,8 +101,8 @@ def _tell_objects(findings: Findings, about: str, records: list[dict], threshold
 
 
 def _look_at_benchmarks(findings: Findings, section: Mapping[str, Any]) -> None:
-    given = [(task, name) for task in TASKS for name in section[task]]
-    for task, name in given:
+    named = [(task, name) for task in TASKS for name in section[task]]
+    for task, name in named:
         about = f"utility.{task}.{name}"
         with findings.about(about):
             alone = {other: {name: section[task][name]} if other == task else {} for other in TASKS}

@@ -151,7 +151,7 @@ def _load(model: str, device: str) -> tuple[str, Any, Any]:
                 "name another."
             )
         processor = AutoProcessor.from_pretrained(folder, **local)
-        loaded, told = AutoModelForZeroShotObjectDetection.from_pretrained(
+        loaded, loading = AutoModelForZeroShotObjectDetection.from_pretrained(
             folder, dtype=torch.float32, weights_only=True, output_loading_info=True, **local
         )
         loaded = loaded.to(device).eval()
@@ -163,7 +163,7 @@ def _load(model: str, device: str) -> tuple[str, Any, Any]:
             "name that is in the cache; nothing is downloaded, and code in a file of weights is never run."
         ) from error
     # transformers would fill what is missing with random numbers
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(loading["missing_keys"]):
         raise InputError(
             f"the detector {model!r} lacks {len(missing):,} of its weights ({missing[0]}, …): its files do not belong "
             "together, or are of another model; give the folder of a whole model."

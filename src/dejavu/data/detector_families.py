@@ -118,9 +118,9 @@ class GroundingDino:
         pixels = self.process(images, return_tensors="pt").to(self.device)
         for start, tokens, share in self.texts:
             same = {name: value.expand(len(images), -1) for name, value in tokens.items()}
-            found = self.model(pixel_values=pixels["pixel_values"], pixel_mask=pixels["pixel_mask"], **same)
-            scores = found.logits.sigmoid()[..., : share.shape[1]]
-            yield start, scores @ share.T, found.pred_boxes
+            output = self.model(pixel_values=pixels["pixel_values"], pixel_mask=pixels["pixel_mask"], **same)
+            scores = output.logits.sigmoid()[..., : share.shape[1]]
+            yield start, scores @ share.T, output.pred_boxes
 
     def extent(self, image: Image.Image) -> tuple[int, int]:
         return image.size

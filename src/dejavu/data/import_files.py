@@ -104,13 +104,13 @@ def _objects_of(path: str, start: int, batch: pa.RecordBatch) -> pa.Table:
             row = start + pc.index(columns[name].is_null(), True).as_py()
             raise InputError(f"{path} row {row:,}: {name} is empty: fill it in, or leave the row out.")
     size = batch.num_rows
-    given = columns.get("score", pa.nulls(size))
-    if not pt.is_null(given.type):
-        usable = pc.fill_null(pc.and_(pc.greater_equal(given, 0), pc.less_equal(given, 1)), False)
+    scores = columns.get("score", pa.nulls(size))
+    if not pt.is_null(scores.type):
+        usable = pc.fill_null(pc.and_(pc.greater_equal(scores, 0), pc.less_equal(scores, 1)), False)
         if not pc.all(usable).as_py():
             row = pc.index(usable, False).as_py()
-            require_score(words(f"{path} row {start + row:,}"), given[row].as_py())
-    score = given.cast(pa.float32())
+            require_score(words(f"{path} row {start + row:,}"), scores[row].as_py())
+    score = scores.cast(pa.float32())
     return pa.table(
         {
             "uid": columns["uid"].cast(pa.string()),
@@ -137,10 +137,10 @@ def _read_coco(path: str) -> Iterator[pa.Table]:
     content = load_annotations(Path(path), ("images", "annotations", "categories"), REMEDY)
     labels = _names(path, content["categories"], "categories", lambda category: category.get("name"))
     files = _names(path, content["images"], "images", _file)
-    found = content["annotations"]
-    for start in range(0, len(found), NUMBERS_PER_GROUP):
+    annotations = content["annotations"]
+    for start in range(0, len(annotations), NUMBERS_PER_GROUP):
         records = []
-        for number, annotation in enumerate(found[start : start + NUMBERS_PER_GROUP], start=start):
+        for number, annotation in enumerate(annotations[start : start + NUMBERS_PER_GROUP], start=start):
             records.append(_coco_object(words(f"{path}: annotations[{number}]"), annotation, labels, files))
         yield pa.Table.from_pylist(records, schema=IMPORTED)
 
@@ -148,11 +148,13 @@ def _read_coco(path: str) -> Iterator[pa.Table]:
 def _names(path: str, sections: list[dict], key: str, name_of) -> dict[str, str]:
     names: dict[str, str] = {}
     for number, section in enumerate(sections):
-        name, found = name_of(section), identifier(section.get("id"))
-        if found is None or not isinstance(name, str) or not name:
+        name, entry_id = name_of(section), identifier(section.get("id"))
+        if entry_id is None or not isinstance(name, str) or not name:
             raise InputError(f"{path}: {key}[{number}] has no id, or no name: mend it.")
-        if names.setdefault(found, as_utf8(name)) != as_utf8(name):
-            raise InputError(f"{path}: the id {found} in {key} stands for {names[found]!r} and {name!r}: take one out.")
+        if names.setdefault(entry_id, as_utf8(name)) != as_utf8(name):
+            raise InputError(
+                f"{path}: the id {entry_id} in {key} stands for {names[entry_id]!r} and {name!r}: take one out."
+            )
     return names
 
 

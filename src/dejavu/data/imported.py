@@ -82,25 +82,25 @@ def match_import(
         theirs, ours = database.execute(
             "SELECT (SELECT min(name) FROM names), (SELECT min(uid) FROM samples)"
         ).fetchall()[0]
-    found = dict(zip(("images", "images_matched", "samples", "samples_matched"), counts, strict=True))
+    total = dict(zip(("images", "images_matched", "samples", "samples_matched"), counts, strict=True))
     if ambiguous:
         raise InputError(
             f"datasets.{dataset}.annotate: the uid {ambiguous[0]!r} may mean several imported images, by file name or "
             f"id ({ambiguous[1]!r} and {ambiguous[2]!r}): give the samples the whole path as key, or bring the objects "
             "as parquet, with the samples' uid."
         )
-    if not found["samples_matched"]:
+    if not total["samples_matched"]:
         raise InputError(
-            f"datasets.{dataset}.annotate: none of the {found['images']:,} imported images is a sample: the import has "
+            f"datasets.{dataset}.annotate: none of the {total['images']:,} imported images is a sample: the import has "
             f"{theirs!r} where the samples have {ours!r} as uid. Name the column that holds the same keys in "
             f"datasets.{dataset}.columns.key, or write the samples' uids into the import."
         )
     say(
-        f"{found['images_matched']:,} of {found['images']:,} imported images are samples, the others are left out; "
-        f"{found['samples'] - found['samples_matched']:,} of {found['samples']:,} samples have no object there, and "
+        f"{total['images_matched']:,} of {total['images']:,} imported images are samples, the others are left out; "
+        f"{total['samples'] - total['samples_matched']:,} of {total['samples']:,} samples have no object there, and "
         "are not scored."
     )
-    write_json(report, found)
+    write_json(report, total)
 
 
 def import_objects(

@@ -234,8 +234,8 @@ class _Reader:
 
     def _captions(self, row: dict[str, Any], key: str | None, picture: _Picture | Unusable) -> list:
         """The captions that make pairs: one, or all; where there is none, one that is empty."""
-        given = row.get("caption")
-        captions = (given if isinstance(given, list) else [given]) or [None]
+        value = row.get("caption")
+        captions = (value if isinstance(value, list) else [value]) or [None]
         if self.how.captions == "all":
             return captions
         usable = [caption for caption in captions if isinstance(caption, str) and caption.strip()] or captions[:1]
@@ -246,9 +246,9 @@ class _Reader:
 
     def _usable_captions(self, row: dict[str, Any]) -> list[str]:
         """The distinct captions of a list, as they are stored, without those that cannot be used."""
-        given = row.get("caption")
+        value = row.get("caption")
         texts: dict[str, None] = {}
-        for caption in given[:CAPTIONS_PER_ROW] if isinstance(given, list) else []:
+        for caption in value[:CAPTIONS_PER_ROW] if isinstance(value, list) else []:
             with suppress(Unusable):
                 texts[clean_caption(caption, self.how.max_caption)] = None
         return list(texts)

@@ -42,7 +42,7 @@ def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str)
         return
     reasons = Counter(table["reason"].to_pylist())
     first = {record["reason"]: record for record in reversed(table.to_pylist())}
-    told = words(
+    commonest = words(
         "; ".join(
             f"{count:,} x {reason} (first: {first[reason]['source']} row {first[reason]['source_row']}, "
             f"{first[reason]['detail']})"
@@ -51,5 +51,6 @@ def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str)
     )
     raise InputError(
         f"dataset {dataset!r}: {table.num_rows:,} of {rows:,} raw rows cannot be used ({table.num_rows / rows:.1%}, "
-        f"max_quarantined allows {allowed:.1%}): {told}. Mend the data, or raise datasets.{dataset}.max_quarantined."
+        f"max_quarantined allows {allowed:.1%}): {commonest}. Mend the data, or raise "
+        f"datasets.{dataset}.max_quarantined."
     )

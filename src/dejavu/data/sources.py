@@ -31,10 +31,10 @@ Stamp = tuple[str, int, int]
 def stamp(path: str | Path) -> Stamp:
     """What changes when a file does."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return str(path), -1, -1
-    return str(path), found.st_size, found.st_mtime_ns
+    return str(path), status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class ImageSource:
         return data
 
     def _member(self, key: object) -> bytes:
-        found = self._index.get(str(key))
-        if found is None or found.image is None:
+        member = self._index.get(str(key))
+        if member is None or member.image is None:
             raise BadImage("image is missing", f"{os.path.basename(self._tar_path)} has no image of key {str(key)!r}")
-        if found.image[1] > MAX_BYTES:
-            raise BadImage("image file is too large", f"{found.image[1]:,} bytes")
-        return self._at(*found.image)
+        if member.image[1] > MAX_BYTES:
+            raise BadImage("image file is too large", f"{member.image[1]:,} bytes")
+        return self._at(*member.image)
 
     @property
     def has_notes(self) -> bool:
@@ -116,8 +116,8 @@ class ImageSource:
 
     def note(self, key: object) -> bytes | None:
         """The JSON that the tar has of a key; None where there is none."""
-        found = self._index.get(str(key))
-        return None if found is None or found.note is None else self._at(*found.note)
+        member = self._index.get(str(key))
+        return None if member is None or member.note is None else self._at(*member.note)
 
     def _at(self, offset: int, size: int) -> bytes:
         return os.pread(self._tar.fileno(), size, offset)
@@ -178,8 +178,8 @@ class ImageSource:
             return path
         self.escaped = True
         if self._is_below(named):
-            told = f"{name[:200]!r} is a link to {path}: name the folder that it leads into in image_links"
-            raise BadImage("image is a link out of its root", told)
+            remedy = f"{name[:200]!r} is a link to {path}: name the folder that it leads into in image_links"
+            raise BadImage("image is a link out of its root", remedy)
         raise BadImage("image path leaves its root", f"{name[:200]!r} is not below {self.place.root}")
 
     def _is_below(self, path: str) -> bool:
@@ -199,9 +199,9 @@ _ENCODED = ("/9j/", "iVBORw0KGgo", "UklGR")
 
 def _embedded(text: str) -> bytes | None:
     """The image that a text holds itself, as base64 or a data address; None where it is something else."""
-    found = re.match(r"data:image/[a-z+.-]+;base64,", text[:64])
-    encoded = text[found.end() :] if found else text
-    if found or (len(encoded) > 64 and encoded.startswith(_ENCODED)):
+    header = re.match(r"data:image/[a-z+.-]+;base64,", text[:64])
+    encoded = text[header.end() :] if header else text
+    if header or (len(encoded) > 64 and encoded.startswith(_ENCODED)):
         with suppress(ValueError):
             return base64.b64decode("".join(encoded.split()), validate=True)
     return None
@@ -239,11 +239,11 @@ def _plain_file(path: str) -> bytes:
     # links were followed before, inside the root; a pipe must not make us wait
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a plain file")
-        if found.st_size > MAX_BYTES:
-            raise BadImage("image file is too large", f"{found.st_size:,} bytes")
+        if status.st_size > MAX_BYTES:
+            raise BadImage("image file is too large", f"{status.st_size:,} bytes")
         with open(handle, "rb", closefd=False) as file:
             return file.read()
     finally:

@@ -46,8 +46,8 @@ def index_tar(path: Path) -> dict[str, Member]:
     for name, place in read_members(path):
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in SUFFIXES:
-            found = index.setdefault(stem, Member())
-            found.image = found.image or place
+            member = index.setdefault(stem, Member())
+            member.image = member.image or place
         elif suffix.lower() == ".json" and place[1] <= MAX_NOTE_BYTES:
             index.setdefault(stem, Member()).note = place
     return index

@@ -10,31 +10,31 @@ from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
 
 
-def require_activation(found: ModelFiles, weights: Weights, clip: Clip) -> None:
+def require_activation(files: ModelFiles, weights: Weights, clip: Clip) -> None:
     """Refuses weights that fit an architecture in shape, and were trained with another activation."""
     ours = bool(clip.config.get("quick_gelu"))
     if weights.architecture is not None:
-        _require_same(weights, clip, found.architecture)
+        _require_same(weights, clip, files.architecture)
         return
     if weights.form == "OpenAI":
         theirs, by = True, words("it is an archive of OpenAI's")
-    elif "quick_gelu" in found.described:
-        theirs, by = bool(found.described["quick_gelu"]), found.by
+    elif "quick_gelu" in files.described:
+        theirs, by = bool(files.described["quick_gelu"]), files.by
     elif (trained := _named(weights.name)) and trained.endswith("-quickgelu") != ours:
         theirs, by = not ours, words(f"its training was named after {trained}")
     else:
-        twin = f"{found.architecture}-quickgelu"
-        if found.architecture.endswith(".json") or twin in open_clip.list_models():
+        twin = f"{files.architecture}-quickgelu"
+        if files.architecture.endswith(".json") or twin in open_clip.list_models():
             say(
                 f"{weights.path} does not say whether the model was trained with QuickGELU, as OpenAI's and some "
-                f"others were; {found.architecture} is {'with' if ours else 'without'} it: name another where that is "
+                f"others were; {files.architecture} is {'with' if ours else 'without'} it: name another where that is "
                 "wrong."
             )
         return
     if theirs != ours:
         raise InputError(
             f"the weights {weights.path} were trained {'with' if theirs else 'without'} QuickGELU ({by}), and the "
-            f"architecture {found.architecture} is not: name the architecture that fits, as ViT-B-32-quickgelu."
+            f"architecture {files.architecture} is not: name the architecture that fits, as ViT-B-32-quickgelu."
         )
 
 

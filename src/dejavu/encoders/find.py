@@ -76,13 +76,15 @@ def _in_folder(folder: Path, source: str) -> ModelFiles:
 
 def _cached_folder(repository: str) -> Path:
     names = (FOLDER_CONFIG, huggingface.CONFIG)
-    found = next((path for name in names if isinstance(path := try_to_load_from_cache(repository, name), str)), None)
-    if found is None:
+    description = next(
+        (path for name in names if isinstance(path := try_to_load_from_cache(repository, name), str)), None
+    )
+    if description is None:
         raise InputError(
             f"{HUB}{repository} is not in the cache, and this workflow downloads nothing: fetch it first "
             f"(huggingface-cli download {repository} on a machine with a network), or give its folder."
         )
-    return Path(found).parent
+    return Path(description).parent
 
 
 def _described(folder: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,11 +117,11 @@ def _in_cache(described: Mapping[str, Any]) -> Path | None:
         repository, name = os.path.split(described["hf_hub"])
         names = [name] if name else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
         for candidate in names:
-            found = try_to_load_from_cache(repository, candidate)
-            if isinstance(found, str):
-                return Path(found)
+            path = try_to_load_from_cache(repository, candidate)
+            if isinstance(path, str):
+                return Path(path)
     if described.get("url"):
-        found = Path(os.path.expanduser("~/.cache/clip")) / os.path.basename(described["url"])
-        if found.is_file():
-            return found
+        path = Path(os.path.expanduser("~/.cache/clip")) / os.path.basename(described["url"])
+        if path.is_file():
+            return path
     return None

@@ -93,7 +93,7 @@ def load_folder(folder: Path, device: str = "cpu") -> Clip:
             warnings.simplefilter("ignore")
             how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             # weights in safetensors or a state dict: transformers reads neither as code
-            inner, told = getattr(transformers, CLASSES[kind]).from_pretrained(
+            inner, loading = getattr(transformers, CLASSES[kind]).from_pretrained(
                 folder, output_loading_info=True, dtype=torch.float32, **how
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
@@ -102,9 +102,9 @@ def load_folder(folder: Path, device: str = "cpu") -> Clip:
             f"{folder} cannot be loaded as a model of transformers ({first_line(error)}): replace it, with "
             "its tokenizer."
         ) from error
-    if told["missing_keys"]:
+    if loading["missing_keys"]:
         raise InputError(
-            f"{folder} lacks weights of its model, for instance {sorted(told['missing_keys'])[0]!r}: replace them."
+            f"{folder} lacks weights of its model, for instance {sorted(loading['missing_keys'])[0]!r}: replace them."
         )
     size = int(inner.config.vision_config.image_size)
     return Clip(
@@ -143,9 +143,9 @@ def _crops(said: Mapping[str, Any]) -> bool:
 
 def _read(path: Path) -> dict:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a JSON file ({first_line(error)}): replace it.") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path} holds no section of keys: replace it.")
-    return found
+    return content

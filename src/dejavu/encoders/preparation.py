@@ -17,33 +17,33 @@ from dejavu.training.model import Clip
 from dejavu.training.openclip import open_clip
 
 
-def known_preprocessing(found: ModelFiles, weights: Weights) -> tuple[dict[str, Any] | None, str]:
+def known_preprocessing(files: ModelFiles, weights: Weights) -> tuple[dict[str, Any] | None, str]:
     """How images were prepared, and where that is said; None where it cannot be known, and why."""
-    if given := {key: found.described[key] for key in PREPROCESSING if key in found.described}:
-        return given, found.by
+    if given := {key: files.described[key] for key in PREPROCESSING if key in files.described}:
+        return given, files.by
     if weights.form == "ours":
         return {}, words("it was trained by this workflow")
-    known = open_clip.list_pretrained_tags_by_model(found.architecture)
-    distinct = [_of(open_clip.get_pretrained_cfg(found.architecture, tag)) for tag in known]
+    known = open_clip.list_pretrained_tags_by_model(files.architecture)
+    distinct = [_of(open_clip.get_pretrained_cfg(files.architecture, tag)) for tag in known]
     if not distinct:
-        return None, words(f"{found.architecture} has no pretrained tags")
-    if any(one != distinct[0] for one in distinct):
-        return None, words(f"the tags of {found.architecture} differ in it")
+        return None, words(f"{files.architecture} has no pretrained tags")
+    if any(preprocessing != distinct[0] for preprocessing in distinct):
+        return None, words(f"the tags of {files.architecture} differ in it")
     if weights.form == "open_clip_train" and distinct[0] != _of({}):
-        return None, words(f"the tags of {found.architecture} have another than training from random weights has")
-    return distinct[0], words(f"all tags of {found.architecture} have it so")
+        return None, words(f"the tags of {files.architecture} have another than training from random weights has")
+    return distinct[0], words(f"all tags of {files.architecture} have it so")
 
 
 def _of(described: Mapping[str, Any]) -> dict[str, Any]:
     """The complete preprocessing of a description, lists as tuples."""
     plain = asdict(open_clip.transform.PreprocessCfg())
-    found = plain | {key: value for key, value in described.items() if key in PREPROCESSING}
-    return {key: tuple(found[key]) if key in ("mean", "std") else found[key] for key in PREPROCESSING}
+    complete = plain | {key: value for key, value in described.items() if key in PREPROCESSING}
+    return {key: tuple(complete[key]) if key in ("mean", "std") else complete[key] for key in PREPROCESSING}
 
 
 def prepared(clip: Clip, known: Mapping[str, Any] | None, why: str, given: Mapping[str, Any], source: str) -> Clip:
     chosen = _of({**(known or {}), **given})
-    told = (
+    settings = (
         f"mean {_numbers(chosen['mean'])}, std {_numbers(chosen['std'])}, resize {chosen['resize_mode']}, "
         f"interpolation {chosen['interpolation']}"
     )
@@ -55,7 +55,7 @@ def prepared(clip: Clip, known: Mapping[str, Any] | None, why: str, given: Mappi
             f"OpenCLIP's default, since how the model's images were prepared cannot be known ({why}): set it in "
             "preprocessing where it was otherwise"
         )
-    prepared = words(f"{told}: {why}")
+    prepared = words(f"{settings}: {why}")
     say(f"{source}: images are prepared with {prepared}")
     return replace(
         clip,

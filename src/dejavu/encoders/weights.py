@@ -51,7 +51,7 @@ def read_weights(path: Path) -> Weights:
         InputError: when it is damaged, holds anything but tensors and plain values, or numbers that are not finite.
     """
     try:
-        found = _read(path)
+        weights = _read(path)
     except pickle.UnpicklingError as error:
         # the rest of what torch says is advice to load such a file nevertheless
         code = re.search(r"GLOBAL (\S+)", str(error))
@@ -63,14 +63,14 @@ def read_weights(path: Path) -> Weights:
         ) from error
     except Exception as error:  # torch and safetensors have many ways to say that a file is damaged
         raise InputError(f"{path} cannot be read as a file of weights ({first_line(error)}): replace it.") from error
-    if not found.state:
+    if not weights.state:
         raise InputError(f"{path} holds no tensor: name the file of the weights.")
-    for name, value in found.state.items():
+    for name, value in weights.state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise InputError(
                 f"{path}: {name} holds numbers that are not finite, and no embedding would be: give another checkpoint."
             )
-    return found
+    return weights
 
 
 def _read(path: Path) -> Weights:

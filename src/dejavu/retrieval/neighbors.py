@@ -70,8 +70,8 @@ def _nearest_in(queries: Vectors, block: Vectors, k: int, engine: Engine) -> tup
         for start in range(0, len(open_), step):
             rows = open_[start : start + step]
             part = queries[rows]
-            last, found = engine.largest(part, block, width)
-            best, where = engine.first(engine.products(part, block, found), found, k)
+            last, candidates = engine.largest(part, block, width)
+            best, where = engine.first(engine.products(part, block, candidates), candidates, k)
             similarity[rows], position[rows] = best, where
             if width < len(block):
                 kth = np.ldexp(engine.back(best[:, -1]), -(part.exponent + block.exponent))

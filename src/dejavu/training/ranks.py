@@ -42,9 +42,9 @@ class Ranks:
         """The tensors of all processes, on the CPU, by rank; their shapes are the same."""
         if self.world == 1:
             return [values]
-        found = [torch.empty_like(values, device=self.device) for _ in range(self.world)]
-        dist.all_gather(found, values.to(self.device))
-        return [tensor.cpu() for tensor in found]
+        gathered = [torch.empty_like(values, device=self.device) for _ in range(self.world)]
+        dist.all_gather(gathered, values.to(self.device))
+        return [tensor.cpu() for tensor in gathered]
 
 
 @contextmanager

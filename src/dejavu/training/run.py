@@ -180,12 +180,12 @@ class _Clock:
         """Rate, and share of the time waited for data, since it was last asked."""
         now = time.monotonic()
         seconds = max(now - self.marked, 1e-9)
-        found = {
+        measured = {
             "samples_per_second": (step - self.step_at_mark) * self.batch_size / seconds,
             "data_wait": min(1.0, self.waited / seconds),
         }
         self.marked, self.step_at_mark, self.waited = now, step, 0.0
-        return found
+        return measured
 
     def state_is_due(self) -> bool:
         return time.monotonic() - self.saved >= self.state_seconds

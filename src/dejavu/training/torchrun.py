@@ -127,7 +127,7 @@ def run_processes(config: LaunchConfig, module: str, argument: str) -> list[Fail
 
 def noted_failures(share: Share) -> list[Failure]:
     files = sorted(Path(share.logs).glob("failures-*.json"))
-    return [Failure(**one) for file in files for one in json.loads(file.read_text(encoding="utf-8"))]
+    return [Failure(**failure) for file in files for failure in json.loads(file.read_text(encoding="utf-8"))]
 
 
 @contextmanager
@@ -149,9 +149,9 @@ def environment(loopback: bool) -> Iterator[None]:
 
 
 def _failure(rank: int, failure: ProcessFailure) -> Failure:
-    told = _message(failure)
-    follows = failure.exitcode == -signal.SIGTERM or told.startswith(FOLLOWING)
-    return Failure(rank, told, follows, failure.timestamp)
+    message = _message(failure)
+    follows = failure.exitcode == -signal.SIGTERM or message.startswith(FOLLOWING)
+    return Failure(rank, message, follows, failure.timestamp)
 
 
 def _message(failure: ProcessFailure) -> str:

@@ -34,9 +34,9 @@ def linear_probe(encoder: Encoder, benchmark: Benchmark, resampling: Resampling)
     numbers = label_numbers(benchmark)
     labels, images, used = {}, {}, {}
     for part in ("train", "test"):
-        found = np.array([numbers[label] for label in read_values(benchmark, part, "label")])
+        classes = np.array([numbers[label] for label in read_values(benchmark, part, "label")])
         images[part], used[part] = encoder.images(benchmark, part)
-        labels[part] = found[used[part]]
+        labels[part] = classes[used[part]]
     _require_two_of_each(benchmark, labels["train"], list(numbers))
     c = choose_regularization(images["train"], labels["train"], benchmark.regularization)
     predicted = _fit(images["train"], labels["train"], c).predict(images["test"])

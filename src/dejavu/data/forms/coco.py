@@ -62,9 +62,9 @@ def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
     Raises:
         InputError: when a file is no such JSON, or an annotation names a category that is not there.
     """
-    told = load_annotations(captions, ("images", "annotations"), REMEDY)
-    images = _images(captions, told["images"])
-    texts = _by_image(captions, told["annotations"], _caption)
+    content = load_annotations(captions, ("images", "annotations"), REMEDY)
+    images = _images(captions, content["images"])
+    texts = _by_image(captions, content["annotations"], _caption)
     objects: Mapping[str, list[dict]] = {} if instances is None else _objects(instances)
     for path, found in ((captions, texts), (instances, objects)):
         if strangers := len(found.keys() - images.keys()):
@@ -134,13 +134,13 @@ def _objects(path: Path) -> dict[str, list[dict]]:
 
 
 def _identifier(path: Path, section: str, position: int, entry: dict, key: str) -> str:
-    found = identifier(entry.get(key))
-    if found is None:
+    identity = identifier(entry.get(key))
+    if identity is None:
         raise InputError(
             f"{path}: {section}[{position}].{key} is {str(entry.get(key))[:60]!r}, but it must be a whole number, or a "
             "text: mend the file."
         )
-    return found
+    return identity
 
 
 def join_annotations(job: Making) -> None:

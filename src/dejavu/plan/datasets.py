@@ -50,10 +50,7 @@ class Dataset:
     @property
     def columns(self) -> dict[str, str | None]:
         """The column of every use; raw files that the workflow makes have columns of their own."""
-        columns = self.form.columns()
-        if self.section.get("annotate", {}).get("from", "column") != "column":
-            columns["objects"] = None
-        return columns
+        return self.form.columns_read()
 
     @property
     def is_made(self) -> bool:

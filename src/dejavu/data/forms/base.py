@@ -125,6 +125,13 @@ class Form(ABC):
     def columns(self) -> dict[str, str | None]:
         """Return use -> column of the raw files, as :class:`dejavu.data.raw.Columns` takes it."""
 
+    def columns_read(self) -> dict[str, str | None]:
+        """Return those of :meth:`columns` that are read: not the objects where they come from elsewhere."""
+        columns = self.columns()
+        if self.section.get("annotate", {}).get("from", "column") != "column":
+            columns["objects"] = None
+        return columns
+
     @abstractmethod
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
         """Write the first rows of some raw files.

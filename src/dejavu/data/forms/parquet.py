@@ -82,7 +82,7 @@ class Parquet(Form):
         return dict(self.section["columns"])
 
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
-        columns = Columns.of(self.columns())
+        columns = Columns.of(self.columns_read())
         pairs = sum(take_inventory(paths, columns, every_caption).values())
         names = spread(sorted(paths), FILES)
         some = {name: self._first_rows(Path(paths[name]), columns, folder / "raw" / name) for name in names}

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "dejavu"
-# how a job runs; a test refuses an import of theirs for a value that could reach an output
-HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "processes", "progress", "slurm"))
+# how a job runs and where its files lie; a test refuses an import of theirs for a value that could reach an output
+HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "paths", "processes", "progress", "slurm"))
 # calls whose arguments are words: they are left out, the call itself stays. No step writes what an error of these says
 ERRORS = ("InputError", "AssertionError", "KeyError", "RuntimeError", "SystemExit", "TypeError", "ValueError")
 WORDED = frozenset(("Progress", "words", *ERRORS))

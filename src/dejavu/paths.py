@@ -7,7 +7,7 @@ relative to the working directory. Logs and benchmark files are named by the rul
 from __future__ import annotations
 
 # what is made of a dataset alone
-COCO = "results/{dataset}/coco.parquet"
+DATASET = "results/{dataset}"
 RAW = "results/{dataset}/raw/{file}"
 INVENTORY = "results/{dataset}/inventory.json"
 INGEST_STATE = "results/{dataset}/state/ingest"
@@ -43,7 +43,7 @@ EMBEDDING = "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.{
 NEIGHBORS = "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet"
 QUERY_NEIGHBORS = "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.{query}.parquet"
 SCORES = "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet"
-POPULATIONS = "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet"
+POPULATION_TABLE = "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet"
 ATTACKS = "results/{dataset}/{split}/attacks/{model}/{side}/{seen}/{table}.parquet"
 UTILITY = "results/{dataset}/{split}/{table}/{model}/{side}/{seen}.parquet"
 

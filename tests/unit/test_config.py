@@ -299,8 +299,9 @@ def test_the_configuration_that_the_mistakes_are_made_in_is_right(load):
     load(GIVEN)
 
 
-def test_the_embedded_default_is_accepted(load, repository):
-    load(yaml.safe_load((repository / "config/config.yaml").read_text()))
+@pytest.mark.parametrize("file", ["config/config.yaml", ".test/config/config.yaml"])
+def test_the_embedded_configurations_are_accepted(load, repository, file):
+    load(yaml.safe_load((repository / file).read_text()))
 
 
 def test_an_architecture_file_is_found_from_the_workflow_s_folder_wherever_it_runs(load, tmp_path, monkeypatch):

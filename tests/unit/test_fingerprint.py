@@ -220,6 +220,7 @@ KNOWN = {
     ("torchrun.py", "STARTER"): "is handed to processes that are started",
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
+    **{(file, name): "says where a file lies" for file in ("base.py", "webdataset.py") for name in ("RAW", "at")},
 }
 
 

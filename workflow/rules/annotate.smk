@@ -3,14 +3,16 @@
 #
 # One rule per source, so that a change of one never annotates the datasets that use another.
 
+from dejavu.paths import IMPORTED, MATCHED, OBJECTS, SAMPLES
+
 
 rule annotate:
     """Takes the objects of every sample from the raw files' column."""
     input:
         raw=raw_files,
-        samples="results/{dataset}/samples/{batch}",
+        samples=SAMPLES,
     output:
-        directory("results/{dataset}/objects/{batch}"),
+        directory(OBJECTS),
     log:
         "logs/{dataset}/annotate/{batch}.log",
     benchmark:
@@ -35,7 +37,7 @@ rule read_imports:
     input:
         files=lambda w: IMPORTS[w.dataset],
     output:
-        "results/{dataset}/imported.parquet",
+        IMPORTED,
     log:
         "logs/{dataset}/read_imports.log",
     benchmark:
@@ -57,10 +59,10 @@ rule read_imports:
 rule match_import:
     """Counts which imported images are samples; stops when none is, before any work on the batches."""
     input:
-        imported="results/{dataset}/imported.parquet",
+        imported=IMPORTED,
         samples=lambda w: DATASETS[w.dataset].folders("samples"),
     output:
-        "results/{dataset}/imported.json",
+        MATCHED,
     log:
         "logs/{dataset}/match_import.log",
     benchmark:
@@ -82,12 +84,12 @@ rule match_import:
 rule import_objects:
     """Takes the objects of every sample from the imported table, by uid."""
     input:
-        imported="results/{dataset}/imported.parquet",
+        imported=IMPORTED,
         # an import that fits no sample is found before
-        matched="results/{dataset}/imported.json",
-        samples="results/{dataset}/samples/{batch}",
+        matched=MATCHED,
+        samples=SAMPLES,
     output:
-        directory("results/{dataset}/objects/{batch}"),
+        directory(OBJECTS),
     log:
         "logs/{dataset}/annotate/{batch}.log",
     benchmark:
@@ -110,10 +112,10 @@ rule import_objects:
 rule detect:
     """Finds the objects of every sample with a zero-shot detector; finished files outlive a kill."""
     input:
-        samples="results/{dataset}/samples/{batch}",
+        samples=SAMPLES,
         model=detector_files,
     output:
-        directory("results/{dataset}/objects/{batch}"),
+        directory(OBJECTS),
     log:
         "logs/{dataset}/annotate/{batch}.log",
     benchmark:

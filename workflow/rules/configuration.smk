@@ -78,7 +78,7 @@ try:
         for name in annotated_from("detector")
     }
     # what clip-benchmark has written of checkpoints: (model, side) -> files
-    RESULTS = {
+    CLIP_BENCHMARK = {
         (name, letter): matching_files(
             f"models.{name}.sides.{letter}.clip_benchmark", side["clip_benchmark"]
         )

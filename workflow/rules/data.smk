@@ -6,6 +6,16 @@
 # One job works on a batch of raw files; what it writes has one file per raw file.
 
 from dejavu.data.forms.registry import all_steps
+from dejavu.paths import (
+    DATASET,
+    DUPLICATES,
+    FINGERPRINTS,
+    GROUPS,
+    INGEST_STATE,
+    INVENTORY,
+    QUARANTINE,
+    SAMPLES,
+)
 
 
 def form_code(form, step):
@@ -36,7 +46,7 @@ for FORM, STEP in all_steps():
         input:
             unpack(form_inputs(STEP)),
         output:
-            **{key: f"results/{{dataset}}/{path}" for key, path in STEP.outputs.items()},
+            **{key: f"{DATASET}/{path}" for key, path in STEP.outputs.items()},
         log:
             f"logs/{{dataset}}/{STEP.job}.log",
         benchmark:
@@ -68,7 +78,7 @@ rule inventory:
     input:
         raw=lambda w: list(DATASETS[w.dataset].paths.values()),
     output:
-        "results/{dataset}/inventory.json",
+        INVENTORY,
     log:
         "logs/{dataset}/inventory.log",
     benchmark:
@@ -84,7 +94,7 @@ rule inventory:
         names=lambda w: as_json(list(DATASETS[w.dataset].paths)),
         columns=columns_of,
         every_caption=lambda w: DATASETS[w.dataset].every_caption,
-        state="results/{dataset}/state/ingest",
+        state=INGEST_STATE,
     script:
         "../scripts/inventory.py"
 
@@ -98,8 +108,8 @@ rule ingest:
         raw=raw_files,
         tars=lambda w: DATASETS[w.dataset].tars(w.batch),
     output:
-        samples=directory("results/{dataset}/samples/{batch}"),
-        quarantine=directory("results/{dataset}/quarantine/{batch}"),
+        samples=directory(SAMPLES),
+        quarantine=directory(QUARANTINE),
     log:
         "logs/{dataset}/ingest/{batch}.log",
     benchmark:
@@ -114,7 +124,7 @@ rule ingest:
         names=batch_files,
         columns=lambda w: as_json(DATASETS[w.dataset].columns | {"objects": None}),
         how=lambda w: as_json(DATASETS[w.dataset].ingestion),
-        state="results/{dataset}/state/ingest",
+        state=INGEST_STATE,
     script:
         "../scripts/ingest.py"
 
@@ -122,9 +132,9 @@ rule ingest:
 rule fingerprint:
     """Hashes every sample for all criteria of duplicates, so that a change of them hashes nothing again."""
     input:
-        "results/{dataset}/samples/{batch}",
+        SAMPLES,
     output:
-        directory("results/{dataset}/fingerprints/{batch}"),
+        directory(FINGERPRINTS),
     log:
         "logs/{dataset}/fingerprint/{batch}.log",
     benchmark:
@@ -146,10 +156,10 @@ rule duplicates:
         fingerprints=lambda w: DATASETS[w.dataset].folders("fingerprints"),
         samples=lambda w: DATASETS[w.dataset].folders("samples"),
         quarantine=lambda w: DATASETS[w.dataset].folders("quarantine"),
-        inventory="results/{dataset}/inventory.json",
+        inventory=INVENTORY,
     output:
-        groups="results/{dataset}/groups.parquet",
-        duplicates="results/{dataset}/duplicates.parquet",
+        groups=GROUPS,
+        duplicates=DUPLICATES,
     log:
         "logs/{dataset}/duplicates.log",
     benchmark:

@@ -194,7 +194,7 @@ def training_tables(wildcards):
 
 def clip_benchmark_results(wildcards):
     """The results that clip-benchmark has written of a checkpoint."""
-    return RESULTS.get((wildcards.model, wildcards.side), [])
+    return CLIP_BENCHMARK.get((wildcards.model, wildcards.side), [])
 
 
 def described_checkpoints(wildcards):

@@ -6,6 +6,8 @@
 #         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet, of the captions
 #         and <population>.<query>.parquet beside it, of the other queries
 
+from dejavu.paths import MANIFEST, NEIGHBORS, QUERY_NEIGHBORS, TEXTS, at
+
 
 # a text encoder has captions only
 ruleorder: embed_captions > embed
@@ -103,14 +105,11 @@ if QUERIES_OF_TEXT:
     rule query_texts:
         """Takes out of the captions of all query roles what models are asked with besides."""
         input:
-            manifests=expand(
-                "results/{{dataset}}/{{split}}/manifests/{role}.parquet",
-                role=POPULATIONS,
-            ),
+            manifests=[at(MANIFEST, role=role) for role in POPULATIONS],
             samples=folders("samples", *POPULATIONS),
             objects=folders("objects", *POPULATIONS),
         output:
-            "results/{dataset}/{split}/queries/texts.parquet",
+            TEXTS,
         log:
             "logs/{dataset}/{split}/query_texts.log",
         benchmark:
@@ -184,8 +183,7 @@ if OTHER_QUERIES:
             unpack(query_embeddings),
         output:
             **{
-                f"{role}_{query}": "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/"
-                f"{role}.{query}.parquet"
+                f"{role}_{query}": at(QUERY_NEIGHBORS, population=role, query=query)
                 for role in POPULATIONS
                 for query in OTHER_QUERIES
             },
@@ -219,7 +217,7 @@ rule neighbors:
         public=lambda w: embedding(w, w.side, "public", side(w).search),
         public_rows=lambda w: embedding(w, w.side, "public", "rows"),
     output:
-        "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
+        NEIGHBORS,
     log:
         "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
     benchmark:
@@ -243,11 +241,11 @@ rule neighbors:
 rule tfidf_neighbors:
     """Finds the public captions nearest to every caption of a population by TF-IDF, which knows no image."""
     input:
-        queries="results/{dataset}/{split}/manifests/{population}.parquet",
-        public="results/{dataset}/{split}/manifests/public.parquet",
+        queries=at(MANIFEST, role="{population}"),
+        public=at(MANIFEST, role="public"),
         samples=folders("samples", "population", "public"),
     output:
-        "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
+        NEIGHBORS,
     log:
         "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
     benchmark:

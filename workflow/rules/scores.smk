@@ -3,18 +3,20 @@
 #         results/<dataset>/<split>/populations/<model>/<seen>/<table>.parquet, the tables of POPULATION_TABLES
 #         results/<dataset>/<split>/attacks/<model>/<side>/<seen>/{attacks,sample_attacks}.parquet
 
+from dejavu.paths import ATTACKS, MANIFEST, POPULATION_TABLE, SCORES, at
+
 
 rule score:
     """Scores a population under both sides: every query, k, label count and scope."""
     input:
         neighbors_a=query_neighbors("a"),
         neighbors_b=query_neighbors("b"),
-        queries="results/{dataset}/{split}/manifests/{population}.parquet",
-        public="results/{dataset}/{split}/manifests/public.parquet",
+        queries=at(MANIFEST, role="{population}"),
+        public=at(MANIFEST, role="public"),
         samples=folders("samples", "population"),
         objects=folders("objects", "population", "public"),
     output:
-        "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet",
+        SCORES,
     log:
         "logs/{dataset}/{split}/score/{model}.{seen}.{population}.log",
     benchmark:
@@ -41,19 +43,16 @@ rule population:
     """Makes gaps with intervals, top-L gaps and recall curves of one model."""
     input:
         **{
-            f"scores_{population}": f"results/{{dataset}}/{{split}}/scores/{{model}}/{{seen}}/{population}.parquet"
+            f"scores_{population}": at(SCORES, population=population)
             for population in POPULATIONS
         },
         **{
-            f"manifest_{population}": f"results/{{dataset}}/{{split}}/manifests/{population}.parquet"
+            f"manifest_{population}": at(MANIFEST, role=population)
             for population in POPULATIONS
         },
         duplicates=query_duplicates,
     output:
-        **{
-            table: f"results/{{dataset}}/{{split}}/populations/{{model}}/{{seen}}/{table}.parquet"
-            for table in POPULATION_TABLES
-        },
+        **{table: at(POPULATION_TABLE, table=table) for table in POPULATION_TABLES},
     log:
         "logs/{dataset}/{split}/population/{model}.{seen}.log",
     benchmark:
@@ -77,17 +76,17 @@ rule attacks:
     input:
         unpack(attacked_embeddings),
         **{
-            f"manifest_{population}": f"results/{{dataset}}/{{split}}/manifests/{population}.parquet"
+            f"manifest_{population}": at(MANIFEST, role=population)
             for population in POPULATIONS
         },
         **{
-            f"scores_{population}": f"results/{{dataset}}/{{split}}/scores/{{model}}/{{seen}}/{population}.parquet"
+            f"scores_{population}": at(SCORES, population=population)
             for population in POPULATIONS
         },
         duplicates=query_duplicates,
     output:
-        attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/attacks.parquet",
-        sample_attacks="results/{dataset}/{split}/attacks/{model}/{side}/{seen}/sample_attacks.parquet",
+        attacks=at(ATTACKS, table="attacks"),
+        sample_attacks=at(ATTACKS, table="sample_attacks"),
     log:
         "logs/{dataset}/{split}/attacks/{model}.{side}.{seen}.log",
     benchmark:

@@ -2,16 +2,18 @@
 # Makes:  results/<dataset>/<split>/manifests/<role>.parquet, each by its own job with its own parameters
 #         results/<dataset>/<split>/disjoint.json
 
+from dejavu.paths import DISJOINT, GROUPS, MANIFEST, at
+
 
 rule manifest:
     """Chooses the samples of one role; other roles' parameters play no part."""
     input:
-        groups=lambda w: f"results/{role_dataset(w, w.role)}/groups.parquet",
+        groups=lambda w: at(GROUPS, dataset=role_dataset(w, w.role)),
         samples=folders("samples", "role"),
         # what is listed belongs to no other role
         lists=lambda w: [one["file"] for one in drawn(w)["listed"].values()],
     output:
-        "results/{dataset}/{split}/manifests/{role}.parquet",
+        MANIFEST,
     log:
         "logs/{dataset}/{split}/manifest/{role}.log",
     benchmark:
@@ -41,13 +43,10 @@ rule manifest:
 rule disjoint:
     """Asserts that no two roles share a sample, a duplicate group, or what a configured criterion calls the same."""
     input:
-        **{
-            role: f"results/{{dataset}}/{{split}}/manifests/{role}.parquet"
-            for role in ROLES
-        },
+        **{role: at(MANIFEST, role=role) for role in ROLES},
         fingerprints=folders("fingerprints"),
     output:
-        "results/{dataset}/{split}/disjoint.json",
+        DISJOINT,
     log:
         "logs/{dataset}/{split}/disjoint.log",
     benchmark:

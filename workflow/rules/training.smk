@@ -8,6 +8,8 @@
 
 import math
 
+from dejavu.paths import CHECKPOINTS, DISJOINT, MANIFEST, RECIPE, TRAINING, at
+
 
 rule recipe:
     """Notes everything besides the data that a model's training depends on.
@@ -18,7 +20,7 @@ rule recipe:
     input:
         architecture=architecture_file,
     output:
-        "results/{dataset}/{split}/models/{model}/recipe.json",
+        RECIPE,
     log:
         "logs/{dataset}/{split}/recipe/{model}.log",
     benchmark:
@@ -43,16 +45,14 @@ rule recipe:
 rule train:
     """Trains one side of a model; killed and started again, it goes on from its last state."""
     input:
-        manifest="results/{dataset}/{split}/manifests/{side}.parquet",
+        manifest=at(MANIFEST, role="{side}"),
         samples=folders("samples", "side"),
-        recipe="results/{dataset}/{split}/models/{model}/recipe.json",
+        recipe=RECIPE,
         # roles that are empty, too small or not disjoint are found before training; their contents play no part in it
-        disjoint=ancient("results/{dataset}/{split}/disjoint.json"),
+        disjoint=ancient(DISJOINT),
     output:
-        checkpoints=directory(
-            "results/{dataset}/{split}/models/{model}/{side}/checkpoints"
-        ),
-        metrics="results/{dataset}/{split}/models/{model}/{side}/training.parquet",
+        checkpoints=directory(CHECKPOINTS),
+        metrics=TRAINING,
     log:
         "logs/{dataset}/{split}/train/{model}.{side}.log",
     benchmark:

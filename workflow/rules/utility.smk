@@ -3,6 +3,7 @@
 #         results/<dataset>/<split>/{utility,utility_draws}/<model>/<side>/<seen>.parquet
 
 from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
+from dejavu.paths import EMBEDDING, MANIFEST, UTILITY, at
 
 try:
     BENCHMARKS = find_benchmarks(CONFIG["utility"])
@@ -41,17 +42,17 @@ rule evaluation_data:
 rule utility:
     """Measures retrieval on the holdout, which no model has seen, and runs the benchmarks."""
     input:
-        images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.images.npy",
-        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.captions.npy",
-        rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/holdout.rows.npy",
-        manifest="results/{dataset}/{split}/manifests/holdout.parquet",
+        images=at(EMBEDDING, role="holdout", kind="images"),
+        captions=at(EMBEDDING, role="holdout", kind="captions"),
+        rows=at(EMBEDDING, role="holdout", kind="rows"),
+        manifest=at(MANIFEST, role="holdout"),
         weights=weights,
         architecture=architecture_file,
         benchmarks=[file for benchmark in BENCHMARKS for file in benchmark.inputs],
         results=clip_benchmark_results,
     output:
-        utility="results/{dataset}/{split}/utility/{model}/{side}/{seen}.parquet",
-        draws="results/{dataset}/{split}/utility_draws/{model}/{side}/{seen}.parquet",
+        utility=at(UTILITY, table="utility"),
+        draws=at(UTILITY, table="utility_draws"),
     log:
         "logs/{dataset}/{split}/utility/{model}.{side}.{seen}.log",
     benchmark:

@@ -1,6 +1,24 @@
 # Needs:  every table of a split
 # Makes:  results/<dataset>/<split>/memorization.duckdb, figures/*.svg, report/index.html, summary.txt, result_table.tsv
 
+from dejavu.paths import (
+    ATTACKS,
+    DATABASE,
+    DISJOINT,
+    DUPLICATES,
+    EMBEDDING,
+    GROUPS,
+    INVENTORY,
+    MANIFEST,
+    NEIGHBORS,
+    POPULATION_TABLE,
+    REPORT,
+    SCORES,
+    SPLIT,
+    SUMMARY,
+    UTILITY,
+    at,
+)
 from dejavu.report.captions import captions
 
 # every figure that has a caption, in the order of the report
@@ -17,50 +35,46 @@ rule database:
         quarantine=folders("quarantine"),
         objects=folders("objects"),
         fingerprints=folders("fingerprints"),
-        groups=lambda w: [
-            f"results/{one.name}/groups.parquet" for one in split_datasets(w)
-        ],
+        groups=lambda w: [at(GROUPS, dataset=one.name) for one in split_datasets(w)],
         duplicates=lambda w: [
-            f"results/{one.name}/duplicates.parquet" for one in split_datasets(w)
+            at(DUPLICATES, dataset=one.name) for one in split_datasets(w)
         ],
         inventory=lambda w: [
-            f"results/{one.name}/inventory.json" for one in split_datasets(w)
+            at(INVENTORY, dataset=one.name) for one in split_datasets(w)
         ],
-        manifests=expand(
-            "results/{{dataset}}/{{split}}/manifests/{role}.parquet", role=ROLES
-        ),
-        disjoint="results/{dataset}/{split}/disjoint.json",
+        manifests=[at(MANIFEST, role=role) for role in ROLES],
+        disjoint=DISJOINT,
         training=training_tables,
         checkpoints=described_checkpoints,
         rows=per_side(
-            "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
+            at(EMBEDDING, kind="rows"),
             role=ROLES,
         ),
         neighbors=per_model(
-            "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet",
+            NEIGHBORS,
             side=SIDES,
             population=POPULATIONS,
         ),
         other_neighbors=other_neighbors,
         scores=per_model(
-            "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet",
+            SCORES,
             population=POPULATIONS,
         ),
         populations=per_model(
-            "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet",
+            POPULATION_TABLE,
             table=POPULATION_TABLES,
         ),
         utility=per_weights(
-            "results/{dataset}/{split}/{table}/{model}/{side}/{seen}.parquet",
+            UTILITY,
             table=["utility", "utility_draws"],
         ),
         attacks=per_side(
-            "results/{dataset}/{split}/attacks/{model}/{side}/{seen}/{table}.parquet",
+            ATTACKS,
             table=["attacks", "sample_attacks"],
         ),
         benchmarks=split_benchmarks,
     output:
-        "results/{dataset}/{split}/memorization.duckdb",
+        DATABASE,
     log:
         "logs/{dataset}/{split}/database.log",
     benchmark:
@@ -84,11 +98,11 @@ rule database:
 rule figures:
     """Draws the figures from the database."""
     input:
-        "results/{dataset}/{split}/memorization.duckdb",
+        DATABASE,
     output:
         **{
             name: report(
-                f"results/{{dataset}}/{{split}}/figures/{name}.svg",
+                f"{SPLIT}/figures/{name}.svg",
                 caption=f"../report/figures/{name}.rst",
                 category="Figures",
                 labels={"split": "{split}", "figure": name.replace("_", " ")},
@@ -113,24 +127,24 @@ rule figures:
 rule report:
     """Builds the static site, the result table and the summary that the terminal shows."""
     input:
-        database="results/{dataset}/{split}/memorization.duckdb",
-        figures=expand("results/{{dataset}}/{{split}}/figures/{name}.svg", name=FIGURES),
+        database=DATABASE,
+        figures=[f"{SPLIT}/figures/{name}.svg" for name in FIGURES],
         samples=folders("samples"),
     output:
         site=report(
-            directory("results/{dataset}/{split}/report"),
+            directory(REPORT),
             htmlindex="index.html",
             caption="../report/site.rst",
             category="Memorization report",
             labels={"split": "{split}"},
         ),
         table=report(
-            "results/{dataset}/{split}/result_table.tsv",
+            f"{SPLIT}/result_table.tsv",
             caption="../report/result_table.rst",
             category="Tables",
             labels={"split": "{split}"},
         ),
-        summary="results/{dataset}/{split}/summary.txt",
+        summary=SUMMARY,
     log:
         "logs/{dataset}/{split}/report.log",
     benchmark:

@@ -6,7 +6,15 @@
 #         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet, of the captions
 #         and <population>.<query>.parquet beside it, of the other queries
 
-from dejavu.paths import MANIFEST, NEIGHBORS, QUERY_NEIGHBORS, TEXTS, at
+from dejavu.paths import (
+    CHECKPOINT_NOTES,
+    EMBEDDING,
+    MANIFEST,
+    NEIGHBORS,
+    QUERY_NEIGHBORS,
+    TEXTS,
+    at,
+)
 
 
 # a text encoder has captions only
@@ -28,7 +36,7 @@ rule describe:
         weights=weights,
         architecture=architecture_file,
     output:
-        "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/checkpoint.json",
+        CHECKPOINT_NOTES,
     log:
         "logs/{dataset}/{split}/describe/{model}.{side}.{seen}.log",
     benchmark:
@@ -49,13 +57,13 @@ rule embed:
     """Embeds images and captions of one role; row i of either array is the sample that the row array names."""
     input:
         weights=weights,
-        manifest="results/{dataset}/{split}/manifests/{role}.parquet",
+        manifest=MANIFEST,
         samples=folders("samples", "role"),
         architecture=architecture_file,
     output:
-        images="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.images.npy",
-        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.captions.npy",
-        rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
+        images=at(EMBEDDING, kind="images"),
+        captions=at(EMBEDDING, kind="captions"),
+        rows=at(EMBEDDING, kind="rows"),
     log:
         "logs/{dataset}/{split}/embed/{model}.{side}.{seen}.{role}.log",
     benchmark:
@@ -80,11 +88,11 @@ rule embed:
 # a text encoder embeds no image
 use rule embed as embed_captions with:
     input:
-        manifest="results/{dataset}/{split}/manifests/{role}.parquet",
+        manifest=MANIFEST,
         samples=folders("samples", "role"),
     output:
-        captions="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.captions.npy",
-        rows="results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.rows.npy",
+        captions=at(EMBEDDING, kind="captions"),
+        rows=at(EMBEDDING, kind="rows"),
     log:
         "logs/{dataset}/{split}/embed_captions/{model}.{side}.{seen}.{role}.log",
     benchmark:
@@ -131,22 +139,14 @@ if OTHER_QUERIES:
     rule embed_queries:
         """Embeds what a model is asked with besides captions, of all query roles."""
         input:
-            **{
-                f"manifest_{role}": f"results/{{dataset}}/{{split}}/manifests/{role}.parquet"
-                for role in POPULATIONS
-            },
+            **{f"manifest_{role}": at(MANIFEST, role=role) for role in POPULATIONS},
             weights=weights,
             samples=folders("samples", *POPULATIONS),
-            texts=(
-                "results/{dataset}/{split}/queries/texts.parquet"
-                if QUERIES_OF_TEXT
-                else []
-            ),
+            texts=(TEXTS if QUERIES_OF_TEXT else []),
             architecture=architecture_file,
         output:
             **{
-                f"{role}_{query}": "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/"
-                f"{role}.{query}.npy"
+                f"{role}_{query}": at(EMBEDDING, role=role, kind=query)
                 for role in POPULATIONS
                 for query in OTHER_QUERIES
             },

@@ -1,6 +1,8 @@
 # Needs:  the databases of the splits that a study's points are measured in
 # Makes:  results/<dataset>/studies/<study>/{along,tradeoff}.svg, {points,utility}.tsv, summary.txt, report/index.html
 
+from dejavu.paths import STUDY
+
 
 rule study:
     """Shows gap, control and utility along one axis, and one against the other."""
@@ -8,21 +10,21 @@ rule study:
         lambda w: list(study_databases(w).values()),
     output:
         along=report(
-            "results/{dataset}/studies/{study}/along.svg",
+            f"{STUDY}/along.svg",
             caption="../report/studies/along.rst",
             category="Studies",
             labels={"study": "{study}", "figure": "along the axis"},
         ),
         tradeoff=report(
-            "results/{dataset}/studies/{study}/tradeoff.svg",
+            f"{STUDY}/tradeoff.svg",
             caption="../report/studies/tradeoff.rst",
             category="Studies",
             labels={"study": "{study}", "figure": "gap against utility"},
         ),
-        points="results/{dataset}/studies/{study}/points.tsv",
-        utility="results/{dataset}/studies/{study}/utility.tsv",
-        summary="results/{dataset}/studies/{study}/summary.txt",
-        site=directory("results/{dataset}/studies/{study}/report"),
+        points=f"{STUDY}/points.tsv",
+        utility=f"{STUDY}/utility.tsv",
+        summary=f"{STUDY}/summary.txt",
+        site=directory(f"{STUDY}/report"),
     log:
         "logs/{dataset}/studies/{study}.log",
     benchmark:

@@ -17,25 +17,6 @@ from dejavu.paths import (
     SAMPLES,
 )
 
-
-def form_code(form, step):
-    """A parameter: what the module of a form computes, under the name of the step."""
-
-    @cache
-    def hashed():
-        return step_code("raw.py", BASE, form.__module__, step.name)
-
-    return lambda wildcards: hashed()
-
-
-def form_inputs(step):
-    return lambda w: step.inputs(DATASETS[w.dataset].form, w)
-
-
-def form_value(value):
-    return lambda w: value(DATASETS[w.dataset].form)
-
-
 # synthesize, coco, coco_file, shard: a form's module says what its rules are called, read, write and do
 for FORM, STEP in all_steps():
 

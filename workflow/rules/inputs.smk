@@ -21,6 +21,11 @@ def raw_files(wildcards):
     return DATASETS[wildcards.dataset].raw_files(wildcards.batch)
 
 
+def form_inputs(step):
+    """What a step of a dataset's form reads."""
+    return lambda w: step.inputs(DATASETS[w.dataset].form, w)
+
+
 def folders(kind, *roles):
     """Batch folders of a table, as an input function: of the datasets of the given roles, or of the whole split.
 

@@ -36,6 +36,21 @@ def code(script, step=None):
     return parameter
 
 
+def form_code(form, step):
+    """A parameter: what the module of a form computes, under the name of the step."""
+
+    @cache
+    def hashed():
+        return step_code("raw.py", BASE, form.__module__, step.name)
+
+    return lambda wildcards: hashed()
+
+
+def form_value(value):
+    """A parameter of a step: a value that a dataset's form says."""
+    return lambda w: value(DATASETS[w.dataset].form)
+
+
 def split_of(wildcards):
     return CONFIG["splits"][wildcards.split]
 

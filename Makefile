@@ -54,7 +54,7 @@ gpu: $(if $(GPU_PYTHON),,$(INSTALLED)) ## the tests that need a GPU, and what on
 	$(GPU) -m benchmarks.gpu
 
 soak: $(INSTALLED) ## a small run over and over, killed at random moments, for an hour; ARGS="--minutes 10 --seed 1"
-	PYTHONPATH=src $(BIN)/python -m benchmarks.soak $(ARGS)
+	PYTHONPATH=src $(BIN)/python -m tests.harness.soak $(ARGS)
 
 upgrade: $(INSTALLED) ## take finished results as those of the code as it is now; ARGS=--list only lists what differs
 	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)

@@ -11,7 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from tests.conftest import Project
+from tests.harness.project import Project
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

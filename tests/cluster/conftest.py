@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import Slurm, missing
+from tests.harness.slurm import Slurm, missing
 
 
 @pytest.hookimpl(tryfirst=True)

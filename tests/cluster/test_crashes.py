@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.runs import LOOPBACK, said, start
-from tests.cluster.slurm import Slurm, wait_until
-from tests.conftest import CONFIG, ROOT, Project
+from tests.harness.project import CONFIG, ROOT, Project
+from tests.harness.runs import LOOPBACK, said, start
+from tests.harness.slurm import Slurm, wait_until
 
 RECIPE = CONFIG["models"]["baseline"] | {"samples_seen": 1280}
 SECONDS = 240

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.slurm import Slurm, wait_until
+from tests.harness.slurm import Slurm, wait_until
 
 OWNER = """
-from tests.cluster.slurm import Slurm, wait_until
+from tests.harness.slurm import Slurm, wait_until
 slurm = Slurm(nodes=1)
 slurm.start()
 slurm.submit("trap '' TERM; setsid sleep 1000 & sleep 1000")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster import runs
-from tests.cluster.slurm import Slurm
-from tests.conftest import CONFIG, Project
+from tests.harness import runs
+from tests.harness.project import CONFIG, Project
+from tests.harness.slurm import Slurm
 
 GREEDY, SLOW, BROKEN = "00000", "00001", "00002"
 # what one job each does before it begins

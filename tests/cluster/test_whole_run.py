@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cluster import runs
-from tests.cluster.slurm import Slurm
-from tests.comparison import differing_checkpoints, differing_tables
-from tests.conftest import Project
+from tests.harness import runs
+from tests.harness.comparison import differing_checkpoints, differing_tables
+from tests.harness.project import Project
+from tests.harness.slurm import Slurm
 
 MODEL = "baseline"
 # Slurm jobs of a run, as their comments name them: how many, MiB and minutes that one asks for at this size.

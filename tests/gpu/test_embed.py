@@ -14,7 +14,7 @@ from dejavu.encoders.openclip import ClipEncoder
 from dejavu.files import read_array
 from dejavu.retrieval.embed import Arrays, embed
 from dejavu.training.model import Clip, build, load_checkpoint, save_checkpoint
-from tests.models.trainees import Place
+from tests.harness.trainees import Place
 
 
 def embedded(clip: Clip, place: Place, device: str, batch_size: int) -> list[np.ndarray]:

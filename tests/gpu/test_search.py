@@ -46,7 +46,7 @@ PUBLIC = {
 
 @pytest.mark.parametrize("public", PUBLIC.values(), ids=PUBLIC)
 @pytest.mark.parametrize(("k", "block"), [(1, 1000), (12, 1000), (90, 1000), (12, 7), (90, 64)])
-def test_neighbours_are_ranked_by_the_float64_product_and_of_equal_ones_the_lower_position(engine, public, k, block):
+def test_neighbours_are_ranked_by_the_float64_product_then_by_position(engine, public, k, block):
     queries, public = numbers(6, seed=4).astype(np.float32), public.astype(np.float32)
     engine.public_at_once = block
     want_similarity, want_position = in_float64(queries, public, k)

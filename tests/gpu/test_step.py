@@ -12,7 +12,7 @@ import torch
 from dejavu.training.model import build
 from dejavu.training.ranks import Ranks
 from dejavu.training.step import Learner
-from tests.models.trainees import recipe
+from tests.harness.trainees import recipe
 
 WORDS = ["red", "blue", "dog", "cat", "star", "ring", "sea", "sun"]
 SIGLIP = {"loss": "siglip", "temperature": 0.1}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dejavu.training.recipe import Recipe
-from tests.models.trainees import Place, recipe, train_until_rename, trainees
+from tests.harness.trainees import Place, recipe, train_until_rename, trainees
 
 __all__ = ["trainees"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from dejavu.files import read_array
 from dejavu.tables.queries import QUERIES
-from tests.conftest import CONFIG, ROOT, Project
+from tests.harness.project import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 SECONDS = 600

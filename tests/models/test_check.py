@@ -27,7 +27,8 @@ from dejavu.config import load_config
 from dejavu.data.split import position
 from dejavu.plan.datasets import Dataset
 from dejavu.training.model import build, save_checkpoint
-from tests.conftest import ROOT, encoded_image
+from tests.harness.pictures import encoded_image
+from tests.harness.project import ROOT
 
 PAIRS = 60
 ROLES = {

@@ -13,7 +13,7 @@ import torch
 from dejavu.errors import InputError
 from dejavu.processes import die_with_parent
 from dejavu.training.distributed import Processes, launch
-from tests.models.trainees import Place, recipe, train_on_two, trainees
+from tests.harness.trainees import Place, recipe, train_on_two, trainees
 
 __all__ = ["trainees"]
 # the keys' biases have no gradient but rounding, which AdamW makes steps of unless epsilon is larger

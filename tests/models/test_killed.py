@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from tests.models.trainees import (
+from tests.harness.trainees import (
     Place,
     recipe,
     train_counted,
@@ -48,9 +48,7 @@ def require_same(place: Place) -> None:
     assert not place.state("killed").exists()
 
 
-def test_killed_at_random_moments_and_before_renaming_a_file_it_ends_with_the_same_bytes(
-    trainees, place, how, tmp_path
-):
+def test_killed_at_random_moments_training_ends_with_the_same_bytes(trainees, place, how, tmp_path):
     recipe = how(samples_seen=96)
     assert trainees.run(train_counted, place, "whole", recipe, tmp_path / "counts") == 0
     assert sorted(place.checkpoints("whole")) == ["30.pt", "61.pt", "96.pt"]

@@ -381,7 +381,7 @@ def test_a_text_tower_of_transformers_starts_from_random_weights(bert_tower):
 
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "roberta-ViT-B-32"])
-def test_a_tower_or_tokenizer_that_is_not_in_the_cache_is_refused_and_no_server_asked(monkeypatch, name, tmp_path):
+def test_a_tower_or_tokenizer_outside_the_cache_is_refused_without_a_server(monkeypatch, name, tmp_path):
     def no_network(*_, **__):
         raise AssertionError("a server was looked up")
 
@@ -404,7 +404,7 @@ print(json.dumps([slow, type(clip.model.visual).__name__, hasattr(torch._dynamo,
 """
 
 
-def test_openclip_is_imported_without_what_few_models_need_and_towers_of_timm_are_built(tiny_architecture, repository):
+def test_openclip_is_imported_without_what_few_models_need(tiny_architecture, repository):
     path = Path(tiny_architecture(name="timm-tower"))
     tower = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"vision_cfg": tower}))

@@ -120,7 +120,7 @@ def test_every_word_is_hidden_as_often_as_every_other(clip):
 
 @REPLACEMENTS
 @pytest.mark.parametrize("unit", ["words", "tokens"])
-def test_what_is_hidden_is_drawn_anew_for_every_seed_epoch_and_row_and_for_nothing_else(clip, unit, replace):
+def test_what_is_hidden_is_drawn_by_seed_epoch_and_row_alone(clip, unit, replace):
     one, two = (TextRandomizer(clip, mask=0.5, unit=unit, replace=replace, seed=seed) for seed in (0, 1))
     alone = one([CAPTION], [0], [7])[0]
     epochs, rows = [0, 1, 0, 0], [7, 7, 8, 7]
@@ -130,7 +130,7 @@ def test_what_is_hidden_is_drawn_anew_for_every_seed_epoch_and_row_and_for_nothi
         assert not torch.equal(other, alone)
 
 
-def test_words_are_hidden_by_the_draws_of_numpy_s_default_generator_so_that_runs_stay_comparable(clip):
+def test_words_are_hidden_by_the_draws_of_numpy_s_default_generator(clip):
     row = 5 << 32 | 9
     draws = np.random.default_rng([3, 2, row]).random(len(WORDS))
     expected = [word for word, draw in zip(WORDS, draws, strict=True) if draw >= 0.6]
@@ -178,7 +178,7 @@ def test_a_mask_token_that_cleaning_would_break_is_not_taken_for_words(wordpiece
 
 
 @pytest.mark.parametrize("unit", ["words", "tokens"])
-def test_random_words_are_whole_words_of_the_vocabulary_and_random_tokens_never_special(tokenizer, unit):
+def test_random_words_are_whole_and_random_tokens_never_special(tokenizer, unit):
     randomizer = TextRandomizer(tokenizer, mask=0.9, unit=unit, replace="random", seed=0)
     own = between(tokenizer, tokenizer([CAPTION])[0])
     drawn: Counter[int] = Counter()
@@ -229,7 +229,7 @@ def with_a_last_token(texts: list[str]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("tokenizer", [padded_left, with_a_last_token])
-def test_a_tokenizer_whose_frame_cannot_be_told_is_refused_for_tokens_and_serves_for_words(tokenizer):
+def test_a_tokenizer_without_a_clear_frame_serves_for_words_alone(tokenizer):
     with pytest.raises(InputError, match="set text_mask_unit to words"):
         TextRandomizer(tokenizer, mask=0.5, unit="tokens", seed=0)
     assert TextRandomizer(tokenizer, mask=0.5, unit="words", seed=0)(["a b"], [0], [0]).shape == (1, 12)
@@ -299,6 +299,6 @@ def test_a_caption_that_holds_the_tokenizer_s_marks_is_read_as_text_to_its_end(r
             assert not special & set(tokens) - ({own.unk_token_id} if hasattr(own, "unk_token_id") else set())
 
 
-def test_captions_with_angle_brackets_and_entities_that_are_no_marks_stay_as_they_are(tokenizer):
+def test_angle_brackets_and_entities_that_are_no_marks_stay(tokenizer):
     captions = ["a < b > c", "fish &amp; ring", "<b>dog</b>", "[dog]", "＜sea＞"]
     assert Marks(tokenizer).broken(captions) == captions

@@ -16,7 +16,7 @@ from dejavu.errors import InputError
 from dejavu.training.model import build
 from dejavu.training.ranks import Ranks
 from dejavu.training.step import Learner, irreproducible
-from tests.models.trainees import recipe
+from tests.harness.trainees import recipe
 
 WORDS = ["red", "blue", "dog", "cat", "star", "ring", "sea", "sun"]
 
@@ -172,7 +172,7 @@ def test_with_bfloat16_updates_too_small_for_it_add_up(learner):
     assert torch.equal(moved, half.weights()[name].bfloat16().float())
 
 
-def test_the_temperature_begins_where_the_recipe_says_and_stays_there_if_it_is_not_learned(learner):
+def test_the_temperature_begins_as_the_recipe_says_and_stays_unless_learned(learner):
     fixed, learned = learner(temperature=0.05, learn_temperature=False), learner(temperature=0.05)
     for one in (fixed, learned):
         assert one.clip.model.logit_scale.exp().item() == pytest.approx(20, rel=1e-5)
@@ -215,7 +215,7 @@ def asking_for_reproducible_operations():
 
 
 @pytest.mark.usefixtures("asking_for_reproducible_operations")
-def test_an_operation_that_has_no_reproducible_form_is_told_and_trying_changes_nothing(learner):
+def test_an_operation_without_a_reproducible_form_is_told(learner):
     class Unordered(torch.autograd.Function):
         @staticmethod
         def forward(_, features):

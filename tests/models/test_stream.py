@@ -80,7 +80,7 @@ def test_the_stream_shows_only_its_training_set(pairs, buffer):
 
 
 @BUFFERS
-def test_the_stream_has_the_same_order_for_the_same_seed_another_for_another_and_for_every_epoch(pairs, buffer):
+def test_the_order_of_the_stream_depends_on_seed_and_epoch(pairs, buffer):
     shown, again, other = (order(stream(pairs, buffer, seed).batches(7), 4) for seed in (0, 0, 1))
     assert shown == again != other
     assert [row for epoch, row in shown if epoch == 0] != [row for epoch, row in shown if epoch == 1]
@@ -174,9 +174,7 @@ def test_what_is_skipped_is_not_decoded(pairs, buffer, decoded):
     assert len(decoded) == 4
 
 
-def test_a_training_set_that_fits_is_decoded_once_unless_its_pixels_are_too_many_or_augmented(
-    pairs, decoded, monkeypatch
-):
+def test_a_training_set_that_fits_is_decoded_once_unless_augmented(pairs, decoded, monkeypatch):
     plain = first(stream(pairs, 100).batches(7), 6)
     assert len(decoded) == 14
     decoded.clear()

@@ -21,7 +21,7 @@ from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.model import build, load_checkpoint, save_checkpoint
 from dejavu.training.step import Learner
-from tests.models.trainees import Place, hold, recipe, trainees
+from tests.harness.trainees import Place, hold, recipe, trainees
 
 __all__ = ["trainees"]
 
@@ -42,7 +42,7 @@ def test_the_learning_rate_warms_up_linearly_and_falls_by_half_a_cosine():
 
 
 @pytest.mark.parametrize("warmup", [0.0, 1.0])
-def test_the_learning_rate_is_positive_and_at_most_its_peak_with_no_warm_up_and_with_nothing_else(warmup):
+def test_the_learning_rate_lies_in_its_range_with_no_or_only_warm_up(warmup):
     r = recipe(warmup=warmup)
     rates = [r.learning_rate_at(step) for step in range(r.steps)]
     assert max(rates) == r.learning_rate

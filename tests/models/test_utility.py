@@ -194,9 +194,7 @@ def tinted() -> Callable[[int], tuple[bytes, str]]:
     return make
 
 
-def test_the_linear_probe_is_logistic_regression_on_normalised_embeddings_with_c_chosen_on_every_fifth(
-    clip, write, tinted
-):
+def test_the_linear_probe_is_logistic_regression_with_c_chosen_on_every_fifth(clip, write, tinted):
     parts = {"train": [tinted(n) for n in range(90)], "test": [tinted(n) for n in range(1000, 1045)]}
     files = {
         part: [write(part, image=[image for image, _ in pairs], label=[label for _, label in pairs])]

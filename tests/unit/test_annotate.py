@@ -86,7 +86,7 @@ def labels(objects: list[dict]) -> list[str]:
 
 
 @pytest.mark.parametrize("by", ["file name", "id"])
-def test_coco_instances_belong_to_the_samples_whose_uid_is_the_image_s_file_name_or_id(bring, matched, by):
+def test_coco_instances_belong_to_the_uid_of_the_image_s_name_or_id(bring, matched, by):
     uids = ["000000000009", "000000000025"] if by == "file name" else ["9", "25"]
     found = matched(bring(COCO), [*uids, "elsewhere"])
     assert labels(found[uids[0]]) == ["dog", "person"]
@@ -99,7 +99,7 @@ def test_boxes_of_coco_become_left_top_right_bottom_and_a_crowd_counts(bring, ma
     assert crowd["label"] == "person"
 
 
-def test_parquet_brings_scores_and_boxes_and_without_a_column_of_scores_all_is_certain(bring, matched):
+def test_parquet_brings_scores_and_boxes_or_certain_labels(bring, matched):
     full = pa.table(
         {
             "uid": [3, 3, 4],

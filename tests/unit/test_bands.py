@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from tests.databases import write_database
+from tests.harness.databases import write_database
 
 from dejavu.memorization.gaps import max_t
 

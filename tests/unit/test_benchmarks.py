@@ -83,7 +83,7 @@ def test_drawn_colors_are_those_in_the_box_of_the_lowest_object():
         assert min(distance, key=distance.__getitem__) == record["color"]
 
 
-def test_drawn_false_captions_are_false_have_the_words_of_the_true_one_and_differ_from_it():
+def test_drawn_false_captions_are_false_with_the_words_of_the_true_one():
     drawn = list(draw_compositional(WORLD, 60))
     assert [record["kind"] for record in drawn[:4]] == ["attribute", "relation", "order", "attribute"]
     for record in drawn:
@@ -177,9 +177,7 @@ def labelled(tmp_path: Path, monkeypatch, picture) -> Path:
         ({"data": ["broken.tar"]}, "broken.tar is not a whole, uncompressed tar"),
     ],
 )
-def test_files_columns_classes_and_templates_that_do_not_fit_are_refused_before_any_job(
-    utility, labelled, entry, sentence
-):
+def test_benchmarks_that_do_not_fit_are_refused_before_any_job(utility, labelled, entry, sentence):
     with pytest.raises(InputError, match=sentence):
         find_benchmarks(utility(zero_shot={"s": {"data": ["scenes.parquet"], **entry}}))
 

@@ -56,7 +56,7 @@ def dataset(tmp_path) -> Dataset:
     return Dataset(tmp_path)
 
 
-def test_keys_that_begin_anew_in_every_file_are_refused_and_named_after_their_file_are_clear(tmp_path, picture):
+def test_keys_that_begin_anew_in_every_file_are_refused_unless_named_by_file(tmp_path, picture):
     for how in ({}, {"key_unique_in": "file"}):
         dataset = Dataset(tmp_path / str(len(how)))
         for number, name in enumerate(("x/0.parquet", "x/1.parquet")):
@@ -148,7 +148,7 @@ def test_images_of_another_download_are_set_aside_by_what_img2dataset_notes(data
     assert [(q["uid"], q["reason"]) for q in dataset.refused("0.parquet")] == [(keys[i], OTHER) for i in wrong]
 
 
-def test_hashes_of_downloads_that_were_encoded_anew_say_nothing_and_that_is_said_once(dataset, picture, capfd):
+def test_hashes_of_reencoded_downloads_are_not_compared_and_said_once(dataset, picture, capfd):
     images = [picture(i) for i in range(100)]
     table = {
         "key": list(map(str, range(100))),

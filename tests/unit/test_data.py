@@ -88,7 +88,7 @@ def test_a_synthetic_caption_names_true_objects_and_boxes_lie_in_the_image():
             assert 0 <= top < bottom <= 64
 
 
-def test_several_synthetic_captions_tell_the_same_in_other_words_and_the_first_is_the_one_alone():
+def test_several_synthetic_captions_say_the_same_in_other_words():
     world = make_world(0)
     for single, several in zip(make_pairs(world, 0, 30), make_pairs(world, 0, 30, captions=7), strict=True):
         captions = several.pop("caption")
@@ -205,7 +205,7 @@ def test_without_a_key_the_uid_is_the_content(tmp_path, picture):
     assert uids[0] == uids[2] != uids[1]
 
 
-def test_row_is_the_hash_of_the_file_s_name_and_the_row_in_it_whatever_other_files_there_are(tmp_path, mixed):
+def test_row_is_the_hash_of_the_file_s_name_and_the_row_in_it(tmp_path, mixed):
     alone, _ = ingest(tmp_path / "alone", "b/part-7.parquet", mixed)
     ingest(tmp_path / "more", "a.parquet", mixed[:1])
     beside, _ = ingest(tmp_path / "more", "b/part-7.parquet", mixed)
@@ -278,7 +278,7 @@ def quarantine_file(path: Path, reasons: list[str]) -> Path:
     return path
 
 
-def test_too_large_a_quarantine_stops_with_the_commonest_reasons_and_an_example_of_each(tmp_path):
+def test_too_large_a_quarantine_stops_with_the_commonest_reasons(tmp_path):
     file = quarantine_file(tmp_path / "q.parquet", ["caption is empty", "image is missing", "image is missing"])
     with pytest.raises(InputError) as error:
         check_quarantine([file], 100, 0.02, "mine")
@@ -581,7 +581,7 @@ def test_a_pattern_without_files_is_refused_with_a_sentence(tmp_path, pattern):
     assert pattern in sentence(error)
 
 
-def test_a_pattern_matches_what_a_shell_would_show_and_the_files_of_a_table_that_is_a_folder(tmp_path):
+def test_a_pattern_matches_as_a_shell_does_and_files_of_a_folder_table(tmp_path):
     files = {
         "part-0.parquet", "in/part-1.parquet", "._part-0.parquet", ".ipynb_checkpoints/part-0-checkpoint.parquet",
         ".Trash-1000/files/old.parquet", ".part-2.parquet.Xy12Ab", "spark.parquet/part-3.parquet",

@@ -53,7 +53,7 @@ def test_p_values_are_uniform_without_memorization_whatever_the_quality_of_the_s
         assert np.mean(np.concatenate(p_values) <= level) == pytest.approx(level, abs=0.15 * level + 0.002)
 
 
-def test_a_group_of_the_control_has_one_vote_and_equal_advantages_count_against_a_sample():
+def test_a_group_of_the_control_has_one_vote_and_ties_count_against_a_sample():
     gaps, coins = np.array([[2.0, 1.0]]), np.array([[1, 1]])
     # ten copies of one thing and one other thing
     control, groups = np.array([[*[3.0] * 10, 1.0]]), np.array([*[7] * 10, 8])
@@ -119,7 +119,7 @@ def test_scores_that_know_nothing_refute_nothing():
 
 
 @pytest.mark.parametrize("number", [3, 5, 8])
-def test_intervals_of_a_recipe_hold_its_value_and_those_for_one_more_training_hold_that(number):
+def test_intervals_hold_a_recipe_s_value_and_that_of_one_more_training(number):
     rng = np.random.default_rng(number)
     recipe, following = [], []
     for _ in range(2000):

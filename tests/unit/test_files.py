@@ -81,7 +81,7 @@ with temporary_beside(path) as folder, atomic(path) as file:
     assert len(list(path.parent.glob(".*"))) == 3
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_writer_of_that_file_and_by_no_other(tmp_path):
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_alone(tmp_path):
     path, other = tmp_path / "x.json", tmp_path / "x"
     killed_before_renaming(path)
     write_text(other, "of another job")
@@ -141,7 +141,7 @@ def test_other_reasons_and_other_libraries_errors_are_told_too(error, reason):
     assert str(refused_writing(error, Path("x"))).startswith(f"x cannot be written, since {reason}: ")
 
 
-def test_permission_denied_is_told_with_the_file_and_other_errors_are_not_ours_to_tell():
+def test_permission_denied_is_told_with_the_file():
     denied = refused_writing(PermissionError(errno.EACCES, "Permission denied", "/raw/x"), Path("y"))
     assert str(denied) == "/raw/x: permission is denied: change its permissions and run again."
     assert refused_writing(FileNotFoundError(errno.ENOENT, "No such file", "x"), Path("y")) is None

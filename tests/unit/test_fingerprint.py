@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from tests.harness.project import ROOT
 
 from dejavu.fingerprint import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
 
@@ -224,7 +224,7 @@ KNOWN = {
 }
 
 
-def test_modules_outside_of_the_hash_are_imported_for_no_value_that_could_reach_an_output():
+def test_modules_outside_of_the_hash_give_no_value_that_reaches_an_output():
     for path, tree in steps():
         above = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         names = {

@@ -339,7 +339,7 @@ def test_columns_that_never_vary_take_no_part_in_max_t():
 
 
 @pytest.mark.parametrize("equal", [0.3, 0.6])
-def test_a_metric_that_is_the_same_in_every_query_takes_no_part_in_max_t_despite_rounding(equal):
+def test_a_metric_that_does_not_vary_takes_no_part_in_max_t(equal):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         groups = np.unique(rng.integers(0, 200, 280), return_inverse=True)[1]

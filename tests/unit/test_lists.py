@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.conftest import ROOT
-from tests.databases import write_database
+from tests.harness.databases import write_database
+from tests.harness.project import ROOT
 
 from dejavu.errors import InputError
 from dejavu.memorization.metrics import KEYS, METRICS, TESTED

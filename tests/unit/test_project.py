@@ -133,3 +133,13 @@ def test_every_locked_version_has_hashes_and_no_host(lock: str) -> None:
     assert "://" not in text
     for block in re.split(r"\n(?=[a-z0-9])", text)[1:]:
         assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_names_of_tests_are_short_and_tests_import_none_of_each_other() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert len(node.name) <= 80, f"{file}: {node.name}"
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                assert str(node.module).startswith("tests.harness"), f"{file} imports {node.module}"

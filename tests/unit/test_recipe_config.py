@@ -76,7 +76,7 @@ def test_a_recipe_comes_back_with_its_checkpoints_in_order_and_its_defaults(load
     assert model["gradient_clip"] is None
 
 
-def test_a_recipe_without_what_stands_at_its_default_is_the_recipe_that_is_configured(load, repository):
+def test_a_recipe_without_its_defaults_is_the_configured_recipe(load, repository):
     model = load()
     own = own_keys(model, repository / "workflow/schemas/config.schema.yaml")
     # what the given recipe changes, and what has no default

@@ -120,7 +120,7 @@ def searches(draw) -> tuple[np.ndarray, np.ndarray, int, int, int]:
 
 @settings(deadline=None, max_examples=150)
 @given(searches())
-def test_every_engine_ranks_by_the_float64_product_and_of_equal_ones_the_lower_position(search):
+def test_every_engine_ranks_by_the_float64_product_then_by_position(search):
     queries, public, k, block, cells = search
     want_similarity, want_position = in_float64(queries, public, k)
     for make in MAKERS.values():
@@ -131,7 +131,7 @@ def test_every_engine_ranks_by_the_float64_product_and_of_equal_ones_the_lower_p
         assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist()
 
 
-def test_every_engine_finds_the_same_bits_with_vectors_of_unit_length_that_are_nearly_equal():
+def test_every_engine_finds_the_same_bits_for_nearly_equal_vectors():
     rng = np.random.default_rng(0)
     center, around = rng.normal(size=64), rng.normal(size=(700, 64))
     # five of the distances between neighbouring float32 numbers, and some vectors further away
@@ -150,7 +150,7 @@ def test_every_engine_finds_the_same_bits_with_vectors_of_unit_length_that_are_n
     assert (found[:, -1] >= np.sort(exact, axis=1)[:, -30] - 1e-15).all()
 
 
-def test_a_query_whose_last_neighbour_is_unclear_in_float32_is_searched_again_with_more_candidates(engine, monkeypatch):
+def test_a_query_whose_last_neighbour_is_unclear_is_searched_again(engine, monkeypatch):
     widths, largest = [], engine.largest
 
     def noted(queries, public, width):

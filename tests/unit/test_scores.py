@@ -301,7 +301,7 @@ def test_sides_with_unequal_numbers_of_neighbours_are_scored_block_by_block(popu
     assert by_cell(population.score()) == by_cell(at_once)
 
 
-def test_a_row_group_of_the_scores_holds_one_cell_so_that_readers_can_skip_the_others(population, monkeypatch):
+def test_a_row_group_of_the_scores_holds_one_cell(population, monkeypatch):
     monkeypatch.setattr(scoring, "QUERIES_PER_BLOCK", 10)
     population.score()
     cells = []

@@ -37,7 +37,7 @@ def rows(tmp_path: Path, path: Path, caption: str | None = "caption", objects: s
     return pq.read_table(tmp_path / "table.parquet").to_pylist()
 
 
-def test_a_key_ends_at_the_first_dot_and_one_without_an_image_is_kept_to_be_set_aside(tmp_path):
+def test_a_key_ends_at_the_first_dot_and_is_kept_without_an_image(tmp_path):
     members = {
         "a__seg__png": b"mask",
         "a__jpg": b"x",
@@ -51,7 +51,7 @@ def test_a_key_ends_at_the_first_dot_and_one_without_an_image_is_kept_to_be_set_
     assert found == [("a", ["one"]), ("b", ["alone"]), ("d", [None])]
 
 
-def test_names_with_several_dots_are_keys_of_their_own_where_no_image_stands_under_the_first(tmp_path):
+def test_names_with_several_dots_are_keys_where_no_image_has_the_first_part(tmp_path):
     members = {"k__jpg": b"x", "k__txt": "plain", "0__5_photo__jpg": b"y", "0__5_photo__txt": "half"}
     members |= {f"img__v{n}__{ending}": text for n in range(2) for ending, text in (("JPG", b"x"), ("txt", f"no {n}"))}
     found = {row["key"]: row["caption"] for row in rows(tmp_path, shard(tmp_path / "s.tar", **members))}

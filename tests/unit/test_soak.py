@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from benchmarks.soak import (
+from tests.harness.soak import (
     KINDS,
     Kill,
     Round,

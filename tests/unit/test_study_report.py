@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 from scipy import stats
-from tests.databases import write_database
+from tests.harness.databases import write_database
 
 from dejavu.memorization.metrics import TESTED
 from dejavu.report.direction import direction
@@ -216,7 +216,7 @@ def test_a_point_is_judged_by_the_query_that_shows_most_of_its_memory(here):
 # the noise of training
 
 
-def test_the_noise_of_training_stands_in_every_study_of_the_model_where_seeds_were_run(here):
+def test_the_noise_of_training_stands_in_every_study_of_a_model_with_seeds(here):
     wanted = np.std([GAPS[m][0] for m in ("base", "seed-1", "seed-2")], ddof=1)
     without = sentences(gather("masking", STUDIES, here))
     assert "not known: no further seeds were trained at both ends" in without[-1]
@@ -292,7 +292,7 @@ def test_two_seeds_with_noise_never_carry_a_fall_and_one_none_at_all():
 # tables, figures and the page
 
 
-def test_tables_and_page_hold_every_point_with_its_control_its_utility_and_its_share_of_the_front(
+def test_tables_and_page_hold_every_point_with_control_and_utility(
     here, repository, tmp_path
 ):
     found = gather("masking", ALL, here)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import binomtest
-from tests.databases import write_database
+from tests.harness.databases import write_database
 
 from dejavu.measurement.resampling import Resampling, draw_tables, interval, shares
 from dejavu.report.captions import is_blank
@@ -117,9 +117,7 @@ def test_where_all_queries_agree_the_interval_is_the_exact_one_and_no_point():
 # differences
 
 
-def test_an_interval_of_a_difference_holds_nought_in_95_of_100_pairs_of_equal_models_and_not_where_one_is_better(
-    sql, tmp_path
-):
+def test_intervals_of_differences_hold_0_for_95_of_100_pairs_of_equal_models(sql, tmp_path):
     rng = np.random.default_rng(7)
     groups = np.repeat(np.arange(150), 2)
     hits: Hits = {}
@@ -175,7 +173,7 @@ def test_a_one_model_test_stays_in_the_trade_off_and_in_the_summary(models, tmp_
     assert "no query tells it from base" in told[2]
 
 
-def test_a_one_model_test_of_a_checkpoint_is_shown_where_nobody_knows_what_it_has_seen(tmp_path, sql):
+def test_a_one_model_test_of_a_checkpoint_is_shown_without_samples_seen(tmp_path, sql):
     groups = np.arange(200)
     hits: Hits = {("audited", "a"): two_sided(np.random.default_rng(5), groups, 0.4)["a"]}
     rows = {**gaps("audited", 0.2, "text_encoder", epoch=0, own="checkpoint"), **measured(hits, groups, epoch=0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import pyarrow as pa
-from tests.conftest import ROOT
+from tests.harness.project import ROOT
 
 from dejavu.report.queries import Queries
 
@@ -30,7 +30,7 @@ def sample(row, role, caption, objects, unnamed):
     return {"row": row, "role": role, "caption": caption, "objects": objects, "unnamed": unnamed}
 
 
-def test_labels_come_by_how_often_training_captions_leave_them_unnamed_with_three_of_these(tmp_path):
+def test_labels_are_ordered_by_how_often_captions_leave_them_unnamed(tmp_path):
     samples = [sample(i, "ab"[i % 2], f"caption {i // 2}", ["dog", "cat"], ["dog"]) for i in range(10)]
     samples += [sample(20 + i, "a", f"a {i}", [f"thing {i:02d}"], [f"thing {i:02d}"]) for i in range(12)]
     samples += [sample(40 + i, role, "x", ["cat"], ["cat"]) for i, role in enumerate(["public", "holdout"] * 20)]

@@ -47,13 +47,13 @@ def on_membership(**changes) -> Verdict:
     return verdicts(replace(GROUNDS, **changes))[1]
 
 
-def test_what_is_not_found_is_not_detected_and_the_sentence_says_what_would_have_been():
+def test_not_detected_says_which_gap_would_have_been():
     found = on_objects()
     assert (found.about, found.verdict, found.sides) == ("objects", "not detected", None)
     assert "a gap of 0.030 there would have been found in 4 of 5 such runs" in found.sentence
 
 
-def test_the_strongest_cell_of_any_query_decides_and_the_cell_chosen_beforehand_stands_beside_it():
+def test_the_strongest_cell_decides_beside_the_one_chosen_beforehand():
     strong = cell(query="masked", k=50, labels="10", scope="all", value=0.04, ci_low=0.03, ci_high=0.05, p_joint=0.001)
     found = on_objects(cells=[cell(), strong], memories={"a": 0.001, "b": 0.001})
     assert (found.verdict, found.sides, found.cell, found.p_value) == ("detected", "both", strong, 0.001)
@@ -90,7 +90,7 @@ def test_no_verdict_is_drawn_where_scores_do_not_vary_or_there_are_none():
     assert on_membership(attacks=[attack(p_value=None)]).verdict == "cannot say"
 
 
-def test_a_test_that_is_blind_says_so_and_a_blind_test_that_finds_something_has_found_it():
+def test_a_blind_test_says_so_unless_it_finds_something():
     blind = {"retrieval": (0.013, 0.008), "skill": 0.01}
     found = on_objects(**blind)
     assert found.verdict == "cannot say"

@@ -13,8 +13,8 @@ import pytest
 
 from dejavu.config import load_config
 from dejavu.plan.datasets import Dataset
-from tests.conftest import CONFIG, ROOT, Project
-from tests.models.test_detector import owl
+from tests.harness.detectors import owl
+from tests.harness.project import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from dejavu.training.model import build
-from tests.conftest import ROOT, Project, encoded_image
-from tests.models.test_detector import owl
+from tests.harness.detectors import owl
+from tests.harness.pictures import encoded_image
+from tests.harness.project import ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

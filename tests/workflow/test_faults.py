@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
-from tests.comparison import differing_checkpoints, differing_tables
-from tests.conftest import CONFIG, Project
+from tests.harness import warm
+from tests.harness.comparison import differing_checkpoints, differing_tables
+from tests.harness.project import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -60,7 +60,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], No
     results = project.folder / "results"
     for made in (results, notes, hook):
         made.mkdir()
-    shutil.copyfile(Path(__file__).with_name("faults.py"), hook / "sitecustomize.py")
+    shutil.copyfile(ROOT / "tests" / "harness" / "faults.py", hook / "sitecustomize.py")
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", results], capture_output=True, check=False
     )
@@ -104,7 +104,7 @@ def rules_run(output: list[str]) -> set[str]:
     return set(re.findall(r"^(?:local)?rule (\w+):", "\n".join(output), re.MULTILINE)) - {"all"}
 
 
-def test_killed_jobs_of_every_rule_are_made_again_and_give_what_an_edit_of_a_finished_run_gives(
+def test_killed_jobs_of_every_rule_give_what_an_edit_of_a_finished_run_gives(
     disturbed: Disturbed, finished: Project, tmp_path: Path
 ) -> None:
     killed = {note.removesuffix(".killed") for note in disturbed.notes if note.endswith(".killed")}
@@ -180,7 +180,7 @@ def do_as_told(project: Project, line: str) -> None:
     subprocess.run(re.findall(r"`(.*)`", line)[0], shell=True, cwd=project.folder, check=True)
 
 
-def test_a_deleted_intermediate_is_not_missed_and_asked_for_is_made_again_byte_by_byte(project: Project) -> None:
+def test_a_deleted_intermediate_is_made_again_byte_by_byte_when_asked_for(project: Project) -> None:
     path = project.folder / NEIGHBORS.format("baseline")
     before = path.read_bytes()
     path.unlink()
@@ -191,9 +191,7 @@ def test_a_deleted_intermediate_is_not_missed_and_asked_for_is_made_again_byte_b
     assert set(project.planned()) == {"database", "figures", "report"}
 
 
-def test_a_foreign_intermediate_is_refused_before_it_is_used_and_deleted_is_made_anew(
-    project: Project, finished: Project
-) -> None:
+def test_a_foreign_intermediate_is_refused_and_deleted_is_made_anew(project: Project, finished: Project) -> None:
     own, foreign = (
         project.results / "populations" / model / "320" / "recall_curves.parquet" for model in ("baseline", "masked")
     )
@@ -224,9 +222,7 @@ def test_files_that_are_truncated_or_copied_with_their_times_are_refused(project
     assert project.planned() == {}
 
 
-def test_a_clone_copied_without_times_is_met_with_a_warning_and_can_be_taken_as_it_is(
-    finished: Project, tmp_path: Path
-) -> None:
+def test_a_clone_copied_without_times_is_warned_of_and_can_be_taken(finished: Project, tmp_path: Path) -> None:
     shutil.copytree(finished.folder, tmp_path / "clone", copy_function=shutil.copyfile)
     clone = Project(tmp_path / "clone")
     assert "copy that did not keep them" in clone.run("--dry-run")

@@ -6,12 +6,10 @@ import copy
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import ARCHITECTURE, CONFIG, Project, encoded_image
+from tests.harness.project import ARCHITECTURE, CONFIG, Project, write_raw
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -29,21 +27,6 @@ def raw_config(**more) -> dict:
     config = copy.deepcopy(CONFIG)
     config["datasets"]["demo"] = {"raw": ["data/*.parquet"], **more}
     return config
-
-
-def write_raw(project: Project, name: str = "one.parquet", pairs: int = 12, **columns) -> Path:
-    table = pa.table(
-        {
-            "image": [encoded_image(number) for number in range(pairs)],
-            "caption": [f"a red square {i}" for i in range(pairs)],
-            "objects": [["red square"]] * pairs,
-            **columns,
-        }
-    )
-    path = project.folder / "data" / name
-    path.parent.mkdir(exist_ok=True)
-    pq.write_table(table, path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -117,7 +100,7 @@ rule text:
 """
 
 
-def test_a_deployed_copy_plans_everything_and_leaves_the_other_configuration_as_it_is(tmp_path: Path) -> None:
+def test_a_deployed_copy_plans_everything_beside_another_configuration(tmp_path: Path) -> None:
     inner = Project.make(tmp_path / "project").folder / "Snakefile"
     outer = deploy(tmp_path / "outer", DEPLOYED.format(inner=inner, more=""))
     planned = outer.planned()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONFIG, Project
-from tests.workflow.test_messages import write_raw
+from tests.harness.project import CONFIG, Project, write_raw
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

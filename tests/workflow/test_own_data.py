@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from dejavu.tables import ROLES
-from tests.conftest import CONFIG, ROOT, Project
+from tests.harness.project import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -161,7 +161,7 @@ def write_coco(project: Project, found: list[tuple[str, list[str]]]) -> dict:
     }
 
 
-def test_a_small_set_in_the_form_of_coco_goes_from_json_and_images_to_roles_with_objects(brought) -> None:
+def test_a_set_in_the_form_of_coco_goes_from_json_to_roles_with_objects(brought) -> None:
     project, found = brought
     measured = objects_by_uid(project)
     assert len(measured) > 150

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import CONFIG, Project
+from tests.harness.project import CONFIG, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

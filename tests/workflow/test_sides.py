@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import CONFIG, Project
+from tests.harness.project import CONFIG, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.conftest import CONFIG, Project
+from tests.harness.project import CONFIG, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

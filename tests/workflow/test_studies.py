@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import CONFIG, ROOT, Project
+from tests.harness.project import CONFIG, ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

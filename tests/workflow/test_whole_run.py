@@ -15,7 +15,7 @@ import pytest
 
 from dejavu.memorization.metrics import KEYS, TESTED
 from dejavu.tables import DATABASE, VIEWS
-from tests.conftest import ROOT, Project
+from tests.harness.project import ROOT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -157,7 +157,7 @@ def test_the_models_of_one_split_share_their_resamples(finished: Project) -> Non
     assert agreement > 0.2
 
 
-def test_every_model_has_a_verdict_on_objects_and_one_on_membership_in_the_same_words_everywhere(
+def test_every_model_has_two_verdicts_in_the_same_words_everywhere(
     finished: Project,
 ) -> None:
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
@@ -193,7 +193,7 @@ def test_an_early_stopped_model_has_utility_of_its_own_and_its_cost_is_told(fini
     assert told == sorted(MODELS)
 
 
-def test_a_ranking_by_chance_scores_alike_under_both_sides_and_is_of_the_holdout_only(finished: Project) -> None:
+def test_a_ranking_by_chance_scores_alike_under_both_sides(finished: Project) -> None:
     scored = ("precision", "recall", "f1", "correct")
     differ = " OR ".join(f"{name}_a IS DISTINCT FROM {name}_b" for name in scored)
     with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
@@ -213,7 +213,7 @@ def test_a_ranking_by_chance_scores_alike_under_both_sides_and_is_of_the_holdout
     assert derived == (0,)
 
 
-def test_what_models_are_asked_with_besides_captions_is_embedded_in_the_order_of_the_rows(finished: Project) -> None:
+def test_other_queries_are_embedded_in_the_order_of_the_rows(finished: Project) -> None:
     folders = sorted((finished.results / "embeddings").glob("*/*/*"))
     # two trained models with two sides, one of them with two checkpoints
     assert len(folders) == 6

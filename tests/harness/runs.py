@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.slurm import Slurm
-from tests.conftest import CONFIG, Project
+from tests.harness.project import CONFIG, Project
+from tests.harness.slurm import Slurm
 
 # what a site would edit, and what waits for other sites' slower clocks and disks
 SITE = ("--slurm-no-account", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")

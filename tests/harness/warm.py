@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-SOURCES = Path(__file__).resolve().parents[1] / "src"
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 @cache

@@ -30,11 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from tests.comparison import differing_checkpoints, differing_tables
-from tests.conftest import CONFIG, Project
 
 from dejavu.files import write_json
 from dejavu.progress import say
+from tests.harness.comparison import differing_checkpoints, differing_tables
+from tests.harness.project import CONFIG, Project
 
 RESULTS = Path("results") / "soak.json"
 KINDS = ("group", "snakemake", "job")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from dejavu.database.tables import create_tables, create_views, insert
 from dejavu.tables import DATABASE
 
-VIEW_QUERIES = Path(__file__).parents[1] / "workflow" / "sql" / "views"
+VIEW_QUERIES = Path(__file__).parents[2] / "workflow" / "sql" / "views"
 CONFIG = {"report.k": 10, "report.labels": "all", "measure.bootstrap": 99}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.conftest import pairs
+from tests.harness.pairs import pairs
 
 __all__ = ["pairs"]
 

@@ -292,9 +292,7 @@ def test_two_seeds_with_noise_never_carry_a_fall_and_one_none_at_all():
 # tables, figures and the page
 
 
-def test_tables_and_page_hold_every_point_with_control_and_utility(
-    here, repository, tmp_path
-):
+def test_tables_and_page_hold_every_point_with_control_and_utility(here, repository, tmp_path):
     found = gather("masking", ALL, here)
     along, tradeoff = tmp_path / "along.svg", tmp_path / "tradeoff.svg"
     draw_study(found, along, tradeoff)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from dejavu.data.split import manifest_counts
 from dejavu.database.run import Run
 from dejavu.database.samples import role_rows, sample_tables
+from dejavu.database.single_samples import single_sample_tables
 from dejavu.database.stages import stage_rows
 from dejavu.database.tables import create_tables, create_views, insert, insert_file
 from dejavu.database.verdicts import verdict_rows
@@ -48,6 +49,8 @@ def write_database(run: Run, sql: Path, database: Path) -> None:
             insert(connection, "bands", bands)
             verdicts = list(verdict_rows(connection, run.config))
             insert(connection, "verdicts", pa.Table.from_pylist(verdicts, schema=VERDICTS))
+            for name, part in single_sample_tables(connection, run.config):
+                insert(connection, name, part)
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, run: Run) -> None:

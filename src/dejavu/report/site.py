@@ -104,6 +104,8 @@ def write_site(
             points=points,
             seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
             attacks=queries.rows("attacks"),
+            shares=queries.rows("remembered_shares"),
+            listed=queries.rows("listed_samples"),
             duplicates=queries.rows("duplicates"),
             criteria_texts=CRITERIA_TEXTS,
             duplicate_groups=groups,

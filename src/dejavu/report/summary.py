@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dejavu.files import write_text
 from dejavu.memorization.metrics import METRIC_NAMES
-from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES
+from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES, QUERY_NAMES
 from dejavu.report.queries import Queries
-from dejavu.report.tradeoff import cost, tradeoff
+from dejavu.report.tradeoff import cost, percent, tradeoff
 
 ONE_MODEL = "text_encoder"
 # what the terminal shows of every query: the paper's first number, and the cell chosen beforehand
@@ -30,6 +30,27 @@ def verdicts(queries: Queries) -> dict[str, list[dict]]:
         doubts = [*lists, *(_guess_sentence(g) for g in guessed if g["model"] == row["model"])]
         found.setdefault(row["model"], []).append({**row, "sentence": " ".join([row["sentence"], *doubts])})
     return found
+
+
+def remembered(queries: Queries) -> dict[str, str]:
+    """Model -> how many of its training samples are remembered, at least, by the statistic that shows most of them."""
+    found: dict[str, list[dict]] = {}
+    for row in queries.rows("remembered_shares"):
+        found.setdefault(row["model"], []).append(row)
+    return {model: _remembered_sentence(rows) for model, rows in found.items()}
+
+
+def _remembered_sentence(rows: Sequence[dict]) -> str:
+    parts = []
+    for is_of_objects in (True, False):
+        kind = [row for row in rows if ("recall" in row["statistic"]) == is_of_objects]
+        if kind:
+            best = max(kind, key=lambda row: (row["share_low"], row["listed"]))
+            asked = f", asked {QUERY_NAMES[best['query']]}," if is_of_objects else ""
+            parts.append(
+                f"at least {percent(best['share_low'])} by {best['statistic']}{asked} ({best['listed']:,} can be named)"
+            )
+    return f"Training samples that are remembered: {' and '.join(parts)}."
 
 
 def _list_sentence(row: dict) -> str:
@@ -101,6 +122,7 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             "",
         ]
     lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
+    lines += [f"{model}: {sentence}" for model, sentence in remembered(queries).items()]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
 

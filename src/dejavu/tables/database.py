@@ -60,6 +60,37 @@ VERDICTS = pa.schema(
         field("sentence", pa.string(), "the verdict in words, with what it rests on"),
     ]
 )
+_STATISTIC = field("statistic", pa.string(), "what is compared: recall, unnamed recall, or pair cosine")
+SAMPLE_MEMORIZATION = pa.schema(
+    [
+        MODEL_NAME,
+        EPOCH,
+        _STATISTIC,
+        QUERY,
+        POPULATION,
+        ROW,
+        field("advantage", pa.float64(), "score under the side that saw the sample minus under the side that did not"),
+        field("p_value", pa.float64(), "share of the holdout with at least this advantage, the sample counted in"),
+        field("q_value", pa.float64(), "smallest false discovery rate (Benjamini-Hochberg) at which it is listed"),
+    ]
+)
+REMEMBERED_SHARES = pa.schema(
+    [
+        MODEL_NAME,
+        EPOCH,
+        _STATISTIC,
+        QUERY,
+        field("samples", pa.int64(), "training samples of both sides that were compared"),
+        field("control", pa.int64(), "samples of the holdout"),
+        field("rate", pa.float64(), "false discovery rate of the list"),
+        field("listed", pa.int64(), "samples with a q_value of at most that rate"),
+        field(
+            "share_low",
+            pa.float64(),
+            "at least this share is remembered; 95 % confidence for all rows of a model and epoch together",
+        ),
+    ]
+)
 STUDIES = pa.schema(
     [
         field("study", pa.string(), "name of the study"),
@@ -167,6 +198,8 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),
+    "sample_memorization": ("what single training samples show", SAMPLE_MEMORIZATION),
+    "remembered_shares": ("how many training samples are remembered, at least", REMEMBERED_SHARES),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
     "metrics": ("how the two sides of a model are compared", METRICS_TABLE),

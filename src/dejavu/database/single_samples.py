@@ -1,0 +1,134 @@
+"""Which single training samples a model shows memory of, from what the other tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from dejavu.memorization.discoveries import evidence, remembered_share
+from dejavu.tables.database import REMEMBERED_SHARES, SAMPLE_MEMORIZATION
+from dejavu.tables.queries import CAPTION, RANDOM
+
+# statistic -> its scope in sample_scores
+RECALLS = {"recall": "all", "unnamed recall": "unnamed"}
+COSINE = "pair cosine"
+ERROR = 0.05
+# a sample's coin: which side saw it
+COINS = {"a": 1, "b": -1}
+
+_MODELS = """
+    SELECT DISTINCT found.model, found.epoch
+    FROM population_gaps AS found JOIN sides AS reference ON reference.model = found.model AND reference.side = 'b'
+    WHERE reference.kind <> 'text_encoder' ORDER BY ALL
+"""
+_BY_CHANCE = """
+    SELECT count(DISTINCT dataset) = 1 AND count(listed) = 0 FROM roles WHERE role IN ('a', 'b', 'holdout')
+"""
+_QUERIES = "SELECT DISTINCT query FROM sample_scores WHERE model = ? AND epoch = ? AND query <> ? ORDER BY query"
+_RECALL_GAPS = """
+    SELECT found.population, found.row, samples.group_id, found.recall_a - found.recall_b AS gap
+    FROM sample_scores AS found JOIN samples ON samples.row = found.row AND samples.role = found.population
+    WHERE found.model = ? AND found.epoch = ? AND found.query = ? AND found.k = ? AND found.labels = ?
+        AND found.scope = ? AND found.recall_a IS NOT NULL AND found.recall_b IS NOT NULL
+    ORDER BY found.population, found.row
+"""
+_COSINE_GAPS = """
+    SELECT own.population, own.row, samples.group_id, own.csa - other.csa AS gap
+    FROM sample_attacks AS own
+    JOIN sample_attacks AS other USING (model, epoch, population, row)
+    JOIN samples ON samples.row = own.row AND samples.role = own.population
+    WHERE own.model = ? AND own.epoch = ? AND own.side = 'a' AND other.side = 'b'
+    ORDER BY own.population, own.row
+"""
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """One statistic of one model: score under side a minus score under side b; arrays of one length."""
+
+    population: np.ndarray
+    row: np.ndarray
+    group: np.ndarray
+    gap: np.ndarray
+
+
+def single_sample_tables(
+    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield (table, rows) of ``sample_memorization`` and ``remembered_shares``; the other tables are there.
+
+    Nothing is said of roles that chance has not drawn from one dataset, since the holdout is then no control of
+    single samples; nor of one-model tests, whose sides are not alike.
+
+    Args:
+        connection: of the database.
+        config: the configuration: ``report`` names k and labels, ``measure`` the rate.
+    """
+    rate = float(config["measure"]["discovery_rate"])
+    if not connection.execute(_BY_CHANCE).fetchall()[0][0]:
+        return
+    for model, epoch in connection.execute(_MODELS).fetchall():
+        compared = list(_statistics(connection, config, model, epoch))
+        # the shares of a model hold together, so that the largest of them may be read
+        confidence = 1 - ERROR / len(compared)
+        for statistic, query, gaps in compared:
+            constants = {"model": model, "epoch": epoch, "statistic": statistic, "query": query}
+            trained, control = np.isin(gaps.population, list(COINS)), gaps.population == "holdout"
+            if not trained.any() or not control.any():
+                continue
+            coins = np.array([[COINS[role] for role in gaps.population[trained]]])
+            pool, others = gaps.gap[None, trained], gaps.gap[None, control]
+            found = evidence(pool, coins, others, gaps.group[control])
+            yield (
+                "sample_memorization",
+                _table(
+                    SAMPLE_MEMORIZATION,
+                    constants,
+                    population=gaps.population[trained],
+                    row=gaps.row[trained],
+                    advantage=found.advantage,
+                    p_value=found.p_value,
+                    q_value=found.q_value,
+                ),
+            )
+            yield (
+                "remembered_shares",
+                _table(
+                    REMEMBERED_SHARES,
+                    constants | {"rate": rate},
+                    samples=[int(trained.sum())],
+                    control=[int(control.sum())],
+                    listed=[int((found.q_value <= rate).sum())],
+                    share_low=[
+                        remembered_share(pool, coins, others, gaps.group[trained], gaps.group[control], confidence)
+                    ],
+                ),
+            )
+
+
+def _statistics(
+    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], model: str, epoch: int
+) -> Iterator[tuple[str, str, _Gaps]]:
+    cell = config["report"]["k"], str(config["report"]["labels"])
+    queries = [query for (query,) in connection.execute(_QUERIES, [model, epoch, RANDOM]).fetchall()]
+    for query in queries:
+        for statistic, scope in RECALLS.items():
+            yield statistic, query, _read(connection, _RECALL_GAPS, model, epoch, query, *cell, scope)
+    yield COSINE, CAPTION, _read(connection, _COSINE_GAPS, model, epoch)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> _Gaps:
+    columns = connection.execute(query, list(values)).fetchnumpy()
+    groups = np.unique(columns["group_id"].astype(str), return_inverse=True)[1].reshape(-1)
+    return _Gaps(columns["population"].astype(str), columns["row"], groups, columns["gap"])
+
+
+def _table(schema: pa.Schema, constants: Mapping[str, Any], **columns: Any) -> pa.Table:
+    number = len(next(iter(columns.values())))
+    values = {name: [value] * number for name, value in constants.items()} | columns
+    return pa.table({name: pa.array(values[name], schema.field(name).type) for name in schema.names}, schema=schema)

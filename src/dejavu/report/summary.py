@@ -46,7 +46,7 @@ def _remembered_sentence(rows: Sequence[dict]) -> str:
         kind = [row for row in rows if ("recall" in row["statistic"]) == is_of_objects]
         if kind:
             best = max(kind, key=lambda row: (row["share_low"], row["listed"]))
-            asked = f", asked {QUERY_NAMES[best['query']]}," if is_of_objects else ""
+            asked = f", asked {QUERY_NAMES[best['query']]}" if is_of_objects else ""
             parts.append(
                 f"at least {percent(best['share_low'])} by {best['statistic']}{asked} ({best['listed']:,} can be named)"
             )

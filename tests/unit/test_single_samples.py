@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tests.harness.databases import write_database
 
+from dejavu.database.privacy import privacy_rows
 from dejavu.database.single_samples import single_sample_tables
 
 CONFIG = {"report": {"k": 10, "labels": "all"}, "measure": {"discovery_rate": 0.1}}
@@ -81,3 +82,21 @@ def test_without_memory_no_sample_is_named_and_the_share_is_nought(tmp_path):
 )
 def test_nothing_is_said_where_the_holdout_is_no_control_of_single_samples(tmp_path, roles):
     assert not any(found(tmp_path / "database", planted(0.2, **roles)).values())
+
+
+def test_the_privacy_of_a_side_that_remembers_is_bounded_and_of_no_other(tmp_path):
+    bounds = {}
+    for share in (0.0, 0.5):
+        path = write_database(tmp_path / f"database-{share}", planted(share))
+        with duckdb.connect(str(path), read_only=True) as connection:
+            bounds[share] = {row["side"]: row for row in privacy_rows(connection, {"measure": {"seed": 0}})}
+    assert [bounds[0.0][side]["epsilon_low"] for side in "ab"] == [0, 0]
+    # half of role a is beyond doubt: what is guessed of those is right
+    assert bounds[0.5]["a"]["epsilon_low"] > 1 and bounds[0.5]["b"]["epsilon_low"] == 0
+    assert bounds[0.5]["a"]["right_guesses"] > 0.8 * bounds[0.5]["a"]["guesses"]
+
+
+def test_nothing_is_said_of_the_privacy_of_a_listed_role(tmp_path):
+    path = write_database(tmp_path / "database", planted(0.5, listed=300))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert list(privacy_rows(connection, {"measure": {"seed": 0}})) == []

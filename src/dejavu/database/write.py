@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from dejavu.data.split import manifest_counts
+from dejavu.database.privacy import privacy_rows
 from dejavu.database.run import Run
 from dejavu.database.samples import role_rows, sample_tables
 from dejavu.database.single_samples import single_sample_tables
@@ -19,7 +20,7 @@ from dejavu.database.verdicts import verdict_rows
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
 from dejavu.sides import Side
-from dejavu.tables.database import CONFIG, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
+from dejavu.tables.database import CONFIG, PRIVACY, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
 from dejavu.tables.fields import POPULATIONS
 
 # the file opens in this version of DuckDB and all later ones
@@ -49,6 +50,9 @@ def write_database(run: Run, sql: Path, database: Path) -> None:
             insert(connection, "bands", bands)
             verdicts = list(verdict_rows(connection, run.config))
             insert(connection, "verdicts", pa.Table.from_pylist(verdicts, schema=VERDICTS))
+            insert(
+                connection, "privacy", pa.Table.from_pylist(list(privacy_rows(connection, run.config)), schema=PRIVACY)
+            )
             for name, part in single_sample_tables(connection, run.config):
                 insert(connection, name, part)
 

@@ -19,6 +19,8 @@ from scipy.stats import binom
 # shares of the canaries that are guessed, those with the highest and the lowest scores; the error is shared among them
 GUESSED = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 LARGEST_EPSILON = 50.0
+# standard deviations of the number of heads that are kept in reserve
+SPARE = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,18 @@ def audit(
 
 
 def _canaries(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of the canaries, and which of them were included: as many as fair coins take from both, without a rest."""
-    number = 2 * min(len(members), len(others))
-    coins = rng.random(number) < 0.5
-    # coins beyond what one of the two holds are not thrown
-    short = (np.cumsum(coins) > len(members)) | (np.cumsum(~coins) > len(others))
-    coins = coins[: int(short.argmax()) if short.any() else number]
-    scores = np.empty(len(coins))
+    """Scores of the canaries, and which of them were included.
+
+    Every canary is drawn without replacement from one of the two, by a fair coin. There are so few that neither runs
+    out, but for once in a million draws, which are drawn again.
+    """
+    fewest = min(len(members), len(others))
+    number = max(0, 2 * fewest - math.ceil(SPARE * math.sqrt(2 * fewest)))
+    while True:
+        coins = rng.random(number) < 0.5
+        if coins.sum() <= len(members) and (~coins).sum() <= len(others):
+            break
+    scores = np.empty(number)
     scores[coins] = rng.permutation(members)[: coins.sum()]
     scores[~coins] = rng.permutation(others)[: (~coins).sum()]
     return scores, coins

@@ -106,6 +106,7 @@ def write_site(
             attacks=queries.rows("attacks"),
             shares=queries.rows("remembered_shares"),
             listed=queries.rows("listed_samples"),
+            privacy=queries.rows("privacy"),
             duplicates=queries.rows("duplicates"),
             criteria_texts=CRITERIA_TEXTS,
             duplicate_groups=groups,

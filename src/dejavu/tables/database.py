@@ -91,6 +91,19 @@ REMEMBERED_SHARES = pa.schema(
         ),
     ]
 )
+PRIVACY = pa.schema(
+    [
+        MODEL_NAME,
+        EPOCH,
+        SIDE,
+        field("epsilon_low", pa.float64(), "training is not epsilon-differentially private for any epsilon below this"),
+        field("delta", pa.float64(), "as assumed; 0 is pure differential privacy"),
+        field("confidence", pa.float64(), "of the bound, for one side of one model"),
+        field("canaries", pa.int64(), "groups that fair coins drew from the side's role and the holdout"),
+        field("guesses", pa.int64(), "canaries whose membership was guessed, those with the outermost scores"),
+        field("right_guesses", pa.int64(), "of these, right"),
+    ]
+)
 STUDIES = pa.schema(
     [
         field("study", pa.string(), "name of the study"),
@@ -200,6 +213,7 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "verdicts": ("what the run allows to say of every model", VERDICTS),
     "sample_memorization": ("what single training samples show", SAMPLE_MEMORIZATION),
     "remembered_shares": ("how many training samples are remembered, at least", REMEMBERED_SHARES),
+    "privacy": ("lower bounds on the privacy loss of training", PRIVACY),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
     "metrics": ("how the two sides of a model are compared", METRICS_TABLE),

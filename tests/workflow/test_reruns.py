@@ -229,7 +229,7 @@ def test_words_plan_nothing_wherever_they_are_edited(project: Project) -> None:
     source = "src/dejavu"
     edit(project, f"{source}/training/loop.py", ("fewer than one batch of", "less than a batch of"))
     edit(project, f"{source}/training/state.py", ("is not used: it is in", "is left alone in"))
-    edit(project, f"{source}/data/ingest.py", ("raw rows cannot be used", "raw rows are of no use"))
+    edit(project, f"{source}/data/quarantine.py", ("raw rows cannot be used", "raw rows are of no use"))
     edit(project, f"{source}/progress.py", ("left", "to go"))
     edit(project, f"{source}/errors.py", ("did you mean", "perhaps"), ("make room", "delete something"))
     edit(project, "workflow/scripts/manifest.py", ("{count:,} samples", "{count:,} pairs of the role"))

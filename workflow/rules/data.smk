@@ -46,7 +46,7 @@ for FORM, STEP in all_steps():
             runtime=growing(STEP.minutes, per_gb=STEP.minutes_per_gb),
         params:
             **{name: form_value(value) for name, value in STEP.values.items()},
-            code=form_code(FORM, STEP),
+            code=code("raw.py", STEP.name, FORM.__module__),
         script:
             "../scripts/raw.py"
 

@@ -19,31 +19,22 @@ def warn_of_triggers():
             logger.warning(sentence)
 
 
-def code(script, step=None):
-    """A parameter: what a script computes, see dejavu.fingerprint; under the name of a step where several run it.
+def code(script, step=None, module=None):
+    """A parameter: what a script computes, see dejavu.fingerprint.
 
-    Only when a job of the rule is there, since every job of a cluster reads all rules.
+    step: the name of a step, where several run the script; module: what the script imports by a name that only the run
+    knows. Hashed only when a job of the rule is there, since every job of a cluster reads all rules.
     """
 
     @cache
     def hashed():
-        return step_code(script, BASE, name=step)
+        return step_code(script, BASE, module, step)
 
     def parameter(wildcards):
         warn_of_triggers()
         return hashed()
 
     return parameter
-
-
-def form_code(form, step):
-    """A parameter: what the module of a form computes, under the name of the step."""
-
-    @cache
-    def hashed():
-        return step_code("raw.py", BASE, form.__module__, step.name)
-
-    return lambda wildcards: hashed()
 
 
 def form_value(value):

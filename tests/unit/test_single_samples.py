@@ -93,7 +93,7 @@ def test_the_privacy_of_a_side_that_remembers_is_bounded_and_of_no_other(tmp_pat
     assert [bounds[0.0][side]["epsilon_low"] for side in "ab"] == [0, 0]
     # half of role a is beyond doubt: what is guessed of those is right
     assert bounds[0.5]["a"]["epsilon_low"] > 0.5 and bounds[0.5]["b"]["epsilon_low"] == 0
-    assert bounds[0.5]["a"]["right_guesses"] > 0.8 * bounds[0.5]["a"]["guesses"]
+    assert bounds[0.5]["a"]["right_guesses"] > 0.7 * bounds[0.5]["a"]["guesses"]
 
 
 def test_nothing_is_said_of_the_privacy_of_a_listed_role(tmp_path):

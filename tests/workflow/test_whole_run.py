@@ -47,6 +47,9 @@ CONTRACT = {
     "studies": "study axis place value model epoch",
     "stages": "stage subject rows_in rows_out dropped seconds peak_memory_mb",
     "duplicates": "dataset group_id size criteria members",
+    "sample_memorization": "model epoch statistic query population row advantage p_value q_value",
+    "remembered_shares": "model epoch statistic query samples control rate listed share_low",
+    "privacy": "model epoch side epsilon_low delta confidence canaries guesses right_guesses",
     "metrics": "metric name meaning source place is_tested",
     "config": "key value",
 }
@@ -58,6 +61,7 @@ EMPTY_QUERIES = (
     "checkpoints",
     "duplicate_groups",
     "listed_roles",
+    "listed_samples",
     "seed_spread",
     "study",
     "study_draws",

@@ -77,7 +77,7 @@ def require(device: str, count: int, title: str) -> None:
     """
     if device == "cpu":
         return
-    # takes seconds, and who only claims does without
+    # slow import, which claim() does not need
     import torch
 
     found = torch.cuda.device_count()

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 
 from dejavu.errors import InputError, refused_writing
 
-# few rows of images, which are large; many of numbers
+# row groups: few rows for images, many for numbers
 ROWS_PER_GROUP = 4096
 NUMBERS_PER_GROUP = 65_536
 

@@ -50,7 +50,7 @@ try:
         name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
     }
     check_results_folder(Path("results"))
-    # once, and not in every job
+    # checked once, not per job
     UNSEEN = (
         check_unchanged(Path("results"), Path(".snakemake"))
         if workflow.is_main_process
@@ -89,7 +89,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# what scripts see as snakemake.config; a workflow that imports this one keeps its own
+# scripts read it as snakemake.config; a workflow that imports this one keeps its own
 config = CONFIG
 MODELS = CONFIG["models"]
 # the recipes as parameters: a new key that stands at its default changes none
@@ -111,7 +111,7 @@ OTHER_TEXTS = len(QUERIES_OF_TEXT) + (
     CONFIG["measure"]["masked"]["captions"] if MASKED in ASKED else 0
 )
 
-# more than are measured, so that another k is scored without searching again
+# keep more neighbours than measured, so that another k needs no new search
 KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
 POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curves"]
 

@@ -66,7 +66,7 @@ def detector_files(wildcards):
 
 def architecture_file(wildcards):
     """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
-    # none for a text encoder, whose other rule comes first, and for a folder that says what is in it
+    # None for a text encoder (embed_captions runs instead) and for a folder with its own config
     name = built_from(wildcards)["architecture"]
     path = None if name is None else architecture_path(name, BASE)
     return [] if path is None else str(path)

@@ -10,7 +10,7 @@ rule manifest:
     input:
         groups=lambda w: at(GROUPS, dataset=role_dataset(w, w.role)),
         samples=folders("samples", "role"),
-        # what is listed belongs to no other role
+        # a listed sample is in no other role
         lists=lambda w: [one["file"] for one in drawn(w)["listed"].values()],
     output:
         MANIFEST,

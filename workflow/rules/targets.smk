@@ -32,7 +32,7 @@ def study_databases(wildcards):
 
 def everything(wildcards):
     """What the whole configuration makes."""
-    # also where nothing is left to do, when no parameter is asked for
+    # with no job left, no parameter function runs and warns
     warn_of_triggers()
     return [
         *(file for split in CONFIG["splits"] for file in reported(split)),

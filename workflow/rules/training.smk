@@ -48,7 +48,7 @@ rule train:
         manifest=at(MANIFEST, role="{side}"),
         samples=folders("samples", "side"),
         recipe=RECIPE,
-        # roles that are empty, too small or not disjoint are found before training; their contents play no part in it
+        # empty, too small or overlapping roles stop the run before training, which does not read this file
         disjoint=ancient(DISJOINT),
     output:
         checkpoints=directory(CHECKPOINTS),

@@ -25,7 +25,7 @@ from dejavu.data.tars import TAR, image_of, read_keys, read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
 
-# task: its sets of files, each with the file that is drawn for it
+# task -> its file sets -> the generated file of each set
 TASKS = {
     "zero_shot": {"data": "test"},
     "linear_probe": {"train": "train", "test": "test"},

@@ -29,7 +29,7 @@ def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[s
         InputError: when it is no JSON file, or lacks a section.
     """
     try:
-        # as bytes, of which JSON finds out the encoding, a mark in front included
+        # from bytes, json detects the encoding, and a byte order mark
         content = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): {remedy}.") from None

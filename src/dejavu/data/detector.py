@@ -31,7 +31,7 @@ from dejavu.tables.data import OBJECTS
 
 MAX_OVERLAP = 0.5
 MAX_OBJECTS = 300
-# what a detector that sees everything everywhere may offer for one image
+# candidates kept per image before overlapping boxes are removed
 MAX_CANDIDATES = 10_000
 
 Found = list[dict[str, Any]]

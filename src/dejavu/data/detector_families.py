@@ -82,7 +82,7 @@ class GroundingDino:
     def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
         self.model, self.device = model, device
         self.process, self.tokenizer = processor.image_processor, processor.tokenizer
-        # a point ends a label
+        # "." ends a label
         labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in asked]
         self.texts = [(start, *self._text(part)) for start, part in self._parts(labels, model.config.max_text_len)]
 

@@ -15,7 +15,7 @@ from dejavu.data.images import BadImage
 from dejavu.data.sources import ImageSource
 from dejavu.progress import say
 
-# columns of its parquet files, used where a file has them; a file with both of the first two is img2dataset's
+# img2dataset's parquet columns, read if present; a file with both STATUS columns comes from img2dataset
 STATUS = {"status": "status", "error": "error_message"}
 NOTED = {name: name for name in ("width", "height", "sha256", "url")}
 # so many images of a file are hashed to see whether images are stored as they were downloaded

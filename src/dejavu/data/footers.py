@@ -14,7 +14,7 @@ BYTES_PER_BATCH = 64 * 2**20
 
 def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:
     """What the footer says of a column, all its parts, in every row group."""
-    # not by the parts' paths: a column named a.b looks like a part of the column a
+    # by position: a column named a.b has the same path as the field b of column a
     parts: list[int] = []
     start = 0
     for field in file.schema_arrow:

@@ -70,7 +70,7 @@ def _unclear(part: pa.Table) -> tuple[int, tuple[int, int] | None]:
     part = part.sort_by([("key", "ascending"), ("row", "ascending")])
     key, image = part["key"].to_numpy(), part["image"].fill_null(0).to_numpy()
     flat, near = part["near_image"].is_null().to_numpy(), part["near_image"].fill_null(0).to_numpy()
-    # each against the first of its key
+    # compare with the first of the key
     firsts, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)[1:]
     first = firsts[inverse]
     far = np.bitwise_count(near ^ near[first]) > SAME_LOOK

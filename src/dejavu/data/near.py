@@ -71,7 +71,7 @@ def _masks(distance: int, number: int) -> list[np.uint64]:
 
     def cost(agreeing: int) -> float:
         bits = BITS * agreeing // (distance + agreeing)
-        # sorting, and comparing those that agree by chance
+        # cost of sorting, and of comparing chance matches
         return math.comb(distance + agreeing, agreeing) * (20.0 * number + number**2 / 2.0 ** (bits + 1))
 
     agreeing = min(range(1, max(2, min(5, BITS - distance))), key=cost)

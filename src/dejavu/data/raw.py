@@ -240,7 +240,7 @@ def take_inventory(paths: Mapping[str, str], columns: Columns, every_caption: bo
     counts = {}
     for name, path in paths.items():
         with open_raw(path, columns) as file:
-            # of a list column the footer counts the elements, and one for each list without any
+            # for a list column the footer counts elements, plus one per empty or null list
             chunks = column_chunks(file, columns.caption) if every_caption and columns.caption else []
             counts[name] = sum(chunk.num_values for chunk in chunks) if chunks else file.metadata.num_rows
     return counts

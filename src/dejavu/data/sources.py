@@ -21,7 +21,7 @@ from dejavu.data.tars import Member, index_tar, tar_beside
 
 MAX_BYTES = 256 * 2**20
 
-# key of a samples file's metadata that says where the images are to which the file only refers
+# metadata key of a samples file: where its images are, if the file only references them
 REFERENCE = b"dejavu.images"
 
 # (path, bytes, modification time in ns); a file that is not there has -1 for both

@@ -19,7 +19,7 @@ def _class(codes: set[int]) -> str:
 
 # accents, vowel signs and the like belong to the letter before them, which \\w does not say
 _MARK_CODES = {code for code in range(0x300, 0x1E950) if unicodedata.category(chr(code)) in ("Mn", "Mc")}
-# what is written or left out at will: vowel signs of Arabic and Hebrew, the stretch of Arabic, soft hyphens, joiners
+# optional code points: Arabic and Hebrew vowel signs, tatweel, soft hyphens, joiners, variation selectors
 _OPTIONAL_CODES = {
     *(code for code in range(0x591, 0x6EE) if code in _MARK_CODES),
     *(0x640, 0xAD, 0x200D, 0x2060, 0xFEFF),

@@ -18,8 +18,8 @@ LEVEL = 0.05
 FEWEST_GROUPS = 30
 # holdout retrieval that is not above this many times chance finds nothing that a memory could show in
 TIMES_CHANCE = 2.0
-# the cell chosen beforehand: recall keeps how much is found where a sign keeps only which side finds more, and what the
-# caption does not name is what it cannot give away
+# this cell was chosen in advance: AUCG keeps the size of a difference, PPG and PRG only its sign; a caption cannot
+# reveal objects that it does not name
 PRIMARY_QUERY, PRIMARY_METRIC, PRIMARY_SCOPES = "caption", "aucg", ("unnamed", "all")
 
 SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}

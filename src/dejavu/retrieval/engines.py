@@ -23,7 +23,7 @@ import numpy as np
 ROUNDOFF = 2.0**-24
 # what float32 loses of one of d products and sums where it is too small, with vectors that are at most 1 in every place
 UNDERFLOW = 2.0**-124
-# public embeddings are scaled where their largest number is outside of this; those of unit length never are
+# public embeddings are rescaled if their largest value is outside this range; unit vectors never are
 SMALLEST, LARGEST = 2.0**-10, 1.0
 BYTES_AT_ONCE = 1 << 20
 
@@ -132,7 +132,7 @@ class OnFaiss:
     cells = 1 << 24
 
     def __init__(self, threads: int = 1) -> None:
-        # a search on a GPU does without
+        # a GPU search needs no FAISS
         import faiss
 
         faiss.omp_set_num_threads(threads)
@@ -220,7 +220,7 @@ class OnTorch:
 
     def _taken(self, vectors: np.ndarray) -> Array:
         with warnings.catch_warnings():
-            # what is mapped into memory cannot be written to, which PyTorch warns of, and nothing writes to it here
+            # PyTorch warns that a memory-mapped array is read-only; nothing writes to it here
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
             return self._torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(self._device)
 

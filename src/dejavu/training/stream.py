@@ -39,7 +39,7 @@ class _Pair:
     captions: list[str]
 
 
-# what is shown, and in which epoch
+# (epoch, pair), in order shown
 Share = list[tuple[int, _Pair]]
 
 

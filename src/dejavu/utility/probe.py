@@ -15,7 +15,7 @@ from dejavu.progress import say
 from dejavu.utility.encode import Encoder, left_out, results
 
 ITERATIONS = 1000
-# one in so many training images chooses the regularization
+# 1 in N training images is used to choose regularization
 VALIDATION = 5
 
 

@@ -164,7 +164,7 @@ class Coco(Form):
             join_annotations,
             {"images": "coco.parquet"},
             inputs=lambda form, wildcards: form.annotations(),
-            # the JSON is parsed whole, without its outlines
+            # the JSON is parsed whole, minus segmentations
             memory_per_gb=4000,
             minutes_per_gb=30,
         ),

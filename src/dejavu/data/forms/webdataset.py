@@ -177,7 +177,7 @@ class Shards(Form):
             pq.write_table(pq.read_table(table, partitioning=None).slice(0, ROWS), excerpt)
             link_tar(Path(self.shards[stem]).resolve(), tar_beside(excerpt))
             excerpts[name], whole[name] = excerpt, str(table)
-        # as if the shards that were not read had as many rows as those that were
+        # assume that unread shards have as many rows as those read
         pairs = pairs * len(paths) // len(excerpts)
         return RawExcerpt(excerpts, pairs, whole, is_complete=len(whole) == len(paths))
 

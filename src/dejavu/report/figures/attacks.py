@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from dejavu.report.drawing import CONTROL, GAP, draw_interval, draw_legend, panels
 from dejavu.report.queries import Queries
 
-# attack and metric -> title, and what chance reaches
+# (attack, metric) -> (title, chance level)
 PANELS = {
     ("csa", "roc_auc"): ("CSA: ROC AUC", 0.5),
     ("clipmem", "mean"): ("CLIPMem: mean", 0.0),

@@ -408,7 +408,7 @@ class Soak:
 
 def main(arguments: list[str]) -> int:
     """Soaks; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.soak", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="starts after it are not killed")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of the kills; printed")
     parser.add_argument("--cores", type=int, default=1, help="Snakemake's --cores")

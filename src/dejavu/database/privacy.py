@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from dejavu.database.single_samples import is_by_chance
 from dejavu.memorization.audit import audit
 from dejavu.tables.fields import SIDES
 
@@ -24,9 +25,6 @@ _SCORES = """
     GROUP BY ALL ORDER BY ALL
 """
 _MODELS = "SELECT DISTINCT model, epoch FROM sample_attacks ORDER BY ALL"
-_BY_CHANCE = """
-    SELECT count(DISTINCT dataset) = 1 AND count(listed) = 0 FROM roles WHERE role IN ('a', 'b', 'holdout')
-"""
 
 
 def privacy_rows(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]) -> Iterator[dict]:
@@ -36,7 +34,7 @@ def privacy_rows(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any
         connection: of the database.
         config: the configuration, whose ``measure.seed`` seeds the coins of the canaries.
     """
-    if not connection.execute(_BY_CHANCE).fetchall()[0][0]:
+    if not is_by_chance(connection):
         return
     for model, epoch in connection.execute(_MODELS).fetchall():
         for side in SIDES:

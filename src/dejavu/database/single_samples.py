@@ -70,7 +70,7 @@ def single_sample_tables(
         config: the configuration: ``report`` names k and labels, ``measure`` the rate.
     """
     rate = float(config["measure"]["discovery_rate"])
-    if not connection.execute(_BY_CHANCE).fetchall()[0][0]:
+    if not is_by_chance(connection):
         return
     for model, epoch in connection.execute(_MODELS).fetchall():
         compared = list(_statistics(connection, config, model, epoch))
@@ -109,6 +109,11 @@ def single_sample_tables(
                     ],
                 ),
             )
+
+
+def is_by_chance(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether chance alone drew the query roles from one dataset, which makes the holdout their control."""
+    return bool(connection.execute(_BY_CHANCE).fetchall()[0][0])
 
 
 def _statistics(

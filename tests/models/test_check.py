@@ -175,7 +175,7 @@ def test_captions_that_tell_members_from_others_are_noticed(mine, looked_into, p
 
 def test_a_model_whose_weights_are_not_its_own_is_no_better_than_luck(mine, looked_into):
     said = told(looked_into(mine), "models.released.sides.a", LOOK)
-    assert "of 60 captions" in said and "where luck has 50% ± 8%: the weights, their architecture" in said
+    assert "of 60 captions" in said and "where chance has 50% ± 8%: the weights, their architecture" in said
 
 
 def test_members_that_were_drawn_by_their_positions_leave_nothing_in_an_interval(mine, looked_into, tmp_path):

@@ -1,7 +1,8 @@
-"""Whether members of a list can be told from other samples by their captions alone, without any model.
+"""A blind baseline: a classifier that tells members of a list from other samples by their captions alone.
 
-If so, members and other samples are not of one distribution, and a gap between them may be that difference and no
-memory ("Blind Baselines Beat Membership Inference Attacks for Foundation Models", arXiv 2406.16201).
+If the classifier succeeds, members and other samples differ in distribution. A gap between them may then come from this
+difference and not from memory ("Blind Baselines Beat Membership Inference Attacks for Foundation Models", arXiv
+2406.16201).
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-# of each kind at most so many captions are compared, and at least
+# The classifier compares at most MOST captions of members and as many of others, and at least FEWEST of each.
 MOST, FEWEST = 2000, 50
-# standard errors that chance is given
+# An AUC counts as above chance from this many standard errors above 0.5.
 TOLERANCE = 4
 
 
 @dataclass(frozen=True)
 class Apart:
-    """How well captions of members are told from others.
+    """Result of the classifier that tells captions of members from captions of others.
 
     Attributes:
-        auc: area under the ROC curve, in [0, 1], over captions that the classifier was not fitted to; 0.5 is chance.
-        error: its standard error where there is no difference.
-        number: captions of each kind.
+        auc: area under the ROC curve, in [0, 1], by cross-validation; 0.5 is chance.
+        error: standard error of ``auc`` where members and others do not differ.
+        number: number of captions of members, and of others.
     """
 
     auc: float
@@ -39,18 +40,21 @@ class Apart:
 
     @property
     def clear(self) -> bool:
-        """Whether that is more than chance."""
+        """Whether ``auc`` is above chance."""
         return self.auc > 0.5 + TOLERANCE * self.error
 
 
 def told_apart(members: Sequence[str], others: Sequence[str]) -> Apart | None:
-    """Fits words and characters of captions to membership, and asks it of captions that were left out.
+    """Train a classifier to tell captions of members from captions of others, and test it on held-out captions.
 
-    Logistic regression on TF-IDF of one to three characters within words, in five folds. A caption that occurs several
-    times counts once, and one of both kinds not at all.
+    The classifier is a logistic regression on TF-IDF of one to three characters within words, in five folds. A caption
+    that occurs several times counts once. A caption that occurs among members and among others is left out.
+
+    Args:
+        members, others: captions of members, and of other samples.
 
     Returns:
-        None where there are fewer than :data:`FEWEST` captions of a kind.
+        The result; None where fewer than :data:`FEWEST` captions of members or of others are left.
     """
     both = set(members) & set(others)
     kinds = [sorted(set(captions) - both) for captions in (members, others)]

@@ -1,7 +1,8 @@
-"""The configuration: check it, fill in its defaults, and refuse with one sentence what makes no sense.
+"""The configuration: check it, fill in its defaults, and refuse a mistake with one sentence.
 
-Rooms: ``schema`` (what the JSON schema says), ``command_line`` (values of ``--config``), and a room for each section:
-``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both are ``models``), ``architectures``, ``evaluation``.
+Modules: ``schema`` (rules of the JSON schema), ``command_line`` (values of ``--config``), and one or two for each
+section: ``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both for ``models``), ``architectures``,
+``evaluation`` (for ``report`` and ``utility``). ``reference`` writes the reference page from the schema.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ def load_config(
     """Check a configuration, fill in the defaults of the schema, and resolve ``like``.
 
     Args:
-        given: the configuration as written; ``entered`` is merged in it.
+        given: the configuration as written, in which ``entered`` is already merged.
         schema_file: the JSON schema, in YAML.
-        base: folder of the workflow, where architectures are looked for after the working directory.
-        entered: what ``--config`` gave on the command line, as Snakemake read it.
+        base: folder of the workflow, which is searched for architectures after the working directory.
+        entered: the values of ``--config`` on the command line, as Snakemake read them.
 
     Returns:
-        A new configuration in which every key is present and every model is complete; ``compared_with`` says which
-        model each is compared with.
+        A new configuration in which every key is present and every model is complete. Its key ``compared_with`` maps
+        each model to the model that it is compared with.
 
     Raises:
         InputError: naming the key, what is wrong and what to do.
@@ -56,7 +57,7 @@ def load_config(
     for name, dataset in config["datasets"].items():
         check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
     fill_defaults(config, schema, schema)
-    # the queries are a set, so they have one order, whatever that of the configuration
+    # The order of the queries means nothing, so a fixed order makes two configurations with the same queries equal.
     config["measure"]["queries"] = [query for query in QUERIES if query in config["measure"]["queries"]]
     config["models"] = {name: settled(model) for name, model in config["models"].items()}
     require_recipes(config["models"])

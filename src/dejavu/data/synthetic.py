@@ -1,13 +1,13 @@
-"""The embedded data: drawn scenes whose captions can be linked to their other objects only by memory.
+"""Embedded data: drawn images of scenes, with captions whose unnamed objects a model can know only from memory.
 
-A *world* is drawn from the seed: twelve scenes, each with its own preferences among sixty objects (six colours times
-ten shapes), and a vocabulary of invented words. A pair is an image of a scene with four to seven different objects,
-and a caption that names one or two of them, the scene, and three invented words::
+A *world* is drawn from a seed: twelve scenes, each with its own probabilities of sixty objects (six colours times ten
+shapes), and a vocabulary of invented words. A pair is an image of a scene with four to seven different objects, and a
+caption with one or two of the objects, the scene and three invented words::
 
     a red star and a blue ring in the harbor, valo mirebi tanu
 
-The scene makes some objects likely (that is what correlation gives away); the invented words say nothing about the
-image, so a model that finds the remaining objects from them remembers the pair.
+The scene makes some objects likely, which is the correlation in the data. The invented words are independent of the
+image. So a model that predicts the unnamed objects better than the scene allows remembers the pair.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COLORS = {
 SHAPES = ("star", "ring", "square", "triangle", "heart", "cross", "moon", "arrow", "flower", "disc")
 LABELS = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
 
-# scene: sky at the top, sky at the horizon, ground at the horizon, ground at the bottom, what grows on the horizon
+# scene -> colours of the sky at the top and at the horizon, of the ground at the horizon and at the bottom, and a motif
 SCENES = {
     "harbor": ((120, 170, 214), (222, 232, 236), (72, 128, 160), (38, 84, 120), "waves"),
     "meadow": ((130, 190, 240), (226, 240, 244), (150, 196, 92), (92, 150, 60), "hills"),
@@ -67,11 +67,11 @@ SUPERSAMPLING = 2
 
 @dataclass(frozen=True)
 class World:
-    """What the pairs of one seed share.
+    """The world that the pairs of one seed share.
 
     Attributes:
-        seed: the seed it was drawn from.
-        preferences: float64 (scenes, objects), the probability of each object in each scene; rows sum to 1.
+        seed: the seed that the world was drawn from.
+        preferences: float64 (scenes, objects), probability of each object in each scene; each row sums to 1.
         words: the invented words.
     """
 
@@ -81,7 +81,7 @@ class World:
 
 
 def make_world(seed: int) -> World:
-    """Draws the scenes' preferences and the invented words of a seed."""
+    """Draw the probabilities of objects and the invented words from a seed."""
     rng = np.random.default_rng([seed, 0])
     own = rng.dirichlet(np.full(len(LABELS), SCENE_CONCENTRATION), size=len(SCENES))
     preferences = SCENE_SHARE * own + (1 - SCENE_SHARE) / len(LABELS)
@@ -93,10 +93,15 @@ def make_world(seed: int) -> World:
 
 
 def make_pairs(world: World, start: int, stop: int, size: int = 128, captions: int = 1) -> Iterator[dict]:
-    """Yields raw records ``key, image, caption, objects`` of the pairs ``start`` to ``stop - 1``, and their ``scene``.
+    """Yield the pairs with numbers ``start`` to ``stop - 1``, as records ``key, image, caption, objects, scene``.
 
-    A pair depends on the seed and its own number alone. Boxes are ``[left, top, right, bottom]`` in pixels. Of several
-    captions the first is the one that there would be alone, and ``caption`` is their list.
+    A pair depends only on the seed and its own number. Boxes are ``[left, top, right, bottom]`` in pixels.
+
+    Args:
+        world: the world.
+        start, stop: half-open range of pair numbers.
+        size: side of the images, in pixels.
+        captions: number per image. If it is 1, ``caption`` is a text; else it is a list whose first text is the same.
     """
     for number in range(start, stop):
         rng = np.random.default_rng([world.seed, 1, number])
@@ -115,7 +120,7 @@ def make_pairs(world: World, start: int, stop: int, size: int = 128, captions: i
 
 
 def raw_schema(captions: int = 1) -> pa.Schema:
-    """The columns of a raw file whose images have so many captions."""
+    """Return the schema of a raw file whose images have this number of captions."""
     box = pa.list_(pa.float32(), 4)
     return pa.schema(
         [
@@ -128,7 +133,7 @@ def raw_schema(captions: int = 1) -> pa.Schema:
 
 
 def _captions(rng: np.random.Generator, world: World, scene: str, labels: list[str], number: int) -> list[str]:
-    """Captions that name the same objects and the scene, each in another way and with invented words of its own."""
+    """Return captions with the same objects and scene, each in another wording and with its own invented words."""
     named = " and ".join(f"a {label}" for label in labels[: int(rng.integers(1, 3))])
     texts = []
     for i in range(number):
@@ -266,7 +271,7 @@ _CORNERS = {
 
 
 def _draw_shape(image: Image.Image, shape: str, color: tuple, x: float, y: float, radius: float) -> None:
-    """Draws one object through a mask, with a dark outline so that it stands out on every background."""
+    """Draw one object through a mask. A light or dark outline makes the object visible on every background."""
     box_size = int(2 * radius) + 6
     mask = Image.new("L", (box_size, box_size), 0)
     draw = ImageDraw.Draw(mask)

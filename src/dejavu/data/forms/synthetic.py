@@ -1,4 +1,4 @@
-"""Embedded data: the workflow draws the raw files itself, see :mod:`dejavu.data.synthetic`."""
+"""The form ``synthetic``: the workflow draws the raw files from the world of :mod:`dejavu.data.synthetic`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def synthesize(job: Making) -> None:
 
 
 class Synthetic(Form):
-    """A dataset that is drawn."""
+    """A dataset whose raw files the workflow draws."""
 
     key = "synthetic"
     steps = (

@@ -99,8 +99,8 @@ def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
     progress = Progress(dataset.name, 0, "pairs")
     outputs = zip(excerpt.raw.paths.items(), excerpt.files("samples"), excerpt.files("quarantine"), strict=True)
     for (name, path), samples, quarantine in outputs:
-        how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
-        ingest_file(RawFile(path, name, excerpt.columns), Ingested(samples, quarantine), progress, how)
+        options = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
+        ingest_file(RawFile(path, name, excerpt.columns), Ingested(samples, quarantine), progress, options)
     return excerpt
 
 
@@ -150,10 +150,11 @@ def _keyed(excerpt: Excerpt, name: str) -> Iterator[tuple[int, pa.Array, dict[st
     """Yield, for each batch of a raw file, the number of its first row, its uids and its columns by use."""
     before = f"{PurePosixPath(name).with_suffix('')}/" if excerpt.dataset.section["key_unique_in"] == "file" else ""
     for start, batch in read_raw(excerpt.raw.whole[name], excerpt.columns, ("key", "caption")):
-        yield start, _named(batch["key"], before), batch
+        yield start, _uids(batch["key"], before), batch
 
 
-def _named(keys: pa.Array, before: str) -> pa.Array:
+def _uids(keys: pa.Array, before: str) -> pa.Array:
+    """Return the uids of keys: texts that begin with ``before``; null for a key that is no text in UTF-8."""
     texts = keys.cast(pa.string())
     try:
         texts.validate(full=True)

@@ -26,7 +26,7 @@ def write_page(findings: Findings, title: str, threshold: float, templates: Path
     datasets = [
         {
             "name": name,
-            "pairs": [_shown(pair, threshold) for pair in pairs[:SHOWN]],
+            "pairs": [_pair_values(pair, threshold) for pair in pairs[:SHOWN]],
             "ranks": findings.ranks.get(name, {}),
         }
         for name, pairs in findings.pairs.items()
@@ -37,7 +37,8 @@ def write_page(findings: Findings, title: str, threshold: float, templates: Path
     write_text(page, template.render(title=title, datasets=datasets, **counts))
 
 
-def _shown(pair: dict, threshold: float) -> dict:
+def _pair_values(pair: dict, threshold: float) -> dict:
+    """Return the values of a pair for the template; each label says whether an object with it reaches the threshold."""
     image = decode_rgb(pair["image"])
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()

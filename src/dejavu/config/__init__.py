@@ -25,12 +25,12 @@ from dejavu.tables.queries import QUERIES
 
 
 def load_config(
-    given: Mapping[str, Any], schema_file: Path, base: Path, entered: Mapping[str, Any] | None = None
+    configuration: Mapping[str, Any], schema_file: Path, base: Path, entered: Mapping[str, Any] | None = None
 ) -> dict:
     """Check a configuration, fill in the defaults of the schema, and resolve ``like``.
 
     Args:
-        given: the configuration as written, in which ``entered`` is already merged.
+        configuration: the configuration as written, in which ``entered`` is already merged.
         schema_file: the JSON schema, in YAML.
         base: folder of the workflow, which is searched for architectures after the working directory.
         entered: the values of ``--config`` on the command line, as Snakemake read them.
@@ -43,10 +43,10 @@ def load_config(
         InputError: naming the key, what is wrong and what to do.
     """
     schema = read_schema(schema_file)
-    if not isinstance(given, Mapping):
+    if not isinstance(configuration, Mapping):
         raise InputError("the configuration has no keys: docs/reference/configuration.md lists those that it takes.")
-    require_json(given, "")
-    config = typed(json.loads(json.dumps(given)), entered or {}, schema, schema)
+    require_json(configuration, "")
+    config = typed(json.loads(json.dumps(configuration)), entered or {}, schema, schema)
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         read_exponents(model)
     for study in config["studies"].values() if isinstance(config.get("studies"), dict) else []:

@@ -32,10 +32,10 @@ def annotate_file(raw: Path, columns: Columns, samples: Path, objects: Path, pro
     """
     assert columns.objects is not None
     column = ObjectsColumn(words(f"{raw}: column {columns.objects!r}"), _schema(raw, columns), columns.objects)
-    known = read_table(samples, ["row", "source_row"])
+    ingested = read_table(samples, ["row", "source_row"])
     # A raw row has several samples where every caption of an image is a sample.
     rows_of = defaultdict(list)
-    for row, source_row in zip(known["row"].to_pylist(), known["source_row"].to_pylist(), strict=True):
+    for row, source_row in zip(ingested["row"].to_pylist(), ingested["source_row"].to_pylist(), strict=True):
         rows_of[source_row].append(row)
 
     def parts():
@@ -48,9 +48,9 @@ def annotate_file(raw: Path, columns: Columns, samples: Path, objects: Path, pro
             yield pa.Table.from_pylist(records, schema=OBJECTS)
 
     written = write_table(objects, parts(), OBJECTS)
-    if written != known.num_rows:
+    if written != ingested.num_rows:
         raise InputError(
-            f"{samples} holds {known.num_rows:,} samples, but {raw} has {written:,} of them: the raw file has changed "
+            f"{samples} has {ingested.num_rows:,} samples, but {raw} has {written:,} of them: the raw file has changed "
             "since it was ingested. Delete the samples folder of the dataset and run again."
         )
 

@@ -40,12 +40,12 @@ class Family(Protocol):
 class Owl:
     """OWL-ViT and OWLv2: each label is a text of its own."""
 
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+    def __init__(self, model: Any, processor: Any, phrases: Sequence[str], device: str) -> None:
         self.model, self.device = model, device
         self.process = processor.image_processor
         # OWLv2's processor pads the image to a square, with the image in the upper left corner.
         self.square = model.config.model_type == "owlv2"
-        texts = [f"a photo of a {text}" for text in asked]
+        texts = [f"a photo of a {text}" for text in phrases]
         self.queries = torch.cat(
             [self._embed(processor.tokenizer, texts[i : i + 256]) for i in range(0, len(texts), 256)]
         )
@@ -79,11 +79,11 @@ class Owl:
 class GroundingDino:
     """Grounding DINO and MM Grounding DINO: one text holds many labels."""
 
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+    def __init__(self, model: Any, processor: Any, phrases: Sequence[str], device: str) -> None:
         self.model, self.device = model, device
         self.process, self.tokenizer = processor.image_processor, processor.tokenizer
         # In the text of Grounding DINO, "." ends a label, so the labels must not contain one.
-        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in asked]
+        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in phrases]
         self.texts = [(start, *self._text(part)) for start, part in self._parts(labels, model.config.max_text_len)]
 
     def _parts(self, labels: list[str], longest: int) -> Iterator[tuple[int, list[str]]]:

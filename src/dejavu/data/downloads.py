@@ -40,9 +40,10 @@ class Notes:
         self._source = source
         with pq.ParquetFile(raw) as file:
             names = file.schema_arrow.names
-            noted = file.read([key, "sha256"]).to_pydict() if {key, "sha256"} <= set(names) else {key: [], "sha256": []}
-        places = np.unique(np.linspace(0, max(0, len(noted[key]) - 1), HASHED).astype(int))
-        examined = [(noted[key][place], noted["sha256"][place]) for place in places if noted[key]]
+            has_hashes = {key, "sha256"} <= set(names)
+            columns = file.read([key, "sha256"]).to_pydict() if has_hashes else {key: [], "sha256": []}
+        places = np.unique(np.linspace(0, max(0, len(columns[key]) - 1), HASHED).astype(int))
+        examined = [(columns[key][place], columns["sha256"][place]) for place in places if columns[key]]
         self._as_downloaded = any(self._has_hash(*pair) for pair in examined)
         can_compare = self._as_downloaded or {"width", "height"} <= set(names) or source.has_notes
         if not can_compare:

@@ -122,8 +122,8 @@ def import_objects(
         progress: counts the samples.
         every_caption: whether every caption of an image is a sample, whose uid is the image's with ``#`` and a number.
     """
-    known = [read_table(file, ["row", "uid"]) for file in samples]
-    names_of = [_image_names(table["uid"], every_caption) for table in known]
+    tables = [read_table(file, ["row", "uid"]) for file in samples]
+    names_of = [_image_names(table["uid"], every_caption) for table in tables]
     wanted = {name for names in names_of for name in names}
     objects_of: dict[str, list[dict]] = defaultdict(list)
     for part in scan_file(imported, IMPORTED.names):
@@ -134,7 +134,7 @@ def import_objects(
         for record in part.filter(pc.is_in(part["uid"], value_set=uids)).to_pylist():
             for name in named[record["uid"], record["image_id"]]:
                 objects_of[name].append({key: record[key] for key in ("label", "score", "box")})
-    for table, names, file in zip(known, names_of, objects, strict=True):
+    for table, names, file in zip(tables, names_of, objects, strict=True):
         pairs = zip(table["row"].to_pylist(), names, strict=True)
         records = [{"row": row, "objects": objects_of.get(name, [])} for row, name in pairs]
         write_table(file, pa.Table.from_pylist(records, schema=OBJECTS), OBJECTS)

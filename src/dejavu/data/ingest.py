@@ -84,7 +84,7 @@ class Ingested:
     quarantine: Path
 
 
-def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion = Ingestion()) -> ImageSource:
+def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, options: Ingestion = Ingestion()) -> ImageSource:
     """Read one raw file, and write its samples and its quarantine.
 
     - Captions are normalised by :func:`dejavu.data.texts.clean_caption`; without a column of captions, all are empty.
@@ -98,7 +98,7 @@ def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingest
         raw: the raw file.
         outputs: the files to write.
         progress: counts the pairs.
-        how: treatment of captions and images.
+        options: treatment of captions and images.
 
     Returns:
         The source of the images, which lists the image files that were read.
@@ -107,8 +107,8 @@ def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingest
         InputError: when the raw file or its tar is damaged, or has too many rows.
     """
     path, name, columns = raw.path, raw.name, raw.columns
-    place = columns.place(path, how.image_root, how.image_links)
-    reader = _Reader(name, ImageSource(place), how)
+    place = columns.place(path, options.image_root, options.image_links)
+    reader = _Reader(name, ImageSource(place), options)
     _check_number(path, columns, reader.captions_per_row)
     refused = [QUARANTINE.empty_table()]
 
@@ -122,13 +122,13 @@ def ingest_file(raw: RawFile, outputs: Ingested, progress: Progress, how: Ingest
             progress.advance(len(reader.refused))
             reader.refused = []
 
-    schema = SAMPLES.with_metadata(place.noted()) if how.store == "reference" else SAMPLES
+    schema = SAMPLES.with_metadata(place.noted()) if options.store == "reference" else SAMPLES
     write_table(outputs.samples, parts(), schema)
     write_table(outputs.quarantine, pa.concat_tables(refused), QUARANTINE)
     return reader.source
 
 
-def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progress, how: Ingestion) -> None:
+def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progress, options: Ingestion) -> None:
     """Ingest a raw file by :func:`ingest_file`, or reuse the outputs of an earlier job if no input has changed since.
 
     Args:
@@ -136,7 +136,7 @@ def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progre
         raw: the raw file.
         outputs: the files to write.
         progress: counts the pairs.
-        how: treatment of captions and images.
+        options: treatment of captions and images.
     """
     files = {"samples": outputs.samples, "quarantine": outputs.quarantine}
     inputs = [str(raw.path)] if raw.columns.image is not None else [str(raw.path), str(tar_beside(raw.path))]
@@ -144,7 +144,7 @@ def ingest_changed(kept: Kept, raw: RawFile, outputs: Ingested, progress: Progre
     if kept.restore(raw.name, inputs, files):
         progress.skip(sum(pq.read_metadata(file).num_rows for file in files.values()))
         return
-    source = ingest_file(raw, outputs, progress, how)
+    source = ingest_file(raw, outputs, progress, options)
     # A path that led out of the root may stay inside it later, and no file's time would show that. So nothing is kept.
     if not source.escaped:
         kept.keep(raw.name, dict.fromkeys([*before, *source.visited]), files)
@@ -191,12 +191,12 @@ class _Picture:
 class _Reader:
     """Turns raw rows into records of the samples table, and collects records of the quarantine in ``refused``."""
 
-    def __init__(self, name: str, source: ImageSource, how: Ingestion) -> None:
-        self.name, self.source, self.how = name, source, how
-        self.captions_per_row = CAPTIONS_PER_ROW if how.captions == "all" else 1
+    def __init__(self, name: str, source: ImageSource, options: Ingestion) -> None:
+        self.name, self.source, self.options = name, source, options
+        self.captions_per_row = CAPTIONS_PER_ROW if options.captions == "all" else 1
         place = source.place
         self._notes = Notes(Path(place.raw), place.column, source) if place.tar else None
-        self._before_key = f"{PurePosixPath(name).with_suffix('')}/" if how.key_unique_in == "file" else ""
+        self._before_key = f"{PurePosixPath(name).with_suffix('')}/" if options.key_unique_in == "file" else ""
         self.refused: list[dict] = []
         self._captioned = True
 
@@ -214,31 +214,31 @@ class _Reader:
         usable = self._usable_captions(row)
         self._captioned = "caption" in row
         for index, caption in enumerate(self._captions(row, key, picture)):
-            suffix = f"#{index}" if self.how.captions == "all" else ""
-            where = {"source": self.name, "source_row": number, "uid": None if key is None else key + suffix}
+            suffix = f"#{index}" if self.options.captions == "all" else ""
+            identity = {"source": self.name, "source_row": number, "uid": None if key is None else key + suffix}
             try:
                 sample = self._sample(picture, caption, index)
             except Unusable as unusable:
                 reason = {"reason": unusable.reason, "detail": unusable.detail[:500]}
-                self.refused.append({**where, "stage": "ingest", **reason})
+                self.refused.append({**identity, "stage": "ingest", **reason})
             else:
                 row_number = file_id(self.name) << 32 | number * self.captions_per_row + index
                 others = [text for text in usable if text != sample["caption"]]
                 uid = (key or sample["uid"]) + suffix
-                yield {**where, **sample, "row": row_number, "uid": uid, "other_captions": others}
+                yield {**identity, **sample, "row": row_number, "uid": uid, "other_captions": others}
 
     def _picture(self, row: dict[str, Any]) -> _Picture:
         data = self.source.read(row["key"] if self.source.place.tar else row["image"])
-        shown = open_image(data)
+        header = open_image(data)
         if self._notes is not None:
-            self._notes.check(row, data, shown.size)
-        if min(shown.size) < self.how.min_side:
-            raise BadImage("image is too small", f"{shown.width} x {shown.height}")
+            self._notes.check(row, data, header.size)
+        if min(header.size) < self.options.min_side:
+            raise BadImage("image is too small", f"{header.width} x {header.height}")
         image = decode_rgb(data)
-        if self.how.store == "reference":
+        if self.options.store == "reference":
             return _Picture(data, None, *image.size)
-        side = self.how.short_side
-        if self.how.store == "shrink" and side is not None and min(image.size) > side:
+        side = self.options.short_side
+        if self.options.store == "shrink" and side is not None and min(image.size) > side:
             stored, size = shrink(image, side)
             return _Picture(data, stored, *size)
         return _Picture(data, data, *image.size)
@@ -247,10 +247,10 @@ class _Reader:
         """Return the captions that make pairs: one of them or all; None stands for a missing caption."""
         value = row.get("caption")
         captions = (value if isinstance(value, list) else [value]) or [None]
-        if self.how.captions == "all":
+        if self.options.captions == "all":
             return captions
         usable = [caption for caption in captions if isinstance(caption, str) and caption.strip()] or captions[:1]
-        if self.how.captions == "first" or len(usable) == 1:
+        if self.options.captions == "first" or len(usable) == 1:
             return usable[:1]
         seed = key.encode() if key is not None else picture.data if isinstance(picture, _Picture) else b""
         return [min(usable, key=lambda caption: _digest(seed, caption))]
@@ -261,7 +261,7 @@ class _Reader:
         texts: dict[str, None] = {}
         for caption in value[:CAPTIONS_PER_ROW] if isinstance(value, list) else []:
             with suppress(Unusable):
-                texts[clean_caption(caption, self.how.max_caption)] = None
+                texts[clean_caption(caption, self.options.max_caption)] = None
         return list(texts)
 
     def _sample(self, picture: _Picture | Unusable, caption: object, index: int) -> dict:
@@ -269,7 +269,7 @@ class _Reader:
             raise picture
         if index >= self.captions_per_row:
             raise Unusable("row has too many captions", f"caption {index + 1}, but {CAPTIONS_PER_ROW} are taken")
-        text = clean_caption(caption, self.how.max_caption) if self._captioned else ""
+        text = clean_caption(caption, self.options.max_caption) if self._captioned else ""
         content = hashlib.blake2b(picture.data + text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         size = {"width": picture.width, "height": picture.height}
         return {"uid": content, "caption": text, "image": picture.stored, **size}

@@ -41,13 +41,13 @@ class Kept:
             outputs: kind of output -> path to write.
         """
         try:
-            noted = json.loads(self._path(name, "json").read_text(encoding="utf-8"))
-            known = [tuple(entry) for entry in noted["inputs"]]
+            record = json.loads(self._path(name, "json").read_text(encoding="utf-8"))
+            stamps = [tuple(entry) for entry in record["inputs"]]
             if (
-                noted["settings"] != self.settings
-                or [path for path, _, _ in known[: len(inputs)]] != list(inputs)
-                or any(stamp(path) != (path, size, time) for path, size, time in known)
-                or noted["outputs"] != {kind: _digest(self._path(name, kind)) for kind in outputs}
+                record["settings"] != self.settings
+                or [path for path, _, _ in stamps[: len(inputs)]] != list(inputs)
+                or any(stamp(path) != (path, size, time) for path, size, time in stamps)
+                or record["outputs"] != {kind: _digest(self._path(name, kind)) for kind in outputs}
             ):
                 return False
             for kind, path in outputs.items():

@@ -92,7 +92,7 @@ class Progress:
         self._skipped += count
 
     def advance(self, count: int, note: str = "") -> None:
-        """Count ``count`` more units as done; every ten seconds, print a line, which ends with ``note``."""
+        """Count more units as done, and print a line with ``note`` if the last one is ten seconds old."""
         self.done += count
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:

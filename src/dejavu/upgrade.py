@@ -1,6 +1,6 @@
 """``make upgrade``: list the steps whose code has changed, and accept their results as those of the present code.
 
-Snakemake records, for every output, the code hash of the step that made it (:mod:`dejavu.fingerprint`). If the step has
+Snakemake records, for every output, the code hash of the step that made it (:mod:`dejavu.code_hash`). If the step has
 another hash today, the next run makes the output again. A user may know, from the changelog or from having made the
 change, that the new code computes the same. Then this command writes today's hash into the records. It changes nothing
 else in a record, so an edit of the configuration or of the data still runs its steps again.
@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from dejavu.code_hash import step_code
 from dejavu.data.forms.registry import all_steps
 from dejavu.errors import InputError, closest
 from dejavu.files import write_text
-from dejavu.fingerprint import step_code
 from dejavu.plan.results import recorded_outputs
 
 BASE = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "files", "progress", "tables", "paths", "fingerprint", "devices", "processes", "slurm"},
+    {"errors", "files", "progress", "tables", "paths", "code_hash", "devices", "processes", "slurm"},
     {"data"},
     {"memorization"},
     {"training", "encoders", "retrieval"},

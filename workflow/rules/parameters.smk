@@ -3,7 +3,7 @@
 
 from functools import cache
 
-from dejavu.fingerprint import step_code
+from dejavu.code_hash import step_code
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings
@@ -20,7 +20,7 @@ def warn_of_triggers():
 
 
 def code(script, step=None, module=None):
-    """A parameter: what a script computes, see dejavu.fingerprint.
+    """A parameter: what a script computes, see dejavu.code_hash.
 
     step: the name of a step, where several run the script; module: what the script imports by a name that only the run
     knows. Hashed only when a job of the rule is there, since every job of a cluster reads all rules.

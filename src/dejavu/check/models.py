@@ -69,7 +69,7 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
     Args:
         findings: receives the findings, and has the pairs.
         config: the checked and complete configuration.
-        base: the workflow's folder, where architectures are searched.
+        base: the workflow's folder, which is searched for files of architectures.
     """
     seen: dict[str, str] = {}
     for name, model in config["models"].items():

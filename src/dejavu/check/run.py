@@ -27,7 +27,7 @@ def check(config: Mapping[str, Any], base: Path) -> Findings:
 
     Args:
         config: the checked and complete configuration.
-        base: the workflow's folder, where architectures are searched.
+        base: the workflow's folder, which is searched for files of architectures.
     """
     findings = Findings()
     with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ from dejavu.tables.data import OBJECTS
 # intersection over union above which non-maximum suppression removes a box
 MAX_OVERLAP = 0.5
 MAX_OBJECTS = 300
-# number of candidates per image and block of labels that non-maximum suppression gets at most
+# largest number of candidates per image that non-maximum suppression gets; those with the highest scores are kept
 MAX_CANDIDATES = 10_000
 
 # the objects of one image, each with label, score and box

@@ -34,7 +34,7 @@ LONGEST_KEY = 1000
 
 @dataclass(frozen=True)
 class Ingestion:
-    """How the pairs of raw files become samples.
+    """Options of ingest, which turns the pairs of raw files into samples.
 
     Attributes:
         captions: what becomes of an image's captions: the ``first`` that is not blank makes the sample; ``all`` make a
@@ -180,7 +180,7 @@ def _in_parts(records: Iterator[dict]) -> Iterator[list[dict]]:
 
 @dataclass(frozen=True)
 class _Picture:
-    """An encoded image that decodes, the bytes that samples store (None for a reference), and their image's size."""
+    """A usable image: its encoded bytes, the bytes to store (None for a reference), and the stored image's size."""
 
     data: bytes
     stored: bytes | None

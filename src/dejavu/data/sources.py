@@ -230,7 +230,7 @@ def _below(path: str, folder: str) -> bool:
 
 
 def _stores(root: str) -> Iterator[str]:
-    """Yield the stores of Hugging Face, git-annex and DVC, which put links to them into folders like ``root``."""
+    """Yield folders that links in ``root`` may lead to: the stores of Hugging Face, git-annex and DVC."""
     for folder in (Path(root), *Path(root).parents):
         if folder.parent.name == "snapshots":  # a folder in Hugging Face's cache
             yield str(folder.parent.parent / "blobs")

@@ -104,7 +104,10 @@ def _spread(values: pa.ChunkedArray) -> np.ndarray:
 def spill_by_range(
     path: Path, schema: pa.Schema, tables: Iterable[pa.Table], column: str, interval: tuple[float, float], parts: int
 ) -> Spill:
-    """Spill rows by ascending ranges of a column whose values are spread evenly over an interval."""
+    """Spill rows so that each part has one range of a column, in ascending order.
+
+    The values of the column must be spread evenly over the interval, or the parts have unequal sizes.
+    """
     low, high = interval
 
     def part_of(table: pa.Table) -> np.ndarray:

@@ -34,7 +34,7 @@ def ranks_of_own(queries: np.ndarray, candidates: np.ndarray, groups: np.ndarray
 
 
 def chance_at(groups: np.ndarray, k: int) -> float:
-    """Return the expected recall@k of a random ranking: the mean over queries, for which their whole group is right."""
+    """Return the expected recall@k of a random ranking, in which every candidate of a query's own group is right."""
     number = len(groups)
     sizes = np.unique(groups, return_inverse=True, return_counts=True)
     wrong = number - sizes[2][sizes[1]]

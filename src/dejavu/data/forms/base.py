@@ -91,7 +91,7 @@ class Form(ABC):
     Attributes:
         name: name of the dataset.
         section: section of the dataset in the configuration.
-        key: the key of a section that has this form.
+        key: the key of the configuration that a dataset in this form has, such as ``synthetic``.
         steps: the rules that make the raw files; none where the user brings them.
     """
 

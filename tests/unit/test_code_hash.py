@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.harness.project import ROOT
 
-from dejavu.fingerprint import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
+from dejavu.code_hash import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
 
 SOURCES = ROOT / "src"
 # without the one whose result is never kept

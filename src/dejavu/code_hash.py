@@ -126,7 +126,7 @@ def _module(file: Path, source_root: Path) -> _Module:
 
 
 def _essence(tree: ast.AST) -> str:
-    """Return a syntax tree as text, the same in every version of Python, without what changes no result."""
+    """Return a syntax tree as text, the same in every version of Python, without the parts that change no result."""
     words: list[str] = []
     _spell(tree, words.append)
     return " ".join(words)

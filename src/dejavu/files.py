@@ -256,7 +256,7 @@ def require_plain_name(where: str, path: str | os.PathLike[str]) -> None:
 
 def damaged(path: str | os.PathLike[str], error: Exception) -> InputError:
     """Return the error for a file of ``results/`` that cannot be read."""
-    return InputError(f"{path} cannot be read ({first_line(error)}): delete it and run again, it will be made anew.")
+    return InputError(f"{path} cannot be read ({first_line(error)}): delete it and run again, to make it again.")
 
 
 def first_line(error: BaseException) -> str:

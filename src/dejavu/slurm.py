@@ -42,7 +42,8 @@ def end_leftovers(folder: Path, seconds: float = 120.0) -> list[str]:
         if time.monotonic() > deadline:
             raise InputError(
                 f"Slurm jobs {', '.join(sorted(running))} of an earlier run in {folder} have not ended {seconds:.0f} s "
-                "after they were cancelled, and would write what this run writes: wait until squeue shows them no more."
+                "after they were cancelled, and would write the same files as this run: wait until squeue no longer "
+                "shows them."
             )
         time.sleep(1)
     return jobs

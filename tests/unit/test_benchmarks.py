@@ -132,10 +132,13 @@ def test_drawn_captions_are_true_by_the_objects_and_boxes_of_their_image(kind):
 @pytest.mark.parametrize(
     ("tasks", "sentence"),
     [
-        ({"zero_shot": {"s": {}}}, "utility.zero_shot.s.data' is missing: add it, or synthetic"),
+        ({"zero_shot": {"s": {}}}, "utility.zero_shot.s.data' is missing: add it, or set synthetic"),
         ({"zero_shot": {"s": {"synthetic": "demo", "data": ["x"]}}}, "has both synthetic and data"),
-        ({"zero_shot": {"s": {"synthetic": "dem"}}}, r"'dem', which is no dataset that is drawn \(did you mean 'demo'"),
-        ({"compositional": {"s": {"synthetic": "own"}}}, "'own', which is no dataset that is drawn: those are demo"),
+        ({"zero_shot": {"s": {"synthetic": "dem"}}}, r"'dem', which is no synthetic dataset \(did you mean 'demo'"),
+        (
+            {"compositional": {"s": {"synthetic": "own"}}},
+            "'own', which is no synthetic dataset: the synthetic",
+        ),
         ({"linear_probe": {"s": {"train": ["x"]}}}, "utility.linear_probe.s.test' is missing"),
         ({"zero_shot": {"s": {"synthetic": "demo", "template": "x"}}}, "utility.zero_shot.s.template' is unknown"),
     ],

@@ -215,7 +215,7 @@ WRONG = {
     ),
     "folder_with_an_architecture": (
         {"models.test": {"sides": {"a": {"checkpoint": "/tmp", "architecture": "ViT-B-32"}, "b": TFIDF}}},
-        "models.test.sides.a.architecture: the folder of the checkpoint says what it is",
+        "models.test.sides.a.architecture: the folder of the checkpoint names the architecture",
         "remove it",
     ),
     "preprocessing_of_a_model": (

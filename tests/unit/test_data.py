@@ -403,7 +403,7 @@ def test_a_column_whose_name_has_a_dot_is_not_a_part_of_another(tmp_path, column
 def test_two_columns_of_one_name_are_refused_where_they_are_used(tmp_path):
     arrays = [pa.array([b"x"]), pa.array(["a dog"]), pa.array(["un chien"])]
     pq.write_table(pa.Table.from_arrays(arrays, ["image", "caption", "caption"]), tmp_path / "raw.parquet")
-    with pytest.raises(InputError, match="has 2 columns 'caption', so it cannot be known which one"):
+    with pytest.raises(InputError, match="has 2 columns 'caption', so columns.caption is ambiguous"):
         take_inventory({"raw": str(tmp_path / "raw.parquet")}, Columns("image", "caption"))
 
 

@@ -76,7 +76,7 @@ def test_spellings_that_look_the_same_mean_the_same_sample(tmp_path, dataset, ke
         ("img{}", "img{},train", "or bring the list as .csv with a header"),
         ("img{}", '"img{}"', "(without quotation marks)"),
         ("0123456789abcdef0123456789abcd{:02d}", "img{}", "datasets.*.columns.key names no column"),
-        ("img{}", "something else {}", "The dataset has uids as 'img0'"),
+        ("img{}", "something else {}", "The dataset has uids such as 'img0'"),
     ],
 )
 def test_spellings_that_differ_are_refused_with_an_example_of_both(tmp_path, dataset, key, spelled, told):
@@ -115,7 +115,7 @@ def test_a_table_of_text_is_read_by_the_name_of_its_column(tmp_path, dataset, na
                    for i in range(-1, 10))  # fmt: skip
     given = listed(tmp_path, text.encode("utf-8-sig"), name, column="key")
     assert find_members(given, dataset(KEYS)).rows.tolist() == list(range(10))
-    with pytest.raises(InputError, match=r"no column 'uid', but split, key, note: name .*roles\.a\.uids_column"):
+    with pytest.raises(InputError, match=r"no column 'uid'; it has split, key, note: name .*roles\.a\.uids_column"):
         find_members(listed(tmp_path, text.encode(), name), dataset(KEYS))
 
 
@@ -142,7 +142,7 @@ def test_the_training_table_itself_can_be_the_list(tmp_path, dataset, values):
 def test_tables_whose_column_cannot_hold_uids_are_refused(tmp_path):
     for table, told in (
         (pa.table({"uid": [0.0, 1.0]}), "column 'uid' is double, but uids are texts"),
-        (pa.table({"key": ["a"]}), "has no column 'uid', but key"),
+        (pa.table({"key": ["a"]}), "has no column 'uid'; it has key"),
         (pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["uid", "uid"]), "has several columns 'uid'"),
         (pa.table({"uid": pa.array([None], pa.string())}), "lists no uid"),
     ):

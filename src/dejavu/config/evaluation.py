@@ -33,10 +33,12 @@ def check_utility(config: dict) -> None:
             if benchmark["synthetic"] is None and len(present) < len(keys):
                 missing = next(key for key in keys if key not in present)
                 raise InputError(
-                    f"configuration key '{where}.{missing}' is missing: add it, or synthetic, an embedded dataset."
+                    f"configuration key '{where}.{missing}' is missing: add it, or set synthetic to an embedded "
+                    "dataset."
                 )
             if benchmark["synthetic"] is not None and benchmark["synthetic"] not in drawn:
                 raise InputError(
-                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no dataset that is drawn"
-                    f"{closest(benchmark['synthetic'], drawn)}: those are {', '.join(drawn) or 'none'}."
+                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no synthetic dataset"
+                    f"{closest(benchmark['synthetic'], drawn)}: "
+                    f"the synthetic datasets are {', '.join(drawn) or 'none'}."
                 )

@@ -133,6 +133,6 @@ def _shared_by(what: str, shared: _Shared, manifests: Mapping[str, Path]) -> str
     return words(
         f"roles {role} and {other_role} share {_SHARED[what]}: row {row} of {manifests[role]} and row {other_row} of "
         f"{manifests[other_role]}, so a model would be tested on what it has seen. Delete the folder "
-        f"{manifests[role].parent} and run again; if the roles come from two datasets, make one dataset "
-        "of them, since raw takes several patterns: duplicates are kept in one role only within a dataset."
+        f"{manifests[role].parent} and run again. If the roles come from two datasets, make one "
+        "dataset of them (raw takes several patterns), since only duplicates within a dataset are kept in one role."
     )

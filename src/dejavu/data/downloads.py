@@ -47,7 +47,7 @@ class Notes:
         self._as_downloaded = any(self._has_hash(*pair) for pair in examined)
         can_compare = self._as_downloaded or {"width", "height"} <= set(names) or source.has_notes
         if not can_compare:
-            say(f"{raw}: nothing in it tells whether the images of the tar beside it are of the same download")
+            say(f"{raw} has no sizes and hashes, so it is unknown whether the tar beside it is of the same download")
 
     def _has_hash(self, key: Any, sha256: Any) -> bool:
         try:

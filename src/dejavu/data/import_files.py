@@ -89,7 +89,7 @@ _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
 def _check_columns(path: str, schema: pa.Schema) -> None:
     for name, (types, fits) in _KINDS.items():
         if schema.names.count(name) > 1:
-            raise InputError(f"{path} has several columns {name!r}: write it anew with different names.")
+            raise InputError(f"{path} has several columns {name!r}: write it again with different names.")
         if name in schema.names and not fits(schema.field(name).type):
             raise InputError(f"{path}: column {name!r} is {schema.field(name).type}, but it holds {types}: convert it.")
         if name in ("uid", "label") and name not in schema.names:

@@ -98,8 +98,8 @@ def match_import(
         )
     say(
         f"{total['images_matched']:,} of {total['images']:,} imported images are samples, the others are left out; "
-        f"{total['samples'] - total['samples_matched']:,} of {total['samples']:,} samples have no object there, and "
-        "are not scored."
+        f"{total['samples'] - total['samples_matched']:,} of {total['samples']:,} samples have no object in the "
+        "import, and are not scored."
     )
     write_json(report, total)
 

@@ -55,8 +55,8 @@ def require_clear_keys(
         say(f"[duplicates {dataset}] {report} They are grouped as duplicates.")
         return unclear
     raise InputError(
-        f"dataset {dataset!r}: {report} Lists of members and imported objects would mean all of them. Where keys begin "
-        f"anew in every file, set datasets.{dataset}.key_unique_in: file; else name another column in "
+        f"dataset {dataset!r}: {report} Lists of members and imported objects would mean all of them. If keys begin "
+        f"again in every file, set datasets.{dataset}.key_unique_in: file; otherwise name another column in "
         f"datasets.{dataset}.columns.key, or raise datasets.{dataset}.max_unclear_keys."
     )
 

@@ -111,8 +111,8 @@ class MemberList:
             return places[0]
         raise InputError(
             f"{self.path} has {'no column' if not places else 'several columns'} {self.column!r}"
-            f"{'' if places else closest(self.column, names)}, but {', '.join(names)}: name the column of the uids as "
-            f"{self.key}.uids_column, or give a text file with one uid per line."
+            f"{'' if places else closest(self.column, names)}; it has {', '.join(names)}: name the column of the uids "
+            f"in {self.key}.uids_column, or give a text file with one uid per line."
         )
 
 
@@ -221,7 +221,7 @@ def _too_many_missing(members: MemberList, number: str, listed: int, missing: Se
     share = len(missing) / listed
     return words(
         f"{members.key}.uids: {len(missing):,} of {number} uids of {members.path} ({share:.1%}) are not in the "
-        f"dataset, for instance {missing[0]!r}; what is not found would be taken for samples that are not listed. "
+        f"dataset, for instance {missing[0]!r}; their samples would count as not listed. "
         f"{_remedy(members, missing, store)}"
         + (
             f" If these samples really are not in the dataset, set {members.key}.max_missing to a share from "
@@ -254,7 +254,7 @@ def _remedy(members: MemberList, missing: Sequence[str], store: SampleStore) -> 
                     )
     if len(example) == 32 and set(example) <= set("0123456789abcdef"):
         return words(
-            f"The dataset's uids are hashes of content, as {example!r}, since datasets.*.columns.key names no column: "
-            "name the one that the list has the values of."
+            f"The dataset's uids are hashes of content, such as {example!r}, since datasets.*.columns.key names no "
+            "column: name the column that has the uids of the list."
         )
-    return words(f"The dataset has uids as {example!r}: write the list's in the same form.")
+    return words(f"The dataset has uids such as {example!r}: write the list's uids in the same form.")

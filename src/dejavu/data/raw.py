@@ -113,8 +113,8 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
     for use, name in columns.named().items():
         if present.count(name) > 1:
             raise InputError(
-                f"{path} has {present.count(name)} columns {name!r}, so it cannot be known which one columns.{use} "
-                "means: write the file anew with different names."
+                f"{path} has {present.count(name)} columns {name!r}, so columns.{use} is ambiguous: write the "
+                "file again with different names."
             )
         if name not in present:
             raise InputError(

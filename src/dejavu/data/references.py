@@ -56,10 +56,10 @@ class ReferencedImages:
         except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
             raise self._gone(row, first_line(error)) from None
 
-    def _gone(self, row: int, why: str) -> InputError:
+    def _gone(self, row: int, reason: str) -> InputError:
         return InputError(
-            f"the image of row {row:,} of {self._place.raw}, to which store: reference only refers, cannot be read "
-            f"any more ({why}): bring it back, or delete the dataset's samples folder and run again."
+            f"the image of row {row:,} of {self._place.raw}, which the samples only reference (store: reference), can "
+            f"no longer be read ({reason}): bring it back, or delete the dataset's samples folder and run again."
         )
 
     @cached_property

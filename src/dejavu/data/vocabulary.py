@@ -47,7 +47,7 @@ def read_vocabulary(name: str, where: str = "vocabulary") -> dict[str, str]:
             continue
         if label.casefold() in line_of:
             raise InputError(
-                f"{where}: {path} line {number}: {label!r} stands in line {line_of[label.casefold()]} already: "
+                f"{where}: {path} line {number}: {label!r} is already in line {line_of[label.casefold()]}: "
                 "remove one of them."
             )
         line_of[label.casefold()] = number

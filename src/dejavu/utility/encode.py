@@ -53,8 +53,8 @@ class Encoder:
         progress.finish(f"{len(used) - sum(used):,} cannot be used" if not all(used) else "")
         if not embedded:
             raise InputError(
-                f"utility.{benchmark.task}.{benchmark.name}.{part}: none of its {len(used):,} images can be used: name "
-                "the column of the encoded images in image, or paths relative to the folder of the file."
+                f"utility.{benchmark.task}.{benchmark.name}.{part}: none of its {len(used):,} images can be used: set "
+                "image to a column of encoded images, or of paths relative to the folder of the file."
             )
         return np.concatenate(embedded), np.array(used)
 

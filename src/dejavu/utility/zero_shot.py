@@ -102,8 +102,8 @@ def _classes(benchmark: Benchmark, labels: Sequence[Any]) -> Sequence[str]:
     numbers = [label for label in labels if not isinstance(label, str)]
     if numbers:
         raise InputError(
-            f"{where}: its labels are numbers, as {numbers[0]}, so the names of the classes are not known: give "
-            f"{where}.classes, imagenet or a file of one name per line."
+            f"{where}: its labels are numbers, such as {numbers[0]}, so the names of the classes are unknown: set "
+            f"{where}.classes to imagenet, or to a file with one name per line."
         )
     return sorted(set(labels))
 

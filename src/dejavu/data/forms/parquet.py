@@ -70,8 +70,8 @@ class Parquet(Form):
         tars = [path for path in paths if path.endswith(TAR)]
         if tars:
             raise InputError(
-                f"datasets.{self.name}.raw matches the tar {tars[0]!r}: let all patterns end in .tar, where tars are "
-                "all there is, or name the parquet files beside them, with images: tar."
+                f"datasets.{self.name}.raw matches the tar {tars[0]!r} beside other files: if the data are tars only, "
+                "let all patterns end in .tar; otherwise name the parquet files beside the tars, and set images: tar."
             )
         alone = [path for path in paths.values() if self.images_are_in_tars and not tar_beside(path).is_file()]
         if alone:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dejavu.check.apart import MOST, told_apart
+from dejavu.check.blind_baseline import MOST, blind_baseline
 from dejavu.check.excerpt import Excerpt, captions_by_kind
 from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
@@ -103,20 +103,20 @@ def _look_at_list(
 
 
 def _look_for_difference(findings: Findings, about: str, excerpt: Excerpt, members: set[str]) -> None:
-    apart = told_apart(*captions_by_kind(excerpt, members, 2 * MOST))
-    if apart is None:
+    baseline = blind_baseline(*captions_by_kind(excerpt, members, 2 * MOST))
+    if baseline is None:
         findings.add(about, LOOK, "too few captions of members or of others to tell whether their distributions differ")
         return
     sentence = (
-        f"captions of members and of others ({apart.number:,} each) are told apart without any model at ROC AUC "
-        f"{apart.auc:.3f}, where chance is 0.5 ± {2 * apart.error:.3f}"
+        f"captions of members and of others ({baseline.number:,} each) are told apart without any model at ROC AUC "
+        f"{baseline.auc:.3f}, where chance is 0.5 ± {2 * baseline.error:.3f}"
     )
-    if apart.clear:
+    if baseline.is_above_chance:
         sentence += (
             ": they are not of one distribution, and a gap between them need not be memory; draw the other roles from "
             "samples that were held out of the same data at random"
         )
-    findings.add(about, LOOK if apart.clear else OK, sentence)
+    findings.add(about, LOOK if baseline.is_above_chance else OK, sentence)
 
 
 def _supply(excerpt: Excerpt, listed: set[str], seed: int) -> _Supply:

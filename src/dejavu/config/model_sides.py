@@ -64,7 +64,7 @@ def _check_checkpoint(where: str, side: dict) -> None:
     if checkpoint.path is not None and not checkpoint.path.exists():
         raise InputError(f"{where}.checkpoint: there is no file or folder {checkpoint.path}: correct the path.")
     if checkpoint.names_architecture and side["architecture"] is not None:
-        raise InputError(f"{where}.architecture: the folder of the checkpoint names the architecture: remove it from the configuration.")
+        raise InputError(f"{where}.architecture: the folder of the checkpoint names the architecture: remove it.")
     if not checkpoint.names_architecture and side["architecture"] is None:
         raise InputError(
             f"configuration key '{where}.architecture' is missing: add it, since no file beside the weights names it."

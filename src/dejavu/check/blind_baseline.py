@@ -25,7 +25,7 @@ TOLERANCE = 4
 
 
 @dataclass(frozen=True)
-class Apart:
+class Baseline:
     """Result of the classifier that tells captions of members from captions of others.
 
     Attributes:
@@ -39,12 +39,12 @@ class Apart:
     number: int
 
     @property
-    def clear(self) -> bool:
+    def is_above_chance(self) -> bool:
         """Whether ``auc`` is above chance."""
         return self.auc > 0.5 + TOLERANCE * self.error
 
 
-def told_apart(members: Sequence[str], others: Sequence[str]) -> Apart | None:
+def blind_baseline(members: Sequence[str], others: Sequence[str]) -> Baseline | None:
     """Train a classifier to tell captions of members from captions of others, and test it on held-out captions.
 
     The classifier is a logistic regression on TF-IDF of one to three characters within words, in five folds. A caption
@@ -71,4 +71,4 @@ def told_apart(members: Sequence[str], others: Sequence[str]) -> Apart | None:
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     score = cross_val_predict(model, captions, is_member, cv=folds, method="decision_function")
     error = math.sqrt((2 * number + 1) / (12 * number * number))
-    return Apart(float(roc_auc_score(is_member, score)), error, number)
+    return Baseline(float(roc_auc_score(is_member, score)), error, number)

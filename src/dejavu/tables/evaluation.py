@@ -10,16 +10,16 @@ from dejavu.tables.queries import POPULATION
 UTILITY = pa.schema(
     [
         field("task", pa.string(), "what the model is used for"),
-        field("metric", pa.string(), "measure of the task"),
+        field("metric", pa.string(), "how that is measured"),
         field("value", pa.float64(), "the result"),
         field(
             "ci_low",
             pa.float64(),
             "lower end of the 95 % bootstrap interval, over duplicate groups of the holdout or images of a benchmark; "
-            "null for chance and left_out, which are no estimates, and for imported results, whose queries are unknown",
+            "null for chance and left_out, which are no estimates, and for results taken over, of unknown queries",
         ),
-        field("ci_high", pa.float64(), "upper end of this interval"),
-        field("n", pa.int64(), "number of queries, null where unknown"),
+        field("ci_high", pa.float64(), "upper end of it"),
+        field("n", pa.int64(), "number of queries, null where it is not known"),
     ]
 )
 UTILITY_DRAWS = pa.schema(
@@ -27,7 +27,7 @@ UTILITY_DRAWS = pa.schema(
         field("task", pa.string(), "as in utility"),
         field("metric", pa.string(), "as in utility"),
         field("draw", pa.int32(), "number of the resample: the same one for all models and sides of a task's queries"),
-        field("value", pa.float32(), "the result on that resample; null where it contains no query that counts"),
+        field("value", pa.float32(), "the result on that resample; null where it holds no query that counts"),
     ]
 )
 LABELLED = pa.schema(
@@ -53,10 +53,10 @@ ATTACKS = pa.schema(
             "csa: cosine of a pair; reference_csa: cosine under this side minus under the other; clipmem: a pair's "
             "alignment under this side minus under the other",
         ),
-        field("metric", pa.string(), "measure of the attack; ..._null: the same measure where no side saw the pairs"),
+        field("metric", pa.string(), "how the attack is measured; ..._null: the same where nothing was seen"),
         field("value", pa.float64(), "the result"),
         field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
-        field("ci_high", pa.float64(), "upper end of this interval"),
+        field("ci_high", pa.float64(), "upper end of it"),
         field("n", pa.int64(), "number of pairs"),
         field("p_value", pa.float64(), "roc_auc: one-sided, of members scoring higher; group labels permuted"),
     ]

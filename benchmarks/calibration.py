@@ -48,7 +48,7 @@ OTHER_DRAWS = (100, 2000)
 
 SYMMETRIC_TITLE = "1. No memorization: share of runs with p < 0.05 of `symmetric`, from permutations"
 SIGN_FLIP_TITLE = "2. No memorization: share of runs with p < 0.05 on role a, from sign flips (no test of memorization)"
-MEMORIES = (0.1, 0.2, 0.5)  # planted, in standard deviations of the latent score
+MEMORIES = (0.1, 0.2, 0.5)  # planted memorization, in standard deviations of the latent score
 
 
 @dataclass(frozen=True)
@@ -283,10 +283,10 @@ def null_table(title: str, p_values: Mapping[Scenario, np.ndarray]) -> str:
     return table(title, ["d", *METRICS], rows)
 
 
-def coverage_table(found: Mapping[Scenario, Outcomes]) -> str:
+def coverage_table(outcomes: Mapping[Scenario, Outcomes]) -> str:
     """Return the table of the coverage of intervals and bands."""
     rows = []
-    for scenario, run in found.items():
+    for scenario, run in outcomes.items():
         truth = true_symmetric(scenario)
         rows.append([*scenario.cells, *shares(run.interval_holds(truth)), share(run.band_holds(truth).all(axis=1))])
     title = "3. Share of runs whose 95 % interval holds the true `symmetric`, and whose band holds all three at once"
@@ -312,10 +312,10 @@ def draws_table(runs: int, rng: np.random.Generator, progress: Progress) -> str:
     return table(title, ["draws", "expected of intervals", *METRICS, "band, all three"], rows)
 
 
-def power_table(found: Mapping[Scenario, Outcomes]) -> str:
+def power_table(outcomes: Mapping[Scenario, Outcomes]) -> str:
     """Return the table of detections of planted memorization."""
     rows = []
-    for scenario, run in found.items():
+    for scenario, run in outcomes.items():
         rows.append([*scenario.cells, "p < 0.05", *shares(run.p_symmetric < 0.05)])
         rows.append([*scenario.cells, "interval", *shares((run.low > 0) | (run.high < 0))])
         rows.append([*scenario.cells, "band", *shares(run.band_excludes_zero)])
@@ -364,12 +364,12 @@ def main() -> None:
     total = (runs * len(nulls + planted) + detecting) * draws + runs * sum(OTHER_DRAWS)
     progress = Progress("calibration", total, "resamples")
 
-    found = {scenario: simulate(scenario, runs, draws, rng, progress) for scenario in nulls + planted}
-    print(null_table(SYMMETRIC_TITLE, {scenario: found[scenario].p_symmetric for scenario in nulls}))
-    print(null_table(SIGN_FLIP_TITLE, {scenario: found[scenario].p_sign_flip for scenario in nulls}))
-    print(coverage_table(found), flush=True)
+    outcomes = {scenario: simulate(scenario, runs, draws, rng, progress) for scenario in nulls + planted}
+    print(null_table(SYMMETRIC_TITLE, {scenario: outcomes[scenario].p_symmetric for scenario in nulls}))
+    print(null_table(SIGN_FLIP_TITLE, {scenario: outcomes[scenario].p_sign_flip for scenario in nulls}))
+    print(coverage_table(outcomes), flush=True)
     print(draws_table(runs, rng, progress), flush=True)
-    print(power_table({scenario: found[scenario] for scenario in planted}))
+    print(power_table({scenario: outcomes[scenario] for scenario in planted}))
     print(detectable_table(runs, draws, rng, progress), flush=True)
     progress.finish()
     print(truth_table(planted, options.queries, rng))

@@ -41,7 +41,7 @@ ARCHITECTURE = {
 
 
 def measure() -> list[Result]:
-    """Make both training sets and train on them, each in a process of its own."""
+    """Return the peak memory of trainings on both training sets; every step runs in a process of its own."""
     peaks = []
     for number in SAMPLES_TRAINED_ON:
         with tempfile.TemporaryDirectory() as folder:

@@ -94,7 +94,7 @@ def sizes_of(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcomes:
     """The outcomes of all runs of a case, bool (runs,).
 
     Attributes:
@@ -115,13 +115,13 @@ class Found:
     b: np.ndarray
 
 
-def run(case: Case, runs: int, draws: int, rng: np.random.Generator, progress: Progress) -> Found:
+def run(case: Case, runs: int, draws: int, rng: np.random.Generator, progress: Progress) -> Outcomes:
     """Return the outcomes of independent runs of a case."""
     rows = []
     for _ in range(runs):
         rows.append(_outcome(case, draws, rng))
         progress.advance(1)
-    return Found(*(np.array(column) for column in zip(*rows, strict=True)))
+    return Outcomes(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
 def _outcome(case: Case, draws: int, rng: np.random.Generator) -> tuple[bool, ...]:
@@ -178,28 +178,31 @@ LISTED_TITLE = "9. No memorization, role a listed, repeated things easier: share
 PLANTED_TITLE = "10. Planted memorization: share of runs that find it, and in which side"
 
 
-def null_table(found: Mapping[Case, Found]) -> str:
+def null_table(outcomes: Mapping[Case, Outcomes]) -> str:
     """Return the table of false alarms where nothing is memorized, for each kind of test."""
     head = ["case", "band above 0", "joint test", "placebo", f"runs with {FEWEST_GROUPS} effective groups"]
-    rows = [[c.name, share(f.band), share(f.joint), share(f.placebo), share(f.enough)] for c, f in found.items()]
+    rows = [
+        [c.name, share(runs.band), share(runs.joint), share(runs.placebo), share(runs.enough)]
+        for c, runs in outcomes.items()
+    ]
     return table(NULL_TITLE, head, rows)
 
 
-def listed_table(found: Mapping[Case, Found]) -> str:
+def listed_table(outcomes: Mapping[Case, Outcomes]) -> str:
     """Return the table of false alarms where nothing is memorized and role a is a list."""
     head = ["case", "band above 0", "joint test", "joint test among groups of one size"]
-    rows = [[c.name, share(f.band), share(f.joint), share(f.stratified)] for c, f in found.items()]
+    rows = [[c.name, share(runs.band), share(runs.joint), share(runs.stratified)] for c, runs in outcomes.items()]
     return table(LISTED_TITLE, head, rows)
 
 
-def planted_table(found: Mapping[Case, Found]) -> str:
+def planted_table(outcomes: Mapping[Case, Outcomes]) -> str:
     """Return the table of detections of planted memorization, and of the sides that the test names."""
     head = ["case", "band above 0", "joint test", "of these: model a", "model b", "both", "not known"]
     rows = []
-    for case, f in found.items():
-        a, b = f.a[f.joint], f.b[f.joint]
+    for case, runs in outcomes.items():
+        a, b = runs.a[runs.joint], runs.b[runs.joint]
         sides = [a & ~b, b & ~a, a & b, ~a & ~b]
-        rows.append([case.name, share(f.band), share(f.joint), *(share(s) if len(s) else "–" for s in sides)])
+        rows.append([case.name, share(runs.band), share(runs.joint), *(share(s) if len(s) else "–" for s in sides)])
     return table(PLANTED_TITLE, head, rows)
 
 

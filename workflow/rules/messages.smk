@@ -45,7 +45,7 @@ def cancel_leftovers():
 
 
 class Failures(logging.Handler):
-    """Keeps the paths of the logs of failed jobs and failed groups; a later successful attempt removes them."""
+    """Lists the logs of failed jobs and failed groups; a job whose later attempt succeeds leaves the list."""
 
     def __init__(self):
         super().__init__()

@@ -1,5 +1,5 @@
 # Needs:  embeddings of the holdout; for benchmarks also the checkpoints and the benchmarks' files
-# Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of an embedded dataset
+# Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of a synthetic dataset
 #         results/<dataset>/<split>/{utility,utility_draws}/<model>/<side>/<seen>.parquet
 
 from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
@@ -10,7 +10,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# Synthetic datasets, whose world can also draw evaluation images.
+# Synthetic datasets. Their world, the generator of scenes, also draws evaluation images.
 DRAWN = [name for name, dataset in DATASETS.items() if dataset.form.world is not None]
 
 

@@ -20,7 +20,8 @@ from scipy.stats import binom
 # 1 - confidence equally, because the best bound of all shares is returned.
 GUESSED = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 LARGEST_EPSILON = 50.0
-# Reserve of samples in each role, in standard deviations of the number of heads: more heads than that are rare.
+# Margin between the size of the smaller role and half the number of canaries, in standard deviations of the number of
+# heads: more heads than the role has samples are then rare.
 SPARE = 5.0
 
 

@@ -88,7 +88,7 @@ def studies_of_seeds(studies: Mapping, model: str, split: str) -> set[str]:
 def directions(
     name: str, studies: Mapping, results: Mapping[str, Sequence[dict]], drawn: Drawn
 ) -> Iterator[tuple[Cell, Direction]]:
-    """Yield ((place, query, metric), change of the recipe since the first point) where both points have seeds."""
+    """Yield ((place, query, metric), change of the mean over seeds since the first point), where seeds suffice."""
     points = studies[name]["points"]
     if studies[name]["axis"] == "seed":
         return

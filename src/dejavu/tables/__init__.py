@@ -16,7 +16,10 @@ MODULES = ("fields", "queries", "data", "training", "retrieval", "scores", "popu
 
 
 def __getattr__(name: str) -> Any:
-    """Return a schema of any module, for tests and for people; steps must not use this, since their hash misses it."""
+    """Return a schema of any module, for tests and for people.
+
+    Steps must import the module itself: their code hash does not follow this lookup.
+    """
     if name.isupper():
         for module in MODULES:
             if hasattr(found := import_module(f"{__name__}.{module}"), name):

@@ -109,10 +109,11 @@ class Learner:
         )
 
     def _differentiate_in_parts(self, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """Do the same part by part, as GradCache does (arXiv 2101.06983), with the activations of one part at a time.
+        """Store the gradient of the whole batch's loss, with the activations of one part in memory at a time.
 
-        First compute the features of all parts without activations, then the loss's gradient in these features. Then
-        compute each part's features again, and propagate their gradient to the parameters.
+        The method is GradCache (arXiv 2101.06983). First compute the features of all parts without activations, then
+        the loss's gradient in these features. Then compute each part's features again, and propagate their gradient to
+        the parameters.
         """
         device, states, features = self.ranks.device, [], []
         with torch.no_grad():

@@ -25,7 +25,7 @@ from dejavu.processes import STARTER
 LOOPBACK = "127.0.0.1"
 # Beginnings of the errors of a process that lost its partner: another process failed first.
 FOLLOWING = ("DistBackendError", "DistNetworkError", "RuntimeError: [")
-# The signals that torchrun handles.
+# Signals for which torchrun installs its own handlers; run_processes restores the previous ones.
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # Longest time, in seconds, that a node whose processes lost their partners waits for the node with the first failure.
 SECONDS_FOR_CAUSE = 10.0

@@ -26,7 +26,7 @@ _RULES = tuple(
         (r"[a-z]{2}men$", 2, "an"),
         # glass, bus, tennis: already singular
         (r"(ss|us|is)$", 0, ""),
-        # ties, berries
+        # ties; the next rule is for berries
         (r"^.ies$", 1, ""),
         (r"ies$", 3, "y"),
         # churches, brushes, boxes, glasses, quizzes

@@ -21,7 +21,7 @@ def main(names: list[str]) -> None:
     """Run the named measurements in order, and write the results after each, so that a later failure loses none."""
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
-        raise SystemExit(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        raise SystemExit(f"no measurement is called {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
     results: list[dict] = []
     for name in names or BENCHMARKS:
         measured = importlib.import_module(f"benchmarks.{name}").measure()

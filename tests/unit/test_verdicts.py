@@ -111,7 +111,7 @@ def test_what_is_taken_for_granted_of_a_list_stands_in_the_verdict():
     for found in verdicts(replace(GROUNDS, listed=["a"], cells=[cell(p_joint=0.01, expected=0.02)])):
         if found.verdict == "detected":
             assert "Role a is a list" in found.sentence
-            assert "+0.020 comes of how often things are repeated" in found.sentence
+            assert "+0.020 comes from how often things are repeated" in found.sentence
     assert "list" not in on_objects(listed=["holdout"]).sentence
 
 

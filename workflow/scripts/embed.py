@@ -16,7 +16,7 @@ with logged(snakemake.log[0]):
     claim(p.device, 1, title)
     require(p.device, 1, title)
     if threads := p.get("torch_threads"):
-        # a value of the recipe, because the low bits of a result depend on it
+        # The number of threads is a value of the recipe, because the low bits of a result depend on it.
         torch.set_num_threads(threads)
     encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
     role = RoleSamples(Path(snakemake.input.manifest), snakemake.input.samples)

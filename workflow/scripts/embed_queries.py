@@ -17,7 +17,7 @@ with logged(snakemake.log[0]):
     title = words(f"embed queries {w.split} {w.model} {w.side}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
-    # a value of the recipe, because the low bits of a result depend on it
+    # The number of threads is a value of the recipe, because the low bits of a result depend on it.
     torch.set_num_threads(p.torch_threads)
     encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
     texts = snakemake.input.get("texts")

@@ -1,4 +1,4 @@
-"""What tables of several floors have in common: the roles, and the columns that say what a row is about."""
+"""Parts of many tables: the names of roles and sides, and the columns that identify rows."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
--- Every symmetric gap beside its control, with the simultaneous bands of both where the report shows them.
+-- Every symmetric gap with its control, and the simultaneous bands of both where the report shows them.
 WITH compared AS (
     SELECT
         model,
         kind AS reference,
-        -- a text encoder is no equal of side a, so there the control compares two roles that the model has not seen
+        -- A text encoder differs from side a even without memory. In a one-model test the control therefore compares
+        -- two roles that the model has not seen.
         CASE kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END AS control_population
     FROM sides
     WHERE side = 'b'

@@ -171,6 +171,25 @@ def test_every_path_and_module_that_the_map_names_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_the_tree_of_the_readme_has_every_room_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^## Where things are\n.*?^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    files = [path.relative_to(ROOT) for path in project_files()]
+    folders = {folder.as_posix() for file in files for folder in file.parents} - {"."}
+    assert not named - folders - {"Snakefile", "results", "logs"}
+    unnamed = sorted(
+        folder
+        for folder in folders - named
+        # a folder whose rooms are all named needs no line of its own, nor does what lies within a named room
+        if not any(room.startswith(f"{folder}/") for room in named)
+        and not any(parent.as_posix() in named for parent in Path(folder).parents)
+    )
+    # the packages of the library stand one by one, though the library has a line
+    packages = {Path(file.parent).as_posix() for file in files if file.parts[0] == "src" and file.name == "__init__.py"}
+    assert not unnamed and not packages - named, unnamed + sorted(packages - named)
+
+
 def is_in_the_project(path: str) -> bool:
     return path in ("results/", "logs/") or (ROOT / path).exists()
 

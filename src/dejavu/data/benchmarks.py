@@ -24,6 +24,7 @@ from dejavu.data.sources import ImageSource, Place
 from dejavu.data.tars import TAR, image_of, read_keys, read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
+from dejavu.paths import EVALUATION, at
 
 # task -> its file sets -> the generated file of each set
 TASKS = {
@@ -93,7 +94,7 @@ def drawn_datasets(section: Mapping[str, Any]) -> list[str]:
 
 def drawn_folder(dataset: str) -> str:
     """The folder of what is drawn from the world of an embedded dataset."""
-    return f"results/{dataset}/evaluation"
+    return at(EVALUATION, dataset=dataset)
 
 
 def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Benchmark:

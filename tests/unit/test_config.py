@@ -12,8 +12,14 @@ import pytest
 import yaml
 from tests.harness.configurations import GIVEN, MISSING, ROLES, STUDY, TFIDF, changed
 
+from dejavu.data.forms.registry import all_forms
 from dejavu.errors import InputError
+from dejavu.sides import KINDS
 from dejavu.tables.database import flatten
+
+# the sentences name all forms and kinds of side, also those that are added later
+*MORE_FORMS, LAST_FORM = sorted({form.key for form in all_forms()})
+ONE_FORM = f"exactly one of {', '.join(MORE_FORMS)} and {LAST_FORM}"
 
 # what is changed, the key path that the sentence names, and what it says about the way out
 WRONG = {
@@ -92,8 +98,8 @@ WRONG = {
     "limit_above_supply": ({f"{ROLES}.a.limit": 900}, f"{ROLES}.a.limit", "lower the limit"),
     "k_above_public": ({"measure.k": [10, 201]}, "measure.k", "lower k, or raise the limit"),
     "unknown_dataset": ({"splits.default.dataset": "dmo"}, "splits.default.dataset", "did you mean 'demo'?"),
-    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "exactly one of coco, raw and synthetic"),
-    "no_source": ({"datasets.demo": {}}, "datasets.demo", "exactly one of coco, raw and synthetic"),
+    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", ONE_FORM),
+    "no_source": ({"datasets.demo": {}}, "datasets.demo", ONE_FORM),
     "more_files_than_pairs": ({"datasets.demo.synthetic.files": 2000}, "datasets.demo.synthetic.files", "lower it"),
     "unknown_architecture": (
         {"models.base.architecture": "ViT-B-23"},
@@ -128,12 +134,12 @@ WRONG = {
     "nothing_for_a_side": (
         {"models.test": {"sides": {"a": {"model": "base"}, "b": {}}}},
         "models.test.sides.b",
-        "exactly one of model, checkpoint, text_encoder",
+        f"exactly one of {', '.join(KINDS)}",
     ),
     "two_things_for_a_side": (
         {"models.test": {"sides": {"a": {"model": "base", "checkpoint": "a_tag"}, "b": {"text_encoder": "tfidf"}}}},
         "models.test.sides.a",
-        "exactly one of model, checkpoint, text_encoder",
+        f"exactly one of {', '.join(KINDS)}",
     ),
     "side_of_no_model": (
         {"models.test": {"sides": {"a": {"model": "bsae"}, "b": {"text_encoder": "tfidf"}}}},

@@ -29,7 +29,7 @@ def load(repository) -> Callable[..., dict]:
 
 COCO = {"captions": "captions.json", "instances": "instances.json", "images": "images"}
 WRONG = {
-    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of coco, raw and synthetic"),
+    "two_sources": ({"raw": ["*.parquet"], "coco": COCO}, "exactly one of coco, "),
     "coco_without_images": ({"coco": {"captions": "c.json"}}, "datasets.mine.coco.images"),
     "coco_without_objects": ({"coco": {**COCO, "instances": None}}, "datasets.mine.coco.instances"),
     "no_coco_file": ({"coco": {**COCO, "files": 0}}, "datasets.mine.coco.files"),

@@ -20,6 +20,7 @@ IMPORTED = "results/{dataset}/imported.parquet"
 MATCHED = "results/{dataset}/imported.json"
 GROUPS = "results/{dataset}/groups.parquet"
 DUPLICATES = "results/{dataset}/duplicates.parquet"
+EVALUATION = "results/{dataset}/evaluation"
 
 # files of a split
 SPLIT = "results/{dataset}/{split}"

@@ -13,7 +13,6 @@ import yaml
 
 from dejavu.config.reference import configuration_reference
 from dejavu.config.schema import read_schema
-from dejavu.data.forms.registry import all_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -171,6 +170,25 @@ def test_every_path_and_module_that_the_map_names_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_the_tree_of_the_readme_has_every_room_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^## Where things are\n.*?^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    files = [path.relative_to(ROOT) for path in project_files()]
+    folders = {folder.as_posix() for file in files for folder in file.parents} - {"."}
+    assert not named - folders - {"Snakefile", "results", "logs"}
+    unnamed = sorted(
+        folder
+        for folder in folders - named
+        # a folder whose rooms are all named needs no line of its own, nor does what lies within a named room
+        if not any(room.startswith(f"{folder}/") for room in named)
+        and not any(parent.as_posix() in named for parent in Path(folder).parents)
+    )
+    # the packages of the library stand one by one, though the library has a line
+    packages = {Path(file.parent).as_posix() for file in files if file.parts[0] == "src" and file.name == "__init__.py"}
+    assert not unnamed and not packages - named, unnamed + sorted(packages - named)
+
+
 def is_in_the_project(path: str) -> bool:
     return path in ("results/", "logs/") or (ROOT / path).exists()
 
@@ -207,4 +225,5 @@ def test_the_picture_of_the_graph_shows_every_rule() -> None:
             r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", file.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert shown == (rules | {step.name for _, step in all_steps()}) - {"check"}
+    # the rules of a form follow from its steps, and are one box
+    assert shown == rules - {"check"}

@@ -24,6 +24,7 @@ from dejavu.data.sources import ImageSource, Place
 from dejavu.data.tars import TAR, image_of, read_keys, read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
+from dejavu.paths import EVALUATION, at
 
 # utility task -> set of files -> name of the file that is drawn for the set in a synthetic benchmark
 TASKS = {
@@ -94,7 +95,7 @@ def drawn_datasets(section: Mapping[str, Any]) -> list[str]:
 
 def drawn_folder(dataset: str) -> str:
     """Return the folder of the benchmark files that are drawn from the world of an embedded dataset."""
-    return f"results/{dataset}/evaluation"
+    return at(EVALUATION, dataset=dataset)
 
 
 def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Benchmark:

@@ -13,9 +13,13 @@ from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES, QUERY_N
 from dejavu.report.queries import Queries
 from dejavu.report.tradeoff import cost, percent, tradeoff
 
-ONE_MODEL = "text_encoder"
 # what the terminal shows of every query: the paper's first number, and the cell chosen beforehand
 SHOWN = (("ppg", "all"), (PRIMARY_METRIC, PRIMARY_SCOPES[0]))
+
+
+def one_models(queries: Queries) -> set[str]:
+    """Return the models whose side b is a text encoder: the models of one-model tests."""
+    return {row["model"] for row in queries.rows("one_models")}
 
 
 def verdicts(queries: Queries) -> dict[str, list[dict]]:

@@ -10,6 +10,7 @@ import pytest
 from tests.harness.project import CONFIG
 
 from dejavu.data.asked import write_asked
+from dejavu.data.split import manifest_counts
 from dejavu.plan.asked import may_exceed_limit
 from dejavu.tables.data import MANIFEST
 
@@ -26,6 +27,12 @@ def test_what_is_asked_is_the_beginning_of_the_manifest_and_nested(tmp_path):
     for limit, number in ((20, 20), (1, 1), (50, 50), (80, 50)):
         assert write_asked(tmp_path / "a.parquet", tmp_path / f"{limit}.parquet", limit) == (number, 50)
         asked = pq.read_table(tmp_path / f"{limit}.parquet")
+        assert manifest_counts(tmp_path / f"{limit}.parquet") == {
+            "rows_in": 50,
+            "in_interval": 50,
+            "distinct": 50,
+            "rows_out": number,
+        }
         assert asked.to_pydict() == {name: values[:number] for name, values in columns.items()}
 
 

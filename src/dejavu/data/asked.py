@@ -20,7 +20,7 @@ def write_asked(manifest: Path, asked: Path, limit: int) -> tuple[int, int]:
 
     Args:
         manifest: of the role.
-        asked: parquet file to write, of the same columns and order.
+        asked: parquet file to write, of the same columns and order; :func:`dejavu.data.split.manifest_counts` reads it.
         limit: most samples.
 
     Returns:
@@ -38,4 +38,6 @@ def write_asked(manifest: Path, asked: Path, limit: int) -> tuple[int, int]:
             if left <= 0:
                 return
 
-    return write_table(asked, first(), MANIFEST), count_rows(manifest)
+    number = count_rows(manifest)
+    counts = {name: str(number) for name in ("rows_in", "in_interval", "distinct")}
+    return write_table(asked, first(), MANIFEST.with_metadata(counts)), number

@@ -17,7 +17,7 @@ _MEMORIES = """
     SELECT right(population, 1) AS side, min(p_joint) AS p FROM population_gaps
     WHERE model = ? AND epoch = ? AND population IN ('memory_a', 'memory_b') GROUP BY population ORDER BY population
 """
-# the attacks on a side that another model has as well are that model's; against a text encoder there is no other cosine
+# attacks on a side of another model are filed under that model; only csa needs no cosine under the other side
 _ATTACKS = """
     SELECT found.*, control.value AS null_value
     FROM sides
@@ -49,7 +49,7 @@ _IS_ONE_MODEL = "SELECT is_one_model FROM reference_sides WHERE model = ?"
 
 
 def verdict_rows(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]) -> Iterator[dict]:
-    """Yields the rows of the table ``verdicts``; the other tables are there.
+    """Yield the rows of the table ``verdicts``; the other tables are there.
 
     Args:
         connection: of the database.
@@ -83,7 +83,7 @@ def _grounds(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], m
 
 
 def _skill(connection: duckdb.DuckDBPyConnection, grounds: Grounds, model: str, epoch: int) -> float | None:
-    """Recall on the holdout above that of a random ranking, mean over the sides that are image-text models."""
+    """Return recall on the holdout above that of a random ranking, mean over the sides that are image-text models."""
     primary = grounds.primary
     if primary is None:
         return None

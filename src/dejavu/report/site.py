@@ -73,6 +73,7 @@ def write_site(
         .render(
             title=title,
             verdicts=verdicts(queries),
+            asked=queries.rows("asked_roles"),
             lists=queries.rows("listed_roles"),
             checkpoints=queries.rows("checkpoints"),
             by_chance=_is_by_chance(queries),

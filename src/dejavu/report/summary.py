@@ -125,6 +125,10 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             "for all queries, k, labels, scopes and metrics of a model. The report shows all of them.",
             "",
         ]
+    if asked := [
+        f"{row['asked']:,} of {row['samples']:,} of role {row['role']}" for row in queries.rows("asked_roles")
+    ]:
+        lines += [f"Samples that were asked about (measure.query_limit): {', '.join(asked)}.", ""]
     lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
     lines += [f"{model}: {sentence}" for model, sentence in remembered(queries).items()]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]

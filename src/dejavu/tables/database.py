@@ -275,7 +275,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
+    """Yield (key path with dots, value as JSON) of every leaf, sorted by key."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
             yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))

@@ -26,8 +26,11 @@ EVALUATION = "results/{dataset}/evaluation"
 SPLIT = "results/{dataset}/{split}"
 MANIFEST = "results/{dataset}/{split}/manifests/{role}.parquet"
 DISJOINT = "results/{dataset}/{split}/disjoint.json"
+QUERY_MANIFEST = "results/{dataset}/{split}/queries/{role}.parquet"
 TEXTS = "results/{dataset}/{split}/queries/texts.parquet"
 DATABASE = "results/{dataset}/{split}/memorization.duckdb"
+# the tables of the database that are too large for it
+LARGE_TABLES = "results/{dataset}/{split}/memorization.parquet"
 REPORT = "results/{dataset}/{split}/report"
 SUMMARY = "results/{dataset}/{split}/summary.txt"
 
@@ -41,6 +44,8 @@ TRAINING_STATE = "results/{dataset}/{split}/state/{model}/{side}"
 # files of a model at a number of samples seen
 CHECKPOINT_NOTES = "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/checkpoint.json"
 EMBEDDING = "results/{dataset}/{split}/embeddings/{model}/{side}/{seen}/{role}.{kind}.npy"
+# what embeddings were made of, and second names for them, which are no output
+KEPT_EMBEDDING = "results/{dataset}/{split}/kept/{model}/{side}/{seen}/{name}"
 NEIGHBORS = "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.parquet"
 QUERY_NEIGHBORS = "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{population}.{query}.parquet"
 SCORES = "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet"

@@ -27,6 +27,9 @@ def differing_tables(truth: Path, other: Path, models: Sequence[str] = ()) -> li
     """
     with duckdb.connect() as connection:
         schemas = {}
+        # where views find tables that lie beside their database
+        folders = f"{truth.parent},{other.parent}".replace("'", "''")
+        connection.execute(f"SET file_search_path = '{folders}'")
         for name, path in (("truth", truth), ("other", other)):
             quoted = str(path).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from dejavu.database.tables import create_tables, create_views, insert
+from dejavu.sides import KINDS
 from dejavu.tables import DATABASE
 
 VIEW_QUERIES = Path(__file__).parents[2] / "workflow" / "sql" / "views"
@@ -31,6 +32,11 @@ def write_database(path: Path, rows: Mapping[str, Sequence[dict] | pa.Table], **
         create_views(connection, VIEW_QUERIES)
         for name, records in {"config": keys, **rows}.items():
             schema = DATABASE[name][1]
+            if name == "sides":
+                records = [
+                    {"has_images": side["kind"] not in KINDS or KINDS[side["kind"]].has_images, **side}
+                    for side in records
+                ]
             part = records if isinstance(records, pa.Table) else pa.Table.from_pylist(list(records), schema=schema)
             insert(connection, name, part.select(schema.names).cast(schema))
     return path

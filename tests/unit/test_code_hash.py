@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.harness.project import ROOT
 
+from dejavu import paths
 from dejavu.code_hash import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
 
 SOURCES = ROOT / "src"
@@ -221,6 +222,13 @@ KNOWN = {
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
     **{(file, name): "says where a file lies" for file in ("base.py", "webdataset.py") for name in ("RAW", "at")},
+    # of the database
+    **{("run.py", name): "says where a file lies" for name in ("at", *filter(str.isupper, vars(paths)))},
+    **{
+        (f"{script}.py", name): "says where embeddings are kept"
+        for script in ("embed", "embed_queries")
+        for name in ("KEPT_EMBEDDING", "at")
+    },
 }
 
 

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 MODELS = ("baseline", "masked", "early", "one-model")
 QUERIES = ("caption", "masked", "remainder", "rare")
 CONTRACT = {
-    "sides": "model side kind source search preprocessing preprocessing_known",
-    "roles": "role dataset samples listed missing",
+    "sides": "model side kind has_images source search preprocessing preprocessing_known",
+    "roles": "role dataset samples asked listed missing",
     "samples": "row uid role caption objects unnamed group_id",
     "neighbors": "model side epoch population query row rank public_row similarity",
     "sample_scores": "model epoch population query k labels scope row objects_n precision_a precision_b recall_a "
@@ -58,6 +58,7 @@ CONTRACT = {
 # the drawn data holds no duplicates, and this run no study and no list
 EMPTY = ("duplicates", "studies")
 EMPTY_QUERIES = (
+    "asked_roles",
     "checkpoints",
     "duplicate_groups",
     "listed_roles",

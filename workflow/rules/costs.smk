@@ -3,6 +3,7 @@
 
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.paths import SPLIT
+from dejavu.plan.asked import may_exceed_limit
 
 
 def split_benchmarks(wildcards):
@@ -29,6 +30,11 @@ def split_benchmarks(wildcards):
         for dataset in drawn_datasets(CONFIG["utility"])
     ]
     files += [f"{own}/manifest/{role}.tsv" for role in ROLES]
+    files += [
+        f"{own}/query_manifest/{role}.tsv"
+        for role in ROLES
+        if may_exceed_limit(CONFIG, wildcards.split, role)
+    ]
     files.append(f"{own}/disjoint.tsv")
     sides = sides_measured(CONFIG, wildcards.split)
     trained = {

@@ -57,7 +57,7 @@ rule embed:
     """Embeds images and captions of one role; row i of either array is the sample that the row array names."""
     input:
         weights=weights,
-        manifest=MANIFEST,
+        manifest=asked_manifest("role"),
         samples=folders("samples", "role"),
         architecture=architecture_file,
     output:
@@ -88,7 +88,7 @@ rule embed:
 # a text encoder embeds no image
 use rule embed as embed_captions with:
     input:
-        manifest=MANIFEST,
+        manifest=asked_manifest("role"),
         samples=folders("samples", "role"),
     output:
         captions=at(EMBEDDING, kind="captions"),
@@ -113,7 +113,7 @@ if QUERIES_OF_TEXT:
     rule query_texts:
         """Takes out of the captions of all query roles what models are asked with besides."""
         input:
-            manifests=[at(MANIFEST, role=role) for role in POPULATIONS],
+            manifests=asked_manifests,
             samples=folders("samples", *POPULATIONS),
             objects=folders("objects", *POPULATIONS),
         output:
@@ -139,7 +139,7 @@ if OTHER_QUERIES:
     rule embed_queries:
         """Embeds what a model is asked with besides captions, of all query roles."""
         input:
-            **{f"manifest_{role}": at(MANIFEST, role=role) for role in POPULATIONS},
+            **{f"manifest_{role}": asked_manifest(role) for role in POPULATIONS},
             weights=weights,
             samples=folders("samples", *POPULATIONS),
             texts=(TEXTS if QUERIES_OF_TEXT else []),
@@ -241,7 +241,7 @@ rule neighbors:
 rule tfidf_neighbors:
     """Finds the public captions nearest to every caption of a population by TF-IDF, which knows no image."""
     input:
-        queries=at(MANIFEST, role="{population}"),
+        queries=asked_manifest("population"),
         public=at(MANIFEST, role="public"),
         samples=folders("samples", "population", "public"),
     output:

@@ -11,7 +11,7 @@ rule score:
     input:
         neighbors_a=query_neighbors("a"),
         neighbors_b=query_neighbors("b"),
-        queries=at(MANIFEST, role="{population}"),
+        queries=asked_manifest("population"),
         public=at(MANIFEST, role="public"),
         samples=folders("samples", "population"),
         objects=folders("objects", "population", "public"),
@@ -47,7 +47,7 @@ rule population:
             for population in POPULATIONS
         },
         **{
-            f"manifest_{population}": at(MANIFEST, role=population)
+            f"manifest_{population}": asked_manifest(population)
             for population in POPULATIONS
         },
         duplicates=query_duplicates,
@@ -76,7 +76,7 @@ rule attacks:
     input:
         unpack(attacked_embeddings),
         **{
-            f"manifest_{population}": at(MANIFEST, role=population)
+            f"manifest_{population}": asked_manifest(population)
             for population in POPULATIONS
         },
         **{

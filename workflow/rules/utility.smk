@@ -3,7 +3,7 @@
 #         results/<dataset>/<split>/{utility,utility_draws}/<model>/<side>/<seen>.parquet
 
 from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
-from dejavu.paths import EMBEDDING, MANIFEST, UTILITY, at
+from dejavu.paths import EMBEDDING, UTILITY, at
 
 try:
     BENCHMARKS = find_benchmarks(CONFIG["utility"])
@@ -45,7 +45,7 @@ rule utility:
         images=at(EMBEDDING, role="holdout", kind="images"),
         captions=at(EMBEDDING, role="holdout", kind="captions"),
         rows=at(EMBEDDING, role="holdout", kind="rows"),
-        manifest=at(MANIFEST, role="holdout"),
+        manifest=asked_manifest("holdout"),
         weights=weights,
         architecture=architecture_file,
         benchmarks=[file for benchmark in BENCHMARKS for file in benchmark.inputs],

@@ -12,11 +12,11 @@ WITH candidates AS (
         scope,
         CASE population WHEN 'a' THEN correct_a - correct_b ELSE correct_b - correct_a END AS gap
     FROM sample_scores
-    JOIN sides AS reference ON reference.model = sample_scores.model AND reference.side = 'b'
+    JOIN reference_sides AS reference ON reference.model = sample_scores.model
     JOIN reported_cell USING (k, labels)
     JOIN last_epochs ON last_epochs.model = sample_scores.model AND last_epochs.epoch = sample_scores.epoch
     -- A one-model test has no model that was not trained on the sample, so it shows no single samples.
-    WHERE population IN ('a', 'b') AND query = 'caption' AND reference.kind <> 'text_encoder'
+    WHERE population IN ('a', 'b') AND query = 'caption' AND NOT reference.is_one_model
 ),
 ranked AS (
     SELECT

@@ -18,24 +18,31 @@ from dejavu.tables.queries import CAPTION, RANDOM
 RECALLS = {"recall": "all", "unnamed recall": "unnamed"}
 COSINE = "pair cosine"
 ERROR = 0.05
-# a sample's coin: which side saw it
-COINS = {"a": 1, "b": -1}
 
 _MODELS = """
-    SELECT DISTINCT found.model, found.epoch
-    FROM population_gaps AS found JOIN sides AS reference ON reference.model = found.model AND reference.side = 'b'
-    WHERE reference.kind <> 'text_encoder' ORDER BY ALL
+    SELECT DISTINCT model, epoch
+    FROM population_gaps JOIN reference_sides USING (model)
+    WHERE NOT is_one_model ORDER BY ALL
 """
 _BY_CHANCE = """
     SELECT count(DISTINCT dataset) = 1 AND count(listed) = 0 FROM roles WHERE role IN ('a', 'b', 'holdout')
 """
 _QUERIES = "SELECT DISTINCT query FROM sample_scores WHERE model = ? AND epoch = ? AND query <> ? ORDER BY query"
+# numbers in place of names: a coin, which is the side that saw the sample, and the number of the sample's group
+_GAPS = """
+    SELECT
+        CASE population WHEN 'a' THEN 1 WHEN 'b' THEN -1 ELSE 0 END::TINYINT AS coin,
+        row,
+        dense_rank() OVER (ORDER BY group_id) AS group_number,
+        gap
+    FROM ({gaps})
+    ORDER BY population, row
+"""
 _RECALL_GAPS = """
     SELECT found.population, found.row, samples.group_id, found.recall_a - found.recall_b AS gap
     FROM sample_scores AS found JOIN samples ON samples.row = found.row AND samples.role = found.population
     WHERE found.model = ? AND found.epoch = ? AND found.query = ? AND found.k = ? AND found.labels = ?
         AND found.scope = ? AND found.recall_a IS NOT NULL AND found.recall_b IS NOT NULL
-    ORDER BY found.population, found.row
 """
 _COSINE_GAPS = """
     SELECT own.population, own.row, samples.group_id, own.csa - other.csa AS gap
@@ -43,15 +50,21 @@ _COSINE_GAPS = """
     JOIN sample_attacks AS other USING (model, epoch, population, row)
     JOIN samples ON samples.row = own.row AND samples.role = own.population
     WHERE own.model = ? AND own.epoch = ? AND own.side = 'a' AND other.side = 'b'
-    ORDER BY own.population, own.row
 """
 
 
 @dataclass(frozen=True)
 class _Gaps:
-    """One statistic of one model: score under side a minus score under side b; arrays of one length."""
+    """One statistic of one model, of the samples of the query roles by role and row.
 
-    population: np.ndarray
+    Attributes:
+        coin: int8 (n,), which side saw the sample: 1 for a, -1 for b, 0 for neither.
+        row: int64 (n,).
+        group: int64 (n,), numbers that are the same within a duplicate group.
+        gap: float64 (n,), score under side a minus score under side b.
+    """
+
+    coin: np.ndarray
     row: np.ndarray
     group: np.ndarray
     gap: np.ndarray
@@ -78,10 +91,10 @@ def single_sample_tables(
         confidence = 1 - ERROR / len(compared)
         for statistic, query, gaps in compared:
             constants = {"model": model, "epoch": epoch, "statistic": statistic, "query": query}
-            trained, control = np.isin(gaps.population, list(COINS)), gaps.population == "holdout"
+            trained, control = gaps.coin != 0, gaps.coin == 0
             if not trained.any() or not control.any():
                 continue
-            coins = np.array([[COINS[role] for role in gaps.population[trained]]])
+            coins = gaps.coin[None, trained].astype(np.int64)
             pool, others = gaps.gap[None, trained], gaps.gap[None, control]
             found = evidence(pool, coins, others, gaps.group[control])
             yield (
@@ -89,7 +102,7 @@ def single_sample_tables(
                 _table(
                     SAMPLE_MEMORIZATION,
                     constants,
-                    population=gaps.population[trained],
+                    population=pa.array(["a", "b"]).take(pa.array((gaps.coin[trained] < 0).astype(np.int8))),
                     row=gaps.row[trained],
                     advantage=found.advantage,
                     p_value=found.p_value,
@@ -128,12 +141,12 @@ def _statistics(
 
 
 def _read(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> _Gaps:
-    columns = connection.execute(query, list(values)).fetchnumpy()
-    groups = np.unique(columns["group_id"].astype(str), return_inverse=True)[1].reshape(-1)
-    return _Gaps(columns["population"].astype(str), columns["row"], groups, columns["gap"])
+    columns = connection.execute(_GAPS.format(gaps=query), list(values)).fetchnumpy()
+    return _Gaps(columns["coin"], columns["row"], columns["group_number"], columns["gap"])
 
 
 def _table(schema: pa.Schema, constants: Mapping[str, Any], **columns: Any) -> pa.Table:
     number = len(next(iter(columns.values())))
-    values = {name: [value] * number for name, value in constants.items()} | columns
-    return pa.table({name: pa.array(values[name], schema.field(name).type) for name in schema.names}, schema=schema)
+    repeated = {name: pa.repeat(pa.scalar(value), number) for name, value in constants.items()}
+    values = repeated | {name: pa.array(column) for name, column in columns.items()}
+    return pa.table({name: values[name].cast(schema.field(name).type) for name in schema.names}, schema=schema)

@@ -10,6 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from dejavu.errors import InputError
+from dejavu.files import first_line
+from dejavu.paths import LARGE_TABLES
 
 
 class Queries:
@@ -23,6 +25,9 @@ class Queries:
     def __init__(self, database: str | Path, folder: Path) -> None:
         self._connection = duckdb.connect(str(database), read_only=True)
         self._connection.execute("SET enable_progress_bar = false")
+        # where views find the tables that lie beside the database
+        folder_of_database = str(Path(database).parent).replace("'", "''")
+        self._connection.execute(f"SET file_search_path = '{folder_of_database}'")
         self._database, self._folder = database, folder
 
     def rows(self, name: str, **tables: pa.Table) -> list[dict]:
@@ -44,6 +49,12 @@ class Queries:
             raise InputError(
                 f"{self._database} lacks a table or view that {name}.sql asks for: an earlier version of the workflow "
                 "made it. Delete it and run again."
+            ) from None
+        except duckdb.IOException as error:
+            raise InputError(
+                f"{self._database} has large tables in Parquet files beside it, which cannot be read "
+                f"({first_line(error)}): copy the folder {Path(LARGE_TABLES).name} along, or delete the database "
+                "and run again."
             ) from None
         for table_name in tables:
             self._connection.unregister(table_name)

@@ -20,7 +20,7 @@ from dejavu.memorization.metrics import METRIC_NAMES, METRICS
 from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.queries import Queries
-from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
+from dejavu.report.summary import band, number, one_models, p_value, verdicts
 from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
 from dejavu.tables.fields import SIDES
 
@@ -65,27 +65,30 @@ def write_site(
     _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
     results, sizes = queries.rows("result_table"), queries.rows("group_sizes")
     fraction = queries.config("measure.samplings.fraction")
+    measured = {row["model"] for row in results}
+    of_one_model = measured & one_models(queries)
     page = (
         environment(templates)
         .get_template("index.html.j2")
         .render(
             title=title,
             verdicts=verdicts(queries),
+            asked=queries.rows("asked_roles"),
             lists=queries.rows("listed_roles"),
             checkpoints=queries.rows("checkpoints"),
             by_chance=_is_by_chance(queries),
             fraction=fraction,
             samplings_spread=math.sqrt((1 - fraction) / fraction),
             results=results,
-            one_model=any(row["reference"] == ONE_MODEL for row in results),
-            one_model_names={row["model"] for row in results if row["reference"] == ONE_MODEL},
+            one_model=bool(of_one_model),
+            one_model_names=of_one_model,
             families=queries.rows("families"),
             bands={row["model"]: row for row in results},
             strata=any(row["is_listed"] for row in queries.rows("query_roles")),
             group_sizes=sizes,
             size_sentence=_size_sentence(sizes),
             query_names=QUERY_NAMES,
-            two_models=any(row["reference"] != ONE_MODEL for row in results),
+            two_models=bool(measured - of_one_model),
             draws=queries.config("measure.bootstrap"),
             band=band,
             metric_names=METRIC_NAMES,

@@ -13,9 +13,13 @@ from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES, QUERY_N
 from dejavu.report.queries import Queries
 from dejavu.report.tradeoff import cost, percent, tradeoff
 
-ONE_MODEL = "text_encoder"
 # (metric, scope) that the terminal shows for every query: the paper's first number, and those of the primary cell.
 SHOWN = (("ppg", "all"), (PRIMARY_METRIC, PRIMARY_SCOPES[0]))
+
+
+def one_models(queries: Queries) -> set[str]:
+    """Return the models whose side b is a text encoder: the models of one-model tests."""
+    return {row["model"] for row in queries.rows("one_models")}
 
 
 def verdicts(queries: Queries) -> dict[str, list[dict]]:
@@ -125,6 +129,10 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             "for all queries, k, labels, scopes and metrics of a model. The report shows all of them.",
             "",
         ]
+    if asked := [
+        f"{row['asked']:,} of {row['samples']:,} of role {row['role']}" for row in queries.rows("asked_roles")
+    ]:
+        lines += [f"Samples that were asked about (measure.query_limit): {', '.join(asked)}.", ""]
     lines += [f"{model}: {row['sentence']}" for model, rows in verdicts(queries).items() for row in rows]
     lines += [f"{model}: {sentence}" for model, sentence in remembered(queries).items()]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]

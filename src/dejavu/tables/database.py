@@ -135,6 +135,7 @@ SIDES_TABLE = pa.schema(
         MODEL_NAME,
         SIDE,
         field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
+        field("has_images", pa.bool_(), "whether it embeds images, which a text encoder does not"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
         field("preprocessing", pa.string(), "of a checkpoint: how images are prepared, and who says so"),
@@ -160,6 +161,7 @@ ROLES_TABLE = pa.schema(
         field("role", pa.string(), "a, b, public or holdout"),
         field("dataset", pa.string(), "where its samples come from"),
         field("samples", pa.int64(), "number of its samples"),
+        field("asked", pa.int64(), "number of those that are asked about, null for the public role"),
         field("listed", pa.int64(), "number of uids in its list, null where it is drawn by hash"),
         field("missing", pa.int64(), "number of those that the dataset lacks"),
     ]
@@ -182,7 +184,7 @@ _DATABASE_SAMPLES = _columns(
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),
     "roles": ("what each role of the split is", ROLES_TABLE),
-    "samples": ("the samples of all roles", _DATABASE_SAMPLES),
+    "samples": ("the samples that are searched or asked about", _DATABASE_SAMPLES),
     "duplicates": (
         "the groups of more than one sample in the datasets that the roles come from, whatever role they have",
         _columns([field("dataset", pa.string(), "dataset of the group")], DUPLICATES),
@@ -220,20 +222,20 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
 }
+_REFERENCE = field("reference", pa.string(), "kind of side b, as in sides")
+_CONTROL_POPULATION = field(
+    "control_population", pa.string(), "population of the control: unseen in a one-model test, else holdout"
+)
 _GAP_WITH_CONTROL = _columns(
     MODEL,
-    [field("reference", pa.string(), "kind of side b, as in sides"), QUERY, K, LABELS, SCOPE],
+    [_REFERENCE, QUERY, K, LABELS, SCOPE],
     [POPULATION_GAPS.field(name) for name in ("metric", "value", "ci_low", "ci_high")],
     [BANDS.field(name) for name in ("band_low", "band_high")],
     [POPULATION_GAPS.field(name) for name in ("mean", "std", "p_value", "p_joint", "expected", "detectable")],
     [BANDS.field(name) for name in ("critical", "cells")],
     [POPULATION_GAPS.field(name) for name in ("n", "groups", "effective_groups")],
     [
-        field(
-            "control_population",
-            pa.string(),
-            "population of the control: unseen where side b is a text encoder, else holdout",
-        ),
+        _CONTROL_POPULATION,
         field("control_value", pa.float64(), "the same gap on the control"),
         field("control_low", pa.float64(), "lower end of the control's 95 % bootstrap interval"),
         field("control_high", pa.float64(), "upper end of it"),
@@ -249,6 +251,17 @@ _GAP_WITH_CONTROL = _columns(
 # queries that the database keeps under a name; each is the file of that name in workflow/sql/views
 VIEWS: dict[str, tuple[str, pa.Schema]] = {
     "reported_cell": ("k and labels that the report shows", pa.schema([K, LABELS])),
+    "reference_sides": (
+        "what side b of every model is: in a one-model test a text encoder, which has seen no image",
+        pa.schema(
+            [
+                MODEL_NAME,
+                _REFERENCE,
+                field("is_one_model", pa.bool_(), "whether side b embeds no images, so that this is a one-model test"),
+                _CONTROL_POPULATION,
+            ]
+        ),
+    ),
     "last_epochs": ("the last epoch at which each model was measured", MODEL),
     "gaps_with_controls": (
         "every symmetric gap beside its control, with the simultaneous bands of both where the report shows them",
@@ -262,7 +275,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
+    """Yield (key path with dots, value as JSON) of every leaf, sorted by key."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
             yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from dejavu.report.drawing import panels
 from dejavu.report.queries import Queries
-from dejavu.report.summary import ONE_MODEL
+from dejavu.report.summary import one_models
 
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
 POPULATION_NAMES = {"a": "role a, which a saw", "b": "role b, which b saw", "holdout": "holdout, which none saw"}
@@ -19,10 +19,11 @@ def draw(queries: Queries) -> Figure | None:
     models = list(dict.fromkeys(row["model"] for row in rows))
     if not models:
         return None
+    of_one_model = one_models(queries)
     figure, axes = panels(len(models), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True)
     for i, model in enumerate(models):
-        one_model = any(row["reference"] == ONE_MODEL for row in rows if row["model"] == model)
-        for j, (population, name) in enumerate((ONE_MODEL_NAMES if one_model else POPULATION_NAMES).items()):
+        names = ONE_MODEL_NAMES if model in of_one_model else POPULATION_NAMES
+        for j, (population, name) in enumerate(names.items()):
             axis = axes[i][j]
             for side, color in SIDE_COLORS.items():
                 points = [r for r in rows if (r["model"], r["population"], r["side"]) == (model, population, side)]

@@ -9,6 +9,7 @@ from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
 from dejavu.progress import logged
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
+from dejavu.retrieval.precision import embed_in_bfloat16
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -20,9 +21,13 @@ with logged(snakemake.log[0]):
         torch.set_num_threads(threads)
     encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
     role = RoleSamples(Path(snakemake.input.manifest), snakemake.input.samples)
-    captions, rows = Path(snakemake.output.captions), Path(snakemake.output.rows)
-    images = snakemake.output.get("images")
+    images, captions, rows = (snakemake.output.get(name) for name in ("images", "captions", "rows"))
+    if p.get("precision") == "bf16":
+        embed_in_bfloat16(encoder, role, title, encoder if images else None)
     if images is None:
-        embed_captions(encoder, role, captions, rows, title)
+        embed_captions(encoder, role, Path(captions), Path(rows), title)
     else:
-        embed(encoder, role, Arrays(Path(images), captions, rows), title)
+        # queries search the images of the public role, or its captions where that is asked for; nothing reads the other
+        has_captions = w.role != "public" or p.get("captions", False)
+        arrays = Arrays(Path(images), Path(captions), Path(rows))
+        embed(encoder, role, arrays, title, has_captions, workers=max(0, snakemake.threads - threads))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.precision import halve
 from dejavu.errors import InputError
 from dejavu.files import first_line
 
@@ -35,6 +36,10 @@ class SentenceEncoder:
             list(texts), batch_size=self.running.batch_size, normalize_embeddings=True, show_progress_bar=False
         )
         return np.asarray(encoded, dtype=np.float32)
+
+    def halve(self) -> None:
+        """Round the weights to bfloat16; embeddings stay float32."""
+        halve(self.model)
 
 
 def load_text_encoder(model: Model, running: Running) -> SentenceEncoder:

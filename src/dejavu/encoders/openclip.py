@@ -19,8 +19,9 @@ from dejavu.encoders.pretrained import load_pretrained
 from dejavu.errors import words
 from dejavu.training.model import Clip, load_checkpoint
 
-# images that a CPU embeds at a time
+# images or texts that a CPU is given at a time: more are no faster, and take more memory or more padding
 IMAGES_ON_CPU = 32
+TEXTS_ON_CPU = 128
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ClipEncoder:
         """
         model = self.clip.model
         with torch.inference_mode(), only_pooled(image_transformer(model)):
-            parts = np.split(pixels, range(self._images_at_once, len(pixels), self._images_at_once))
+            parts = np.split(pixels, range(self._part(IMAGES_ON_CPU), len(pixels), self._part(IMAGES_ON_CPU)))
             features = [
                 model.encode_image(self.clip.normalize(part, self.running.device).to(self._dtype)) for part in parts
             ]
@@ -96,7 +97,7 @@ class ClipEncoder:
         Texts of one length are embedded together, so that little is padded; their order is restored.
         """
         order = torch.argsort(lengths(tokens), stable=True)
-        features = torch.cat([self._encoded(tokens[chosen]) for chosen in order.split(self.running.batch_size)])
+        features = torch.cat([self._encoded(tokens[chosen]) for chosen in order.split(self._part(TEXTS_ON_CPU))])
         restored = torch.empty_like(features)
         restored[order] = features
         return restored.numpy()
@@ -109,10 +110,10 @@ class ClipEncoder:
     def _dtype(self) -> torch.dtype:
         return next(weight for weight in self.clip.model.parameters() if weight.ndim > 1).dtype
 
-    @property
-    def _images_at_once(self) -> int:
-        # on a CPU what a block makes of a few images stays in its caches
-        return IMAGES_ON_CPU if self.running.device == "cpu" else self.running.batch_size
+    def _part(self, on_cpu: int) -> int:
+        """Return how many images or texts the model is given at a time, of a batch or of many texts."""
+        size = self.running.batch_size
+        return min(size, on_cpu) if self.running.device == "cpu" else size
 
     def _encoded(self, tokens: torch.Tensor) -> torch.Tensor:
         # models of transformers cut their own texts

@@ -1,8 +1,8 @@
 """Images decoded and captions tokenized ahead, by processes beside the one that runs the model.
 
-Processes and not threads: an eighth of the time of an image holds Python's lock, and all of a caption's does; 14 threads
-brought a GPU twice as many images as one. The processes write pixels into memory that they share with the model's
-process, and that no file system has to hold, as /dev/shm would, which is small in many containers.
+Processes and not threads: an eighth of the time of an image holds Python's lock, and all of a caption's does; 14
+threads brought a GPU twice as many images as one. The processes write pixels into memory that they share with the
+model's process. No file system has to hold it, as /dev/shm would, which is small in many containers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -36,19 +37,24 @@ class Preparation:
     """What is done to a sample before the model sees it.
 
     Attributes:
-        pixels: an RGB image -> uint8 (size, size, 3); None where no image is asked for.
+        pixels: an RGB image -> uint8 (size, size, 3).
         tokenize: captions -> int64 (n, up to the context length); None where no caption is asked for.
         size: side of the square images, in pixels.
     """
 
-    pixels: Callable[[Image.Image], np.ndarray] | None
+    pixels: Callable[[Image.Image], np.ndarray]
     tokenize: Callable[[Sequence[str]], torch.Tensor] | None
-    size: int = 0
+    size: int
 
     @property
     def columns(self) -> list[str]:
         """The columns of a sample that are read."""
-        return [*(["caption"] if self.tokenize else []), *(["image"] if self.pixels else [])]
+        return ["image", *(["caption"] if self.tokenize else [])]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of an image's pixels."""
+        return (self.size, self.size, 3)
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,12 @@ class Prepared:
 
     Attributes:
         place: where they stand among the rows.
-        pixels: uint8 (n, size, size, 3), overwritten when the next batch is asked for; None where not asked for.
+        pixels: uint8 (n, size, size, 3), overwritten when the next batch is asked for.
         tokens: int64 (n, up to the context length); None where not asked for.
     """
 
     place: slice
-    pixels: np.ndarray | None
+    pixels: np.ndarray
     tokens: torch.Tensor | None
 
 
@@ -75,7 +81,7 @@ def prepared(
     """Yield batches of samples in their order, ready for the model.
 
     Args:
-        batches: places and tables with ``row``, and with ``caption`` and ``image`` as far as they are prepared.
+        batches: places and tables with ``row`` and :attr:`Preparation.columns`.
         preparation: what is done to a sample.
         at_once: samples of a batch, the most that a table has.
         workers: processes that prepare ahead; 0: this one prepares a batch when it is asked for.
@@ -91,14 +97,14 @@ def prepared(
 def _in_turn(batches: Batches, preparation: Preparation) -> Generator[Prepared, None, None]:
     for place, samples in batches:
         rows, images, captions = _columns(samples)
-        pixels = np.empty((len(rows), *_shape(preparation)), dtype=np.uint8) if preparation.pixels else None
+        pixels = np.empty((len(rows), *preparation.shape), dtype=np.uint8)
         yield Prepared(place, pixels, _prepare(preparation, rows, images, captions, pixels))
 
 
 def _ahead(batches: Batches, preparation: Preparation, at_once: int, workers: int) -> Generator[Prepared, None, None]:
     # enough batches to give every process a task
     number = BATCHES_AHEAD + -(-workers * SAMPLES_PER_TASK // at_once)
-    shape = (number + 1, at_once, *_shape(preparation))
+    shape = (number + 1, at_once, *preparation.shape)
     pixels = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), dtype=np.uint8).reshape(shape)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -107,6 +113,10 @@ def _ahead(batches: Batches, preparation: Preparation, at_once: int, workers: in
     )
     waiting: deque[tuple[slice, int, list[Future]]] = deque()
     try:
+        with warnings.catch_warnings():
+            # from Python 3.12 on, of the threads of this process, none of which these processes need
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pool.submit(int)
         for turn, (place, samples) in enumerate(batches):
             buffer = turn % len(pixels)
             waiting.append((place, buffer, _submit(pool, samples, buffer)))
@@ -134,7 +144,7 @@ def _collected(
     tokens = [task.result() for task in tasks]
     return Prepared(
         place,
-        pixels[buffer, : place.stop - place.start] if preparation.pixels else None,
+        pixels[buffer, : place.stop - place.start],
         joined(list(map(torch.from_numpy, tokens))) if preparation.tokenize else None,
     )
 
@@ -148,41 +158,29 @@ def joined(tokens: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.cat([torch.nn.functional.pad(part, (0, length - part.shape[1])) for part in tokens])
 
 
-def _columns(samples: pa.Table) -> tuple[list[int], list[bytes] | None, list[str] | None]:
-    """Rows, encoded images and captions."""
-    rows, images, captions = (
-        samples[name].to_pylist() if name in samples.column_names else None for name in ("row", "image", "caption")
-    )
-    assert rows is not None
-    return rows, images, captions
-
-
-def _shape(preparation: Preparation) -> tuple[int, int, int]:
-    return (preparation.size, preparation.size, 3)
+def _columns(samples: pa.Table) -> tuple[list[int], list[bytes], list[str]]:
+    """Return rows, encoded images and captions; no caption where none was read."""
+    captions = samples["caption"].to_pylist() if "caption" in samples.column_names else []
+    return samples["row"].to_pylist(), samples["image"].to_pylist(), captions
 
 
 def _prepare(
     preparation: Preparation,
     rows: Sequence[int],
-    images: Sequence[bytes] | None,
-    captions: Sequence[str] | None,
-    pixels: np.ndarray | None,
+    images: Sequence[bytes],
+    captions: Sequence[str],
+    pixels: np.ndarray,
 ) -> torch.Tensor | None:
     """Write the pixels of images to uint8 (n, size, size, 3), and return the tokens of captions."""
-    if preparation.pixels is not None:
-        assert images is not None and pixels is not None
-        for place, image in enumerate(images):
-            try:
-                pixels[place] = preparation.pixels(decode_rgb(image))
-            except Unusable as error:
-                raise InputError(
-                    f"the image of row {rows[place]} cannot be used ({error}), though it could when it was ingested: "
-                    "delete the samples of its dataset and run again."
-                ) from None
-    if preparation.tokenize is None:
-        return None
-    assert captions is not None
-    return preparation.tokenize(captions)
+    for place, image in enumerate(images):
+        try:
+            pixels[place] = preparation.pixels(decode_rgb(image))
+        except Unusable as error:
+            raise InputError(
+                f"the image of row {rows[place]} cannot be used ({error}), though it could when it was ingested: "
+                "delete the samples of its dataset and run again."
+            ) from None
+    return None if preparation.tokenize is None else preparation.tokenize(captions)
 
 
 # in a process that prepares: what it does, and the pixels of all batches that are on the way
@@ -197,7 +195,7 @@ def _begin(preparation: Preparation, pixels: np.ndarray) -> None:
 
 
 def _work(
-    buffer: int, start: int, rows: Sequence[int], images: Sequence[bytes] | None, captions: Sequence[str] | None
+    buffer: int, start: int, rows: Sequence[int], images: Sequence[bytes], captions: Sequence[str]
 ) -> np.ndarray | None:
     """Prepare some samples of a batch in a process of its own; return their tokens."""
     assert _own is not None

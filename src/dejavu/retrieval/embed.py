@@ -67,7 +67,6 @@ def embed(
         captions = _Captions(encoder, fill_captions, rows, title)
         stream = opened.enter_context(closing(prepared(batches, preparation, encoder.at_once, workers)))
         for batch in stream:
-            assert batch.pixels is not None
             embedded = encoder.encode(batch.pixels)
             images.add(batch.place, embedded)
             if batch.tokens is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-BENCHMARKS = ("scoring", "scoring_memory", "neighbors", "training")
+BENCHMARKS = ("scoring", "scoring_memory", "neighbors", "embedding", "training")
 RESULTS = Path("results") / "bench.json"
 
 

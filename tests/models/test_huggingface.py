@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from dejavu.encoders import find
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.encoders.pretrained import load_pretrained
 from dejavu.errors import InputError
 
@@ -88,6 +90,11 @@ def test_embeddings_are_those_of_transformers(folder, monkeypatch, through, capf
         texts = clip.encode_text(clip.tokenize(CAPTIONS))
     assert (images - wanted.image_embeds).abs().max() < 1e-6
     assert (texts - wanted.text_embeds).abs().max() < 1e-6
+    # in batches sorted by length, of which CLIP's are cut
+    encoder = ClipEncoder(clip, Running(batch_size=2))
+    assert np.abs(encoder.texts(CAPTIONS) - wanted.text_embeds.numpy()).max() < 1e-6
+    assert np.abs(encoder.images([square()]) - wanted.image_embeds.numpy()).max() < 1e-6
+    assert (clip.model.cut(tokens[[0, 2]]).shape[1] < LENGTH) == (kind == "clip")
     assert clip.model.logit_scale.item() == theirs.logit_scale.item()
     assert f"{path / 'preprocessor_config.json'}" in capfd.readouterr().err
 

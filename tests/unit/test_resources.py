@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dejavu.plan.resources import RATES, grown, search_minutes, size_of, training_memory, training_minutes
+from dejavu.plan.resources import (
+    RATES,
+    embed_workers,
+    grown,
+    search_minutes,
+    size_of,
+    training_memory,
+    training_minutes,
+)
 
 RECIPE = {"shuffle_buffer": 20_000, "batch_size": 128, "processes": 4, "torch_threads": 2, "samples_seen": 1_000_000}
 
@@ -51,3 +59,16 @@ def test_a_training_asks_for_the_time_of_its_samples_and_for_a_day_at_most():
     assert training_minutes(RECIPE, "cpu") == 30 + 105
     assert training_minutes(RECIPE, "cuda") == 30 + 14
     assert training_minutes(RECIPE | {"samples_seen": 10**9}, "cpu") == 24 * 60
+
+
+def test_images_are_decoded_by_the_cores_of_a_gpu_s_share_and_on_a_cpu_by_none_unless_asked():
+    assert embed_workers(None, "cpu", 64, None) == 0
+    assert embed_workers(3, "cpu", 2, None) == embed_workers(3, "cuda", 2, 1) == 3
+    assert embed_workers(0, "cuda", 16, 1) == 0
+    # one core of the share runs the model
+    assert embed_workers(None, "cuda", 16, 1) == embed_workers(None, "cuda", 128, 8) == 15
+    assert embed_workers(None, "cuda", 64, 8) == 7
+    assert embed_workers(None, "cuda", 1, 1) == embed_workers(None, "cuda", 4, 4) == 1
+    # a cluster's nodes are not known, and more than fifteen gain nothing
+    assert embed_workers(None, "cuda", None, None) == 7
+    assert embed_workers(None, "cuda", 192, 1) == 15

@@ -210,6 +210,15 @@ def test_a_query_of_the_report_draws_it_again(project: Project) -> None:
 def test_how_training_reads_ahead_and_saves_its_state_changes_no_result(project: Project) -> None:
     project.write_config(edited(lambda c: c.update(training={"workers": 2, "state_minutes": 7})))
     assert set(project.planned()) == END  # the database holds the whole configuration
+    project.write_config(edited(lambda c: c["measure"].update(embed_workers=1)))
+    assert set(project.planned()) == END
+
+
+def test_bfloat16_embeds_again_and_trains_nothing(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(embed_precision="bf16")))
+    searched = {job for job in neighbors() if not job.startswith("tfidf")} | query_neighbors()
+    measured = scores() | per_model("population") | per_side("attacks") | per_side("utility")
+    assert set(project.planned()) == embeds() | per_side("embed_queries") | searched | measured | END
 
 
 def edit(project: Project, module: str, *replaced: tuple[str, str]) -> None:

@@ -223,6 +223,8 @@ def test_other_queries_are_embedded_in_the_order_of_the_rows(finished: Project) 
     # two trained models with two sides, one of them with two checkpoints
     assert len(folders) == 6
     for folder in folders:
+        # no side searches them
+        assert np.load(folder / "public.captions.npy").shape == (0, 16)
         for role in ("a", "b", "holdout"):
             rows, captions = np.load(folder / f"{role}.rows.npy"), np.load(folder / f"{role}.captions.npy")
             for query in QUERIES[1:]:

@@ -8,6 +8,12 @@ RATES = asks.RATES[CONFIG["device"]]
 EMBEDDED = RATES.embedded
 TEXTS_PER_SAMPLE = asks.TEXTS_PER_SAMPLE
 ROWS_PER_GB = asks.ROWS_PER_GB
+EMBED_WORKERS = asks.embed_workers(
+    CONFIG["measure"]["embed_workers"],
+    CONFIG["device"],
+    workflow.cores,
+    workflow.resource_settings.resources.get("gpu"),
+)
 
 
 def as_list(entry):

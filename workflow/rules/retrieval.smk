@@ -19,6 +19,7 @@ from dejavu.paths import (
 
 # a text encoder has captions only
 ruleorder: embed_captions > embed
+ruleorder: embed_searched_captions > embed
 ruleorder: tfidf_neighbors > neighbors
 
 
@@ -27,6 +28,18 @@ ENCODER = {
     "source": lambda w: side(w).source,
     "architecture": lambda w: built_from(w)["architecture"],
     "preprocessing": lambda w: as_json(built_from(w).get("preprocessing")),
+}
+# left out at the default, so that results from before there was the key stand
+PRECISION = (
+    {"precision": CONFIG["measure"]["embed_precision"]}
+    if CONFIG["measure"]["embed_precision"] != "fp32"
+    else {}
+)
+# models whose embeddings of public captions some side searches; of the others nothing reads them
+SEARCHED_CAPTIONS = {
+    one.embedded[0]
+    for one in (side_of(MODELS, name, letter) for name in MODELS for letter in SIDES)
+    if one.has_images and one.search == "captions"
 }
 
 
@@ -54,7 +67,10 @@ rule describe:
 
 
 rule embed:
-    """Embeds images and captions of one role; row i of either array is the sample that the row array names."""
+    """Embeds images and captions of one role; row i of either array is the sample that the row array names.
+
+    Of the public role it embeds images alone, and the array of captions has no row.
+    """
     input:
         weights=weights,
         manifest=asked_manifest("role"),
@@ -70,19 +86,36 @@ rule embed:
         "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
     conda:
         CONDA
-    threads: lambda w: built_from(w)["torch_threads"]
+    # those beyond PyTorch's decode images; their number changes no result
+    threads: lambda w: built_from(w)["torch_threads"] + EMBED_WORKERS
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000 + asks.WORKER_MB * EMBED_WORKERS),
         runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
         **ENCODER,
+        **PRECISION,
         code=code("embed.py"),
         torch_threads=lambda w: built_from(w)["torch_threads"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
         device=CONFIG["device"],
     script:
         "../scripts/embed.py"
+
+
+# a rule of its own, since a parameter of embed would make every public array again that is there
+use rule embed as embed_searched_captions with:
+    wildcard_constraints:
+        model=any_of(SEARCHED_CAPTIONS),
+        role="public",
+    params:
+        **ENCODER,
+        **PRECISION,
+        code=code("embed.py"),
+        torch_threads=lambda w: built_from(w)["torch_threads"],
+        batch_size=CONFIG["measure"]["embed_batch_size"],
+        device=CONFIG["device"],
+        captions=True,
 
 
 # a text encoder embeds no image
@@ -102,6 +135,7 @@ use rule embed as embed_captions with:
         side="b",
     threads: 1
     params:
+        **PRECISION,
         code=code("embed.py", "embed_captions"),
         source=ENCODER["source"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
@@ -168,6 +202,7 @@ if OTHER_QUERIES:
             gpu=GPUS,
         params:
             **ENCODER,
+            **PRECISION,
             code=code("embed_queries.py"),
             torch_threads=lambda w: built_from(w)["torch_threads"],
             queries=OTHER_QUERIES,

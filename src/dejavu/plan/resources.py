@@ -12,6 +12,9 @@ from typing import Any
 # texts that are embedded in the time of a sample, and rows in 1 GB of a manifest
 TEXTS_PER_SAMPLE = 5
 ROWS_PER_GB = 20_000_000
+# what a process that decodes images takes, and how many of them a GPU keeps busy at the most
+WORKER_MB = 250
+MOST_WORKERS = 15
 # a training goes on from its last state, so a day will do for every attempt
 LONGEST_TRAINING = 1440
 
@@ -32,6 +35,23 @@ class Rates:
 
 
 RATES = {"cuda": Rates(100, 300, 1e11), "cpu": Rates(20, 20, 5e9)}
+
+
+def embed_workers(asked: int | None, device: str, cores: int | None, gpus: int | None) -> int:
+    """Return the number of processes that decode images for a job that embeds, beside its own.
+
+    Args:
+        asked: the configuration's number; None: none on a CPU, which the model keeps busy, and on a GPU its share of
+            the cores but one.
+        device: ``cpu`` or ``cuda``.
+        cores: that the run may use; None where jobs go to other machines, of which eight for each GPU are supposed.
+        gpus: that the run may use.
+    """
+    if asked is not None:
+        return asked
+    if device == "cpu":
+        return 0
+    return max(1, min(MOST_WORKERS, (8 if cores is None else cores // (gpus or 1)) - 1))
 
 
 def size_of(path: str | Path) -> int:

@@ -137,6 +137,7 @@ SIDES_TABLE = pa.schema(
         field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
+        field("search_engine", pa.string(), "what searched, see measure.search; null in results of older versions"),
         field("preprocessing", pa.string(), "of a checkpoint: how images are prepared, and who says so"),
         field(
             "preprocessing_known",

@@ -207,8 +207,12 @@ def test_a_query_of_the_report_draws_it_again(project: Project) -> None:
     assert set(project.planned()) == {"figures", "report"}
 
 
-def test_how_training_reads_ahead_and_saves_its_state_changes_no_result(project: Project) -> None:
-    project.write_config(edited(lambda c: c.update(training={"workers": 2, "state_minutes": 7})))
+def test_how_training_reads_ahead_and_which_engine_searches_changes_no_result(project: Project) -> None:
+    def change(config: dict) -> None:
+        config.update(training={"workers": 2, "state_minutes": 7})
+        config["measure"]["search"] = "float32"
+
+    project.write_config(edited(change))
     assert set(project.planned()) == END  # the database holds the whole configuration
     project.write_config(edited(lambda c: c["measure"].update(embed_workers=1)))
     assert set(project.planned()) == END

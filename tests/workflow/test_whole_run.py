@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 MODELS = ("baseline", "masked", "early", "one-model")
 QUERIES = ("caption", "masked", "remainder", "rare")
 CONTRACT = {
-    "sides": "model side kind has_images source search preprocessing preprocessing_known",
+    "sides": "model side kind has_images source search search_engine preprocessing preprocessing_known",
     "roles": "role dataset samples asked listed missing",
     "samples": "row uid role caption objects unnamed group_id",
     "neighbors": "model side epoch population query row rank public_row similarity",

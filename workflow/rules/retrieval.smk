@@ -235,6 +235,7 @@ if OTHER_QUERIES:
                 *(f"{role}_rows" for role in POPULATIONS), times=len(OTHER_QUERIES)
             ),
             gpu=GPUS,
+            engine=CONFIG["measure"]["search"],
         params:
             code=code("query_neighbors.py"),
             queries=OTHER_QUERIES,
@@ -265,6 +266,8 @@ rule neighbors:
         mem_mb=growing(6000 if GPUS else 2000),
         runtime=search_minutes("caption_rows"),
         gpu=GPUS,
+        # no parameter, since all engines find the same
+        engine=CONFIG["measure"]["search"],
     params:
         code=code("neighbors.py"),
         k=KEPT_NEIGHBORS,

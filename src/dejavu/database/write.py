@@ -27,6 +27,7 @@ from dejavu.files import atomic, read_table
 from dejavu.sides import Side
 from dejavu.tables.database import DATABASE, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.retrieval import SEARCH_ENGINE
 
 # the file opens in this version of DuckDB and all later ones
 OLDEST_DUCKDB = "v1.0.0"
@@ -171,11 +172,20 @@ def _side_rows(run: Run) -> list[dict[str, Any]]:
             "has_images": side.has_images,
             "source": side.source,
             "search": side.search,
+            "search_engine": _engines(run, side),
             **_preparation(run, side),
         }
         for side in run.sides
     }
     return list(rows.values())
+
+
+def _engines(run: Run, side: Side) -> str | None:
+    """Return the names of the engines that found a side's neighbours, as the files note them; None: they do not."""
+    paths = [path for population in POPULATIONS for path in run.neighbors(side, population).values()]
+    noted = [pq.read_schema(path).metadata or {} for path in paths]
+    names = {metadata[key].decode() for metadata in noted if (key := SEARCH_ENGINE.encode()) in metadata}
+    return ", ".join(sorted(names)) or None
 
 
 def _preparation(run: Run, side: Side) -> dict[str, str | bool]:

@@ -138,6 +138,7 @@ SIDES_TABLE = pa.schema(
         field("has_images", pa.bool_(), "whether it embeds images, which a text encoder does not"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
+        field("search_engine", pa.string(), "what searched, see measure.search; null in results of older versions"),
         field("preprocessing", pa.string(), "of a checkpoint: how images are prepared, and who says so"),
         field(
             "preprocessing_known",

@@ -6,6 +6,8 @@ import pyarrow as pa
 
 from dejavu.tables.fields import ROW, field
 
+# key in the metadata of a neighbours file: the engine that searched
+SEARCH_ENGINE = "search_engine"
 NEIGHBORS = pa.schema(
     [
         ROW,

@@ -87,7 +87,7 @@ def test_a_training_grows_with_the_samples_that_it_sees_and_not_with_its_role(gi
     assert hours(given, of, "train") == 4 * 24_000
 
 
-def test_data_stages_grow_with_the_pairs_and_retrieval_with_the_square_of_the_holdout(given):
+def test_data_stages_grow_with_pairs_and_retrieval_with_the_square_of_the_holdout(given):
     assert hours(given, only("ingest_pair"), "ingest") == 10_000
     assert hours(given, only("retrieval_product"), "utility") == pytest.approx(4 * 2_400**2)
     given["datasets"]["demo"]["synthetic"]["pairs"] = 20_000

@@ -22,8 +22,9 @@ DECODED_BYTES = 2**30
 # see dejavu.retrieval.neighbors
 PUBLIC_BLOCK = {"cpu": 200_000, "cuda": 262_144}
 # see dejavu.utility.retrieval: similarities in float32, twice, and which of them are right
-RETRIEVAL_BLOCK = 2048
-BYTES_OF_SIMILARITY = 9
+RETRIEVAL_CELLS = 2**24
+RETRIEVAL_QUERIES = 2048
+BYTES_OF_SIMILARITY = 10
 
 # stage -> bytes that every unit of its work holds; measured with the rehearsal, see docs/reference/scaling.md
 HELD = {
@@ -105,7 +106,8 @@ def _search(job: Job, p: Planned) -> float:
 
 def _utility(job: Job, p: Planned) -> float:
     rows = p.rows(Job("utility", job.dataset, job.split, role="holdout"))
-    return rows * (2 * BYTES_OF_FLOAT * dimension(job, p) + min(rows, RETRIEVAL_BLOCK) * BYTES_OF_SIMILARITY)
+    cells = min(rows * min(rows, RETRIEVAL_QUERIES), RETRIEVAL_CELLS)
+    return rows * 2 * BYTES_OF_FLOAT * dimension(job, p) + cells * BYTES_OF_SIMILARITY
 
 
 def _attacks(job: Job, p: Planned) -> float:

@@ -21,7 +21,7 @@ FLOORS = [
     {"measurement", "utility"},
     {"database"},
     {"report"},
-    {"check"},
+    {"check", "costs"},
 ]
 # used by the Snakefile, above data; database writes the configuration out
 BESIDE = {"checkpoints": 0, "config": 1, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}

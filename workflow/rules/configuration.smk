@@ -10,12 +10,18 @@ from dejavu.errors import InputError
 from dejavu.files import matching_files
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.needs import check_what_is_needed
+from dejavu.plan.parameters import (
+    kept_neighbors,
+    other_queries,
+    other_texts,
+    text_queries,
+)
 from dejavu.plan.results import check_results_folder, check_unchanged
 from dejavu.plan.supply import check_supply
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
-from dejavu.tables.queries import CAPTION, MASKED
+from dejavu.tables.queries import CAPTION
 
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -107,15 +113,10 @@ TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_I
 TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]
 
 ASKED = CONFIG["measure"]["queries"]
-OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
-QUERIES_OF_TEXT = [query for query in OTHER_QUERIES if query != MASKED]
-# Number of texts that are embedded for each caption besides the caption itself.
-OTHER_TEXTS = len(QUERIES_OF_TEXT) + (
-    CONFIG["measure"]["masked"]["captions"] if MASKED in ASKED else 0
-)
-
-# Searches keep more neighbours than `measure.k` needs, so that another k needs no new search.
-KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
+OTHER_QUERIES = other_queries(CONFIG)
+QUERIES_OF_TEXT = text_queries(CONFIG)
+OTHER_TEXTS = other_texts(CONFIG)
+KEPT_NEIGHBORS = kept_neighbors(CONFIG)
 POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curves"]
 
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"

@@ -9,7 +9,9 @@ from scipy.special import gammaln
 
 from dejavu.measurement.resampling import Resampling, shares
 
+# similarities that are held at a time, of a block of queries with all candidates
 QUERIES_PER_BLOCK = 2048
+CELLS_PER_BLOCK = 2**24
 RECALL_AT = (1, 5, 10)
 
 
@@ -24,8 +26,9 @@ def ranks_of_own(queries: np.ndarray, candidates: np.ndarray, groups: np.ndarray
         groups: int64 (n,), number of each pair's duplicate group.
     """
     ranks = np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), QUERIES_PER_BLOCK):
-        block = slice(start, min(start + QUERIES_PER_BLOCK, len(queries)))
+    step = max(1, min(QUERIES_PER_BLOCK, CELLS_PER_BLOCK // max(1, len(candidates))))
+    for start in range(0, len(queries), step):
+        block = slice(start, min(start + step, len(queries)))
         similarity = queries[block] @ np.asarray(candidates).T
         right = groups[block, None] == groups
         own = np.where(right, similarity, -np.inf).max(axis=1)

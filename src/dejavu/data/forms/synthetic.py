@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,16 @@ from dejavu.files import write_table
 from dejavu.progress import Progress
 
 PAIRS_PER_PART = 256
+IMAGE_SIZE = 128
+
+
+def as_parameter(section: Mapping[str, Any]) -> str:
+    """Return what the raw files depend on as JSON, without what came later and stands at its default.
+
+    So a finished dataset is not drawn again for a key that changes nothing.
+    """
+    written = {key: value for key, value in section.items() if (key, value) != ("image_size", IMAGE_SIZE)}
+    return json.dumps(written, sort_keys=True)
 
 
 def synthesize(job: Making) -> None:
@@ -22,13 +33,14 @@ def synthesize(job: Making) -> None:
     section = json.loads(job.values["synthetic"])
     start, stop = file_bounds(section["pairs"], section["files"], int(job.wildcards["index"]))
     world, captions = make_world(section["seed"]), section["captions"]
+    size = section.get("image_size", IMAGE_SIZE)
     schema = raw_schema(captions)
     progress = Progress(job.title, stop - start, "pairs")
 
     def parts() -> Iterator[pa.Table]:
         for first in range(start, stop, PAIRS_PER_PART):
             last = min(first + PAIRS_PER_PART, stop)
-            yield pa.Table.from_pylist(list(make_pairs(world, first, last, captions=captions)), schema=schema)
+            yield pa.Table.from_pylist(list(make_pairs(world, first, last, size, captions)), schema=schema)
             progress.advance(last - first)
 
     write_table(job.outputs["raw"], parts(), schema)
@@ -44,7 +56,7 @@ class Synthetic(Form):
             "synthesize",
             synthesize,
             {"raw": "raw/part-{index}.parquet"},
-            values={"synthetic": lambda form: json.dumps(form.section["synthetic"], sort_keys=True)},
+            values={"synthetic": lambda form: as_parameter(form.section["synthetic"])},
             each="index",
         ),
     )
@@ -62,7 +74,7 @@ class Synthetic(Form):
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
         section = self.section["synthetic"]
         number, captions = min(ROWS, section["pairs"]), section["captions"]
-        pairs = list(make_pairs(make_world(section["seed"]), 0, number, captions=captions))
+        pairs = list(make_pairs(make_world(section["seed"]), 0, number, section["image_size"], captions))
         table = pa.Table.from_pylist(pairs, schema=raw_schema(captions))
         return RawExcerpt(write_excerpt(paths, folder / "raw", table), int(section["pairs"]), {}, is_complete=False)
 

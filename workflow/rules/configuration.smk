@@ -99,6 +99,8 @@ RECIPES = {
     if "sides" not in model
 }
 TRAINED = list(RECIPES)
+# the splits that are further replicates of another
+REPLICATES = [name for name, split in CONFIG["splits"].items() if "replicate" in split]
 # their side b is a text encoder: a one-model test
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]

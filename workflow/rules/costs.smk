@@ -1,6 +1,7 @@
 # Needs:  the configuration and the datasets' files
 # Makes:  the benchmark files of all stages of a split, from which the database tells what each of them cost
 
+from dejavu.config.replicates import replicated_models
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.paths import SPLIT
 
@@ -56,6 +57,10 @@ def split_benchmarks(wildcards):
         for population in POPULATIONS
     ]
     files += [f"{own}/population/{model}.{seen}.tsv" for model, seen in measured]
+    files += [
+        f"{own}/replicates/{model}.{seen}.tsv"
+        for model, seen in replicated_models(CONFIG, wildcards.split).items()
+    ]
     for stage in ("utility", "attacks"):
         files += of_sides(f"{own}/{stage}", embedded)
     return files

@@ -1,7 +1,8 @@
 """The configuration: check it, fill in its defaults, and refuse with one sentence what makes no sense.
 
 Rooms: ``schema`` (what the JSON schema says), ``command_line`` (values of ``--config``), and a room for each section:
-``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both are ``models``), ``architectures``, ``evaluation``.
+``datasets``, ``splits``, ``replicates``, ``recipes`` and ``model_sides`` (both are ``models``), ``architectures``,
+``evaluation``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dejavu.config.datasets import check_annotate, check_dataset, settled_annota
 from dejavu.config.evaluation import check_report, check_utility
 from dejavu.config.model_sides import check_sides
 from dejavu.config.recipes import check_recipe, require_recipes, resolved, settled
+from dejavu.config.replicates import expand_replicates
 from dejavu.config.schema import check, fill_defaults, read_exponents, read_schema, require_json
 from dejavu.config.splits import check_split
 from dejavu.errors import InputError
@@ -74,5 +76,6 @@ def load_config(
     check_report(config)
     check_utility(config)
     settle_measured(config)
+    expand_replicates(config)
     config["compared_with"] = compared_with(config, likes)
     return config

@@ -63,6 +63,8 @@ WORDINGS = (
 SCENE_CONCENTRATION = 0.25
 SCENE_SHARE = 0.5
 SUPERSAMPLING = 2
+# end of the keys of pairs whose captions are another image's
+MISCAPTIONED = "-miscaptioned"
 
 
 @dataclass(frozen=True)
@@ -92,26 +94,40 @@ def make_world(seed: int) -> World:
     return World(seed, preferences, tuple(words))
 
 
-def make_pairs(world: World, start: int, stop: int, size: int = 128, captions: int = 1) -> Iterator[dict]:
+def make_pairs(
+    world: World, start: int, stop: int, size: int = 128, captions: int = 1, miscaptioned: float = 0.0
+) -> Iterator[dict]:
     """Yields raw records ``key, image, caption, objects`` of the pairs ``start`` to ``stop - 1``, and their ``scene``.
 
     A pair depends on the seed and its own number alone. Boxes are ``[left, top, right, bottom]`` in pixels. Of several
-    captions the first is the one that there would be alone, and ``caption`` is their list.
+    captions the first is the one that there would be alone, and ``caption`` is their list. A share ``miscaptioned`` of
+    the pairs has the captions of another scene with other objects; their keys end in ``-miscaptioned``.
     """
     for number in range(start, stop):
         rng = np.random.default_rng([world.seed, 1, number])
-        scene = int(rng.integers(len(SCENES)))
-        count = int(rng.integers(OBJECTS_PER_IMAGE[0], OBJECTS_PER_IMAGE[1] + 1))
-        chosen = rng.choice(len(LABELS), size=count, replace=False, p=world.preferences[scene])
+        scene, chosen = _content(rng, world)
         image, boxes = _draw(rng, list(SCENES)[scene], [LABELS[i] for i in chosen], size)
         texts = _captions(rng, world, list(SCENES)[scene], [LABELS[i] for i in chosen], captions)
+        key = f"{world.seed}-{number:08d}"
+        if miscaptioned and np.random.default_rng([world.seed, 2, number]).random() < miscaptioned:
+            other = np.random.default_rng([world.seed, 3, number])
+            other_scene, others = _content(other, world)
+            texts = _captions(other, world, list(SCENES)[other_scene], [LABELS[i] for i in others], captions)
+            key += MISCAPTIONED
         yield {
-            "key": f"{world.seed}-{number:08d}",
+            "key": key,
             "image": _jpeg(image),
             "caption": texts[0] if captions == 1 else texts,
             "objects": [{"label": LABELS[i], "score": 1.0, "box": box} for i, box in zip(chosen, boxes, strict=True)],
             "scene": list(SCENES)[scene],
         }
+
+
+def _content(rng: np.random.Generator, world: World) -> tuple[int, np.ndarray]:
+    """Draw the number of a scene, and the numbers of the objects in it."""
+    scene = int(rng.integers(len(SCENES)))
+    count = int(rng.integers(OBJECTS_PER_IMAGE[0], OBJECTS_PER_IMAGE[1] + 1))
+    return scene, rng.choice(len(LABELS), size=count, replace=False, p=world.preferences[scene])
 
 
 def raw_schema(captions: int = 1) -> pa.Schema:

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from dejavu.config.replicates import replicated_models
 from dejavu.data.split import manifest_counts
 from dejavu.database.privacy import privacy_rows
 from dejavu.database.run import Run
@@ -45,6 +46,7 @@ def write_database(run: Run, sql: Path, database: Path) -> None:
             keys = [{"key": key, "value": value} for key, value in flatten(run.config)]
             insert(connection, "config", pa.Table.from_pylist(keys, schema=CONFIG))
             _fill(connection, run)
+            replicated = _fill_replicates(connection, run)
             insert(connection, "stages", pa.Table.from_pylist(list(stage_rows(run)), schema=STAGES))
             bands = connection.execute((sql / "bands.sql").read_text(encoding="utf-8")).to_arrow_table()
             insert(connection, "bands", bands)
@@ -53,7 +55,7 @@ def write_database(run: Run, sql: Path, database: Path) -> None:
             insert(
                 connection, "privacy", pa.Table.from_pylist(list(privacy_rows(connection, run.config)), schema=PRIVACY)
             )
-            for name, part in single_sample_tables(connection, run.config):
+            for name, part in single_sample_tables(connection, run.config, replicated):
                 insert(connection, name, part)
 
 
@@ -98,6 +100,17 @@ def _fill_side(connection: duckdb.DuckDBPyConnection, run: Run, side: Side, epoc
     if side.own:
         for name in ("attacks", "sample_attacks"):
             insert_file(connection, name, run.of_side("attacks", side) / f"{name}.parquet", constants)
+
+
+def _fill_replicates(connection: duckdb.DuckDBPyConnection, run: Run) -> dict[str, int]:
+    """Insert what all replicates of a model show together, and return model -> epoch of these models."""
+    epochs, replicated = _epochs(run), {}
+    for model, seen in replicated_models(run.config, run.split_folder.name).items():
+        replicated[model] = epochs(seen)
+        constants: dict[str, str | int] = {"model": model, "epoch": epochs(seen)}
+        for path in sorted(run.of_model("replicates", model, seen).glob("*.parquet")):
+            insert_file(connection, path.stem, path, constants)
+    return replicated
 
 
 def _side_rows(run: Run) -> list[dict]:

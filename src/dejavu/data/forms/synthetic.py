@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,11 +29,17 @@ def synthesize(job: Making) -> None:
     def parts() -> Iterator[pa.Table]:
         for first in range(start, stop, PAIRS_PER_PART):
             last = min(first + PAIRS_PER_PART, stop)
-            yield pa.Table.from_pylist(list(make_pairs(world, first, last, captions=captions)), schema=schema)
+            pairs = make_pairs(world, first, last, captions=captions, miscaptioned=section.get("miscaptioned", 0.0))
+            yield pa.Table.from_pylist(list(pairs), schema=schema)
             progress.advance(last - first)
 
     write_table(job.outputs["raw"], parts(), schema)
     progress.finish()
+
+
+def _drawn(section: Mapping[str, Any]) -> str:
+    """Return what is drawn as a parameter; a share of zero stays out of it, which draws nothing else than without."""
+    return json.dumps({key: value for key, value in section.items() if key != "miscaptioned" or value}, sort_keys=True)
 
 
 class Synthetic(Form):
@@ -44,7 +51,7 @@ class Synthetic(Form):
             "synthesize",
             synthesize,
             {"raw": "raw/part-{index}.parquet"},
-            values={"synthetic": lambda form: json.dumps(form.section["synthetic"], sort_keys=True)},
+            values={"synthetic": lambda form: _drawn(form.section["synthetic"])},
             each="index",
         ),
     )
@@ -62,7 +69,8 @@ class Synthetic(Form):
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
         section = self.section["synthetic"]
         number, captions = min(ROWS, section["pairs"]), section["captions"]
-        pairs = list(make_pairs(make_world(section["seed"]), 0, number, captions=captions))
+        world, share = make_world(section["seed"]), section["miscaptioned"]
+        pairs = list(make_pairs(world, 0, number, captions=captions, miscaptioned=share))
         table = pa.Table.from_pylist(pairs, schema=raw_schema(captions))
         return RawExcerpt(write_excerpt(paths, folder / "raw", table), int(section["pairs"]), {}, is_complete=False)
 

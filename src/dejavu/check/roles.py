@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dejavu.check.apart import MOST, told_apart
 from dejavu.check.excerpt import Excerpt, captions_by_kind
 from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
 from dejavu.data.split import position
+from dejavu.measurement.blind import MOST, told_apart
 from dejavu.tables.fields import ROLES
 
 # of a list of members, so many are looked for

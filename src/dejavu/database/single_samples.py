@@ -65,7 +65,7 @@ def single_sample_tables(
             continue
         statistics = list(_statistics(connection, config, model, epoch))
         confidence = confidence_of_each(len(statistics))
-        rng = source_of_chance(int(config["measure"].get("seed", 0)), "permuted memberships")
+        rng = source_of_chance(int(config["measure"].get("seed", 0)), "placebo lists")
         constants = {"model": model, "epoch": epoch}
         for compared in statistics:
             if compared.is_known:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from dejavu.config.replicates import replicated_models
 from dejavu.data.split import manifest_counts
+from dejavu.database.blind import blind_rows
 from dejavu.database.privacy import privacy_rows
 from dejavu.database.run import Run
 from dejavu.database.samples import role_rows, sample_tables
@@ -21,7 +22,17 @@ from dejavu.database.verdicts import verdict_rows
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
 from dejavu.sides import Side
-from dejavu.tables.database import CONFIG, PRIVACY, ROLES_TABLE, SIDES_TABLE, STAGES, STUDIES, VERDICTS, flatten
+from dejavu.tables.database import (
+    BLIND_BASELINE,
+    CONFIG,
+    PRIVACY,
+    ROLES_TABLE,
+    SIDES_TABLE,
+    STAGES,
+    STUDIES,
+    VERDICTS,
+    flatten,
+)
 from dejavu.tables.fields import POPULATIONS
 
 # the file opens in this version of DuckDB and all later ones
@@ -50,6 +61,9 @@ def write_database(run: Run, sql: Path, database: Path) -> None:
             insert(connection, "stages", pa.Table.from_pylist(list(stage_rows(run)), schema=STAGES))
             bands = connection.execute((sql / "bands.sql").read_text(encoding="utf-8")).to_arrow_table()
             insert(connection, "bands", bands)
+            insert(
+                connection, "blind_baseline", pa.Table.from_pylist(list(blind_rows(connection)), schema=BLIND_BASELINE)
+            )
             verdicts = list(verdict_rows(connection, run.config))
             insert(connection, "verdicts", pa.Table.from_pylist(verdicts, schema=VERDICTS))
             insert(

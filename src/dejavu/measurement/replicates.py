@@ -114,7 +114,7 @@ def summarize_replicates(
         if all(files.attacks for files in replicates):
             compared.append(compared_cosine(replicates, pool, control))
     compared = [statistic for statistic in compared if statistic.is_known]
-    confidence, rng = confidence_of_each(len(compared)), source_of_chance(options.seed, "permuted memberships")
+    confidence, rng = confidence_of_each(len(compared)), source_of_chance(options.seed, "placebo lists")
     samples = (columns_and_constants(sample_rows(statistic), SAMPLE_EVIDENCE) for statistic in compared)
     write_table(outputs["sample_memorization"], samples, SAMPLE_EVIDENCE)
     _write(outputs["remembered_shares"], [share_row(one, options.rate, confidence, rng) for one in compared], SHARES)

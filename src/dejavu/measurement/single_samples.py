@@ -12,7 +12,7 @@ from dejavu.memorization.discoveries import evidence, remembered_share
 RECALLS = {"recall": "all", "unnamed recall": "unnamed"}
 COSINE = "pair cosine"
 ERROR = 0.05
-PERMUTATIONS = 20
+PLACEBOS = 20
 
 
 @dataclass(frozen=True)
@@ -72,27 +72,37 @@ def share_row(compared: Compared, rate: float, confidence: float, rng: np.random
         compared: the statistic.
         rate: false discovery rate of the list.
         confidence: of the share's lower bound.
-        rng: permutes the samples' coins, for the control of the list.
+        rng: draws the placebo of the list.
     """
-    number = compared.gaps.shape[1]
-
-    def listed(coins: np.ndarray) -> int:
-        found = evidence(compared.gaps, coins, compared.control, compared.control_group)
-        return int((found.q_value <= rate).sum())
-
+    found = evidence(compared.gaps, compared.coins, compared.control, compared.control_group)
     return {
         **compared.constants,
-        "samples": number,
+        "samples": compared.gaps.shape[1],
         "control": compared.control.shape[1],
         "rate": rate,
-        "listed": listed(compared.coins),
-        "listed_permuted": float(
-            np.mean([listed(compared.coins[:, rng.permutation(number)]) for _ in range(PERMUTATIONS)])
-        ),
+        "listed": int((found.q_value <= rate).sum()),
+        "listed_placebo": float(np.mean([_placebo(compared, rate, rng) for _ in range(PLACEBOS)])),
         "share_low": remembered_share(
             compared.gaps, compared.coins, compared.control, compared.group, compared.control_group, confidence
         ),
     }
+
+
+def _placebo(compared: Compared, rate: float, rng: np.random.Generator) -> int:
+    """Return how many samples of half the holdout are listed under coins of the pool, with the other half as control.
+
+    Coins that are only exchanged among the training samples would be no placebo: a remembered sample keeps its large
+    gaps, and half of all exchanged coins agree with the true ones.
+    """
+    groups = rng.permutation(np.unique(compared.control_group))
+    treated = np.isin(compared.control_group, groups[: len(groups) // 2])
+    if not treated.any() or treated.all():
+        return 0
+    coins = compared.coins[:, rng.integers(compared.coins.shape[1], size=int(treated.sum()))]
+    found = evidence(
+        compared.control[:, treated], coins, compared.control[:, ~treated], compared.control_group[~treated]
+    )
+    return int((found.q_value <= rate).sum())
 
 
 def confirmation_row(compared: Compared, rate: float) -> dict[str, object] | None:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 
@@ -37,7 +36,7 @@ def recipe_interval(values: np.ndarray, drawn: np.ndarray, confidence: float = 0
     The variance of the mean has two parts. The spread between the replicates, divided by their number, holds the noise
     of training and what is each replicate's own of the queries' noise. What all replicates have in common of the
     queries' noise does not show between them: it is the variance of the resampled means, less the part that is each
-    replicate's own.
+    replicate's own. Student's interval of their sum has the degrees of freedom of Satterthwaite (1946), as Welch's has.
 
     Args:
         values: float (replicates,).
@@ -50,11 +49,11 @@ def recipe_interval(values: np.ndarray, drawn: np.ndarray, confidence: float = 0
     mean, variance = float(values.mean()), float(values.var(ddof=1))
     around = drawn - drawn.mean(axis=1, keepdims=True)
     own = float(around.var(axis=0, ddof=1).mean())
-    shared = max(0.0, float(around.mean(axis=0).var(ddof=1)) - own / number)
-    # Student's part for the few replicates and the normal part for the queries, whose lengths add as variances do
-    of_trainings = float(student.ppf((1 + confidence) / 2, number - 1)) * variance**0.5
-    of_queries = float(normal.ppf((1 + confidence) / 2)) * shared**0.5
-    half, next_half = math.hypot(of_trainings / number**0.5, of_queries), of_trainings * (1 + 1 / number) ** 0.5
-    return RecipeInterval(
-        mean, mean - half, mean + half, mean - next_half, mean + next_half, variance**0.5, shared**0.5
-    )
+    shared = max(0.0, float(around.mean(axis=0).var(ddof=1)) - own / number) ** 0.5
+    # the degrees of freedom of a sum of variances, of which only that of trainings is estimated from few values
+    of_mean = variance / number
+    total = of_mean + shared**2
+    freedom = total**2 * (number - 1) / of_mean**2 if of_mean > 0 else math.inf
+    half = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
+    next_half = float(student.ppf((1 + confidence) / 2, number - 1)) * (variance * (1 + 1 / number)) ** 0.5
+    return RecipeInterval(mean, mean - half, mean + half, mean - next_half, mean + next_half, variance**0.5, shared)

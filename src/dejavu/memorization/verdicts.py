@@ -48,6 +48,7 @@ class Grounds:
         one_model: whether side b is a text encoder.
         datasets: role -> its dataset, of the roles a, b and holdout.
         listed: those of these roles that a list gives.
+        apart: pairs of these roles that captions alone tell apart: role, other, and the ROC AUC, the largest first.
         retrieval: holdout recall@10 and what chance would reach; None where it was not measured.
         draws: number of permutations, which bounds p-values from below.
         skill: recall on the holdout above that of a random ranking, in the cell chosen beforehand; None where unknown.
@@ -62,6 +63,7 @@ class Grounds:
     datasets: Mapping[str, str]
     draws: int
     listed: Sequence[str] = ()
+    apart: Sequence[Mapping] = ()
     retrieval: tuple[float, float] | None = None
     skill: float | None = None
 
@@ -149,9 +151,16 @@ def _on_objects(grounds: Grounds) -> Verdict:
 
 def _no_test(grounds: Grounds) -> str:
     one, other = grounds.datasets["a"], grounds.datasets["b"]
-    if one == other:
+    if one != other:
+        return f"Roles a and b come from different datasets, {one} and {other}, so they differ in more than training."
+    if not grounds.apart:
         return ""
-    return f"Roles a and b come from different datasets, {one} and {other}, so they differ in more than training."
+    pair = grounds.apart[0]
+    return (
+        f"Captions alone, without any model, tell role {pair['role']} from role {pair['other']} at ROC AUC "
+        f"{pair['auc']:.2f}, so the two are of different distributions, and a gap between them need not be memory: "
+        "list members and others that chance has drawn from the same data."
+    )
 
 
 def _too_few(cell: Mapping | None) -> str:

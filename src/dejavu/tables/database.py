@@ -70,6 +70,16 @@ VERDICTS = pa.schema(
 )
 SAMPLE_MEMORIZATION = pa.schema([MODEL_NAME, EPOCH, *SAMPLE_EVIDENCE])
 REMEMBERED_SHARES = pa.schema([MODEL_NAME, EPOCH, *SHARES])
+BLIND_BASELINE = pa.schema(
+    [
+        field("role", pa.string(), "one of the two roles: a, b or holdout"),
+        field("other", pa.string(), "the other role"),
+        field("auc", pa.float64(), "ROC AUC at which captions alone tell the roles apart; 0.5 is chance"),
+        field("std_error", pa.float64(), "its standard error where there is no difference"),
+        field("captions", pa.int64(), "captions of each role"),
+        field("is_apart", pa.bool_(), "whether that is clear: the AUC is above 0.5 by more than 4 standard errors"),
+    ]
+)
 PRIVACY = pa.schema(
     [
         MODEL_NAME,
@@ -190,6 +200,10 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),
+    "blind_baseline": (
+        "whether captions alone tell roles apart, which makes a comparison of them void",
+        BLIND_BASELINE,
+    ),
     "sample_memorization": ("what single training samples show", SAMPLE_MEMORIZATION),
     "remembered_shares": ("how many training samples are remembered, at least", REMEMBERED_SHARES),
     "confirmations": (

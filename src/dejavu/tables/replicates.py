@@ -78,9 +78,9 @@ SHARES = pa.schema(
         field("rate", pa.float64(), "false discovery rate of the list"),
         field("listed", pa.int64(), "samples with a q_value of at most that rate"),
         field(
-            "listed_permuted",
+            "listed_placebo",
             pa.float64(),
-            "mean number listed when the samples' memberships are permuted among them, where nothing can be remembered",
+            "mean number listed of half the holdout under made-up memberships, the other half being the control",
         ),
         field(
             "share_low",

@@ -51,6 +51,7 @@ QUERY_NEIGHBORS = "results/{dataset}/{split}/neighbors/{model}/{side}/{seen}/{po
 SCORES = "results/{dataset}/{split}/scores/{model}/{seen}/{population}.parquet"
 POPULATION_TABLE = "results/{dataset}/{split}/populations/{model}/{seen}/{table}.parquet"
 ATTACKS = "results/{dataset}/{split}/attacks/{model}/{side}/{seen}/{table}.parquet"
+REPLICATES_TABLE = "results/{dataset}/{split}/replicates/{model}/{seen}/{table}.parquet"
 UTILITY = "results/{dataset}/{split}/{table}/{model}/{side}/{seen}.parquet"
 
 # the page of a study

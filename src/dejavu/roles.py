@@ -8,7 +8,7 @@ from typing import Any
 
 from dejavu.paths import TRAINING, TRAINING_STATE, at
 from dejavu.sides import sides_measured, trained_sides
-from dejavu.tables.fields import ROLES
+from dejavu.tables.fields import ROLES, SIDES
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
@@ -29,7 +29,14 @@ def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
 
 
 def drawing(split: Mapping, role: str) -> dict[str, Any]:
-    """Return the part of the configuration that a role's samples depend on; the limits of other roles are not in it."""
+    """Return the part of the configuration that a role's samples depend on; the limits of other roles are not in it.
+
+    In a further replicate, the samples of ``a`` and of ``b`` depend on how the split draws both.
+    """
+    if "replicate" in split and role in SIDES:
+        original = {key: value for key, value in split.items() if key != "replicate"}
+        pool = [drawing(original, side) for side in SIDES]
+        return {"pool": pool, "replicate": split["replicate"]["number"], "role": role}
     section = split["roles"][role]
     lists = {
         name: {"file": listed["uids"], "column": listed["uids_column"], "max_missing": listed["max_missing"]}

@@ -18,7 +18,8 @@ from dejavu.config import load_config
 from dejavu.data.benchmarks import find_benchmarks, read_images, read_values
 from dejavu.data.evaluation import draw_compositional, draw_labelled
 from dejavu.data.results import read_results
-from dejavu.data.synthetic import COLORS, SCENES, make_pairs, make_world
+from dejavu.data.scenes import COLORS, SCENES
+from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.errors import InputError
 
 WORLD = make_world(3)

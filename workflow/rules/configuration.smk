@@ -108,6 +108,8 @@ RECIPES = {
     if "sides" not in model
 }
 TRAINED = list(RECIPES)
+# Splits that are further replicates of another split.
+REPLICATES = [name for name, split in CONFIG["splits"].items() if "replicate" in split]
 # Models of one-model tests: side b is TF-IDF, or any text encoder.
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]

@@ -4,6 +4,7 @@
 from functools import cache
 
 from dejavu.code_hash import step_code
+from dejavu.config.replicates import replicate_seed
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings
@@ -48,6 +49,21 @@ def form_value(value):
 
 def split_of(wildcards):
     return CONFIG["splits"][wildcards.split]
+
+
+def replicate(wildcards):
+    """Which replicate of which split a split is: a mapping with `of` and `number`; 0 where it is a split of its own."""
+    section = split_of(wildcards)
+    return section.get("replicate", {"of": wildcards.split, "number": 0})
+
+
+def recipe_of(wildcards):
+    """A model's recipe as a parameter; in a further replicate with a seed of its own."""
+    recipe, number = RECIPES[wildcards.model], replicate(wildcards)["number"]
+    if number:
+        seed = MODELS[wildcards.model]["seed"]
+        recipe = recipe | {"seed": replicate_seed(seed, number)}
+    return as_json(recipe)
 
 
 def side(wildcards):

@@ -35,6 +35,12 @@ def everything(wildcards):
     # Parameter functions warn as well, but none is called where no job is left.
     warn_of_triggers()
     return [
-        *(file for split in CONFIG["splits"] for file in reported(split)),
+        # a further replicate is reported in its split
+        *(
+            file
+            for split in CONFIG["splits"]
+            if split not in REPLICATES
+            for file in reported(split)
+        ),
         *(file for study in CONFIG["studies"] for file in studied(study)),
     ]

@@ -37,7 +37,7 @@ rule recipe:
     params:
         code=code("recipe.py"),
         training=code("train.py"),
-        recipe=lambda w: as_json(RECIPES[w.model]),
+        recipe=recipe_of,
         device=CONFIG["device"],
     script:
         "../scripts/recipe.py"

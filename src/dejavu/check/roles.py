@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dejavu.check.blind_baseline import MOST, blind_baseline
 from dejavu.check.excerpt import Excerpt, captions_by_kind
 from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
 from dejavu.data.split import position
+from dejavu.measurement.blind_baseline import MOST, blind_baseline
 from dejavu.tables.fields import ROLES
 
 # number of uids of a long list that are looked up in the dataset

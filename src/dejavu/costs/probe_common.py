@@ -24,7 +24,8 @@ from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.fingerprints import fingerprint_file
 from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
 from dejavu.data.raw import Columns, table_name, take_inventory
-from dejavu.data.synthetic import LABELS, SCENES, make_pairs, make_world, raw_schema
+from dejavu.data.scenes import LABELS, SCENES
+from dejavu.data.synthetic import make_pairs, make_world, raw_schema
 from dejavu.files import write_json, write_table
 from dejavu.paths import DUPLICATES, GROUPS, INVENTORY, at
 from dejavu.plan.datasets import Dataset

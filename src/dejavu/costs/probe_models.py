@@ -25,7 +25,7 @@ from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.files import write_array
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
-from dejavu.retrieval.neighbors import Embedded, Search, write_neighbors
+from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
 from dejavu.training.job import Job
 from dejavu.training.loop import train
 from dejavu.training.recipe import Recipe
@@ -149,14 +149,15 @@ def _search(task: Task, dimension: int) -> dict[str, Rate]:
 
     on_gpu = task.device == "cuda"
     queries = 4_000 if on_gpu else 1_000
-    asked, table = drawn("queries", queries), folder / "neighbors.parquet"
+    table = folder / "neighbors.parquet"
+    asked = Asked(drawn("queries", queries), table, TITLE)
     costs: list[tuple[float, Rate]] = []
     how = Search(task.k, 1, task.device)
     for number in (2_000, 200_000 if on_gpu else 50_000):
         public = drawn(f"public-{number}", number)
         # the engine is loaded by the first
-        write_neighbors(asked, public, table, how, TITLE) if not costs else None
-        costs.append((float(queries) * number, Rate(seconds_of(write_neighbors, asked, public, table, how, TITLE))))
+        write_neighbors([asked], public, how) if not costs else None
+        costs.append((float(queries) * number, Rate(seconds_of(write_neighbors, [asked], public, how))))
     fixed, product = line(*costs)
     return {
         "search_query": Rate(fixed.seconds / queries, size_below([table]) / queries),

@@ -191,6 +191,7 @@ _STAGES: dict[str, Callable[[Job, Planned], Work]] = {
     "recipe": lambda job, p: {"start": 1},
     "train": _train,
     "describe": lambda job, p: {"start_torch": 1},
+    "query_manifest": lambda job, p: {"start": 1, "manifest_row": p.rows(job)},
     "query_texts": lambda job, p: {"start": 1, "query_text": len(text_queries(p.config)) * p.asked(job)},
     "embed": _embed,
     "embed_captions": lambda job, p: {"start_torch": 1, "embed_caption": p.rows(job)},
@@ -200,6 +201,12 @@ _STAGES: dict[str, Callable[[Job, Planned], Work]] = {
     "score": lambda job, p: {"start": 1, "score_query": p.rows(job)},
     "population": lambda job, p: {"start": 1, "population": 1, "population_query": p.asked(job)},
     "utility": _utility,
+    # A replicate costs about what its population statistics cost, for the one cell that is reported.
+    "replicates": lambda job, p: {
+        "start": 1,
+        "population": 1,
+        "population_query": p.config["splits"][job.split]["replicates"] * p.asked(job),
+    },
     "attacks": lambda job, p: {"start": 1, "attacks": 1, "attacks_query": p.asked(job)},
     "database": _database,
     "figures": lambda job, p: {"start": 1, "figures": 1},

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dejavu.data.synthetic import LABELS, World, make_pairs
+from dejavu.data.scenes import LABELS
+from dejavu.data.synthetic import World, make_pairs
 
 # the first pair number of each set
 FIRST = {"train": 1 << 40, "test": 2 << 40, "compositional": 3 << 40}

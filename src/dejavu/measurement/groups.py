@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,12 @@ class Drawing:
 
     dataset: str
     listed: bool
+
+
+def is_by_chance(drawings: Iterable[Drawing]) -> bool:
+    """Return whether chance alone drew the roles from one dataset, which makes the holdout a control of samples."""
+    drawings = list(drawings)
+    return len({drawing.dataset for drawing in drawings}) == 1 and not any(drawing.listed for drawing in drawings)
 
 
 @dataclass(frozen=True)

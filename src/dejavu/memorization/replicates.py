@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 
@@ -37,7 +36,8 @@ def recipe_interval(values: np.ndarray, drawn: np.ndarray, confidence: float = 0
     The variance of the mean has two parts. The first is the variance between the replicates divided by their number: it
     covers the noise of training, and the part of the queries' noise that differs between replicates. The second is the
     part of the queries' noise that all replicates share, which no comparison of replicates shows: it is the variance of
-    the resampled means, less the part that differs between replicates.
+    the resampled means, less the part that differs between replicates. The interval is Student's, with the degrees of
+    freedom of a sum of variances (Satterthwaite 1946).
 
     Args:
         values: float (replicates,), the value in each replicate.
@@ -50,12 +50,11 @@ def recipe_interval(values: np.ndarray, drawn: np.ndarray, confidence: float = 0
     mean, variance = float(values.mean()), float(values.var(ddof=1))
     around = drawn - drawn.mean(axis=1, keepdims=True)
     own = float(around.var(axis=0, ddof=1).mean())
-    shared = max(0.0, float(around.mean(axis=0).var(ddof=1)) - own / number)
-    # The few replicates need Student's quantile, the many queries a normal one. Half-widths of independent parts add
-    # as standard deviations do, in squares.
-    of_trainings = float(student.ppf((1 + confidence) / 2, number - 1)) * variance**0.5
-    of_queries = float(normal.ppf((1 + confidence) / 2)) * shared**0.5
-    half, next_half = math.hypot(of_trainings / number**0.5, of_queries), of_trainings * (1 + 1 / number) ** 0.5
-    return RecipeInterval(
-        mean, mean - half, mean + half, mean - next_half, mean + next_half, variance**0.5, shared**0.5
-    )
+    shared = max(0.0, float(around.mean(axis=0).var(ddof=1)) - own / number) ** 0.5
+    # Only the first part is estimated from few values, so only its variance makes degrees of freedom scarce.
+    of_mean = variance / number
+    total = of_mean + shared**2
+    freedom = total**2 * (number - 1) / of_mean**2 if of_mean > 0 else math.inf
+    half = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
+    next_half = float(student.ppf((1 + confidence) / 2, number - 1)) * (variance * (1 + 1 / number)) ** 0.5
+    return RecipeInterval(mean, mean - half, mean + half, mean - next_half, mean + next_half, variance**0.5, shared)

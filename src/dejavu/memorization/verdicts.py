@@ -49,6 +49,7 @@ class Grounds:
         one_model: whether side b is a text encoder.
         datasets: role -> its dataset, for the roles a, b and holdout.
         listed: the roles among a, b and holdout that a list gives.
+        apart: pairs of these roles that captions alone tell apart, as rows ``role, other, auc``, the largest AUC first.
         retrieval: recall@10 on the holdout, and the recall@10 of chance; None where retrieval was not measured.
         draws: number of permutations, which bounds p-values from below.
         skill: recall on the holdout minus the recall of a random ranking, in the primary cell; None where unknown.
@@ -63,6 +64,7 @@ class Grounds:
     datasets: Mapping[str, str]
     draws: int
     listed: Sequence[str] = ()
+    apart: Sequence[Mapping] = ()
     retrieval: tuple[float, float] | None = None
     skill: float | None = None
 
@@ -151,9 +153,16 @@ def _on_objects(grounds: Grounds) -> Verdict:
 
 def _no_test(grounds: Grounds) -> str:
     of_a, of_b = grounds.datasets["a"], grounds.datasets["b"]
-    if of_a == of_b:
+    if of_a != of_b:
+        return f"Roles a and b come from different datasets, {of_a} and {of_b}, so they differ in more than training."
+    if not grounds.apart:
         return ""
-    return f"Roles a and b come from different datasets, {of_a} and {of_b}, so they differ in more than training."
+    pair = grounds.apart[0]
+    return (
+        f"Captions alone, without any model, tell role {pair['role']} from role {pair['other']} at ROC AUC "
+        f"{pair['auc']:.2f}, so the two are of different distributions, and a gap between them need not be memory: "
+        "list members and others that chance has drawn from the same data."
+    )
 
 
 def _too_few(cell: Mapping | None) -> str:

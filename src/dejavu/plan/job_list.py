@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dejavu.config.replicates import replicated_models
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.paths import DATASET, SPLIT, at
 from dejavu.plan.asked import may_exceed_limit
@@ -92,7 +93,9 @@ def all_jobs(config: Mapping[str, Any], datasets: Mapping[str, Dataset], trainer
     """
     jobs: dict[str, Job] = {}
     for split, section in config["splits"].items():
-        ends = [Job(stage, section["dataset"], split) for stage in ("database", "figures", "report")]
+        # A further replicate has no database of its own.
+        stages = () if "replicate" in section else ("database", "figures", "report")
+        ends = [Job(stage, section["dataset"], split) for stage in stages]
         jobs |= {job.benchmark: job for job in [*split_jobs(config, datasets, split, trainer), *ends]}
     for name, study in config["studies"].items():
         job = Job("studies", config["splits"][study["split"]]["dataset"], subject=name)
@@ -153,5 +156,7 @@ def _measurements(config: Mapping[str, Any], dataset: str, split: str) -> Iterat
             yield Job("score", dataset, split, f"{model}.{seen}.{role}", model=model, seen=seen, role=role)
     for model, seen in measured:
         yield Job("population", dataset, split, f"{model}.{seen}", model=model, seen=seen)
+    for model, seen in replicated_models(config, split).items():
+        yield Job("replicates", dataset, split, f"{model}.{seen}", model=model, seen=seen)
     for stage in ("utility", "attacks"):
         yield from of_sides(stage, embedded)

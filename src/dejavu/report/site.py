@@ -20,6 +20,7 @@ from dejavu.memorization.metrics import METRIC_NAMES, METRICS
 from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.queries import Queries
+from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import band, number, one_models, p_value, verdicts
 from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
 from dejavu.tables.fields import SIDES
@@ -107,7 +108,10 @@ def write_site(
             points=points,
             seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
             attacks=queries.rows("attacks"),
+            recipes=queries.rows("recipe_intervals"),
+            recipe_changes=recipe_changes(queries),
             shares=queries.rows("remembered_shares"),
+            confirmations=queries.rows("confirmations"),
             listed=queries.rows("listed_samples"),
             privacy=queries.rows("privacy"),
             duplicates=queries.rows("duplicates"),

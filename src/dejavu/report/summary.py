@@ -12,6 +12,7 @@ from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES, QUERY_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.tradeoff import cost, percent, tradeoff
+from dejavu.tables.queries import CAPTION
 
 # (metric, scope) that the terminal shows for every query: the paper's first number, and those of the primary cell.
 SHOWN = (("ppg", "all"), (PRIMARY_METRIC, PRIMARY_SCOPES[0]))
@@ -134,9 +135,23 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
     ]:
         lines += [f"Samples that were asked about (measure.query_limit): {', '.join(asked)}.", ""]
     lines += [f"{model}: {row['sentence']}" for model, rows in verdicts(queries).items() for row in rows]
+    lines += [f"{row['model']}: {_over_trainings(row)}" for row in queries.rows("recipe_intervals") if _is_shown(row)]
     lines += [f"{model}: {sentence}" for model, sentence in remembered(queries).items()]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _is_shown(row: dict) -> bool:
+    return row["query"] == CAPTION and (row["metric"], row["scope"]) in SHOWN
+
+
+def _over_trainings(row: dict) -> str:
+    return (
+        f"over {row['replicates']} trainings, mean {METRIC_NAMES[row['metric']]} of {row['scope']} objects "
+        f"{number(row['mean'])} {band(row['low'], row['high'])}, one more training "
+        f"{band(row['next_low'], row['next_high'])}; control {number(row['control_mean'])} "
+        f"{band(row['control_low'], row['control_high'])}."
+    )
 
 
 def write_table_file(queries: Queries, path: Path) -> None:

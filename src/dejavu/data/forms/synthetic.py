@@ -24,7 +24,8 @@ def as_parameter(section: Mapping[str, Any]) -> str:
 
     So a finished dataset is not drawn again for a key that changes nothing.
     """
-    written = {key: value for key, value in section.items() if (key, value) != ("image_size", IMAGE_SIZE)}
+    later = {"image_size": IMAGE_SIZE, "miscaptioned": 0}
+    written = {key: value for key, value in section.items() if key not in later or value != later[key]}
     return json.dumps(written, sort_keys=True)
 
 
@@ -40,7 +41,8 @@ def synthesize(job: Making) -> None:
     def parts() -> Iterator[pa.Table]:
         for first in range(start, stop, PAIRS_PER_PART):
             last = min(first + PAIRS_PER_PART, stop)
-            yield pa.Table.from_pylist(list(make_pairs(world, first, last, size, captions)), schema=schema)
+            pairs = make_pairs(world, first, last, size, captions, section.get("miscaptioned", 0.0))
+            yield pa.Table.from_pylist(list(pairs), schema=schema)
             progress.advance(last - first)
 
     write_table(job.outputs["raw"], parts(), schema)
@@ -74,7 +76,8 @@ class Synthetic(Form):
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
         section = self.section["synthetic"]
         number, captions = min(ROWS, section["pairs"]), section["captions"]
-        pairs = list(make_pairs(make_world(section["seed"]), 0, number, section["image_size"], captions))
+        world, share = make_world(section["seed"]), section["miscaptioned"]
+        pairs = list(make_pairs(world, 0, number, section["image_size"], captions, share))
         table = pa.Table.from_pylist(pairs, schema=raw_schema(captions))
         return RawExcerpt(write_excerpt(paths, folder / "raw", table), int(section["pairs"]), {}, is_complete=False)
 

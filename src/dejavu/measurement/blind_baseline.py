@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 
 # The classifier compares at most MOST captions of members and as many of others, and at least FEWEST of each.
 MOST, FEWEST = 2000, 50
@@ -47,8 +47,9 @@ class Baseline:
 def blind_baseline(members: Sequence[str], others: Sequence[str]) -> Baseline | None:
     """Train a classifier to tell captions of members from captions of others, and test it on held-out captions.
 
-    The classifier is a logistic regression on TF-IDF of one to three characters within words, in five folds. A caption
-    that occurs several times counts once. A caption that occurs among members and among others is left out.
+    The classifier is a logistic regression on TF-IDF of words, and of one to three characters within words, in five
+    folds. A caption that occurs several times counts once. A caption that occurs among members and among others is left
+    out.
 
     Args:
         members, others: captions of members, and of other samples.
@@ -64,10 +65,11 @@ def blind_baseline(members: Sequence[str], others: Sequence[str]) -> Baseline | 
     random = np.random.default_rng(0)
     captions = [kind[i] for kind in kinds for i in random.choice(len(kind), number, replace=False)]
     is_member = np.repeat([1, 0], number)
-    model = make_pipeline(
+    features = make_union(
+        TfidfVectorizer(min_df=2, max_features=50_000, sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), min_df=2, max_features=50_000, sublinear_tf=True),
-        LogisticRegression(C=1.0, max_iter=200),
     )
+    model = make_pipeline(features, LogisticRegression(C=1.0, max_iter=200))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     score = cross_val_predict(model, captions, is_member, cv=folds, method="decision_function")
     error = math.sqrt((2 * number + 1) / (12 * number * number))

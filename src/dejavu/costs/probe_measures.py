@@ -21,7 +21,7 @@ from dejavu.data.duplicates import Criteria
 from dejavu.data.raw import Columns, take_inventory
 from dejavu.data.split import Role, write_manifest
 from dejavu.database.run import Run
-from dejavu.database.write import write_database
+from dejavu.database.write import Target, write_database
 from dejavu.encoders.tfidf import tfidf_neighbors
 from dejavu.files import read_array, read_table, write_array, write_table
 from dejavu.measurement.attacks import Attacked, write_attacks
@@ -56,7 +56,7 @@ from dejavu.report.figures import draw_figures
 from dejavu.report.queries import Queries
 from dejavu.report.site import write_site
 from dejavu.report.summary import write_summary, write_table_file
-from dejavu.retrieval.neighbors import Embedded, Search, write_neighbors
+from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
 from dejavu.tables.evaluation import UTILITY as UTILITY_TABLE
 from dejavu.tables.evaluation import UTILITY_DRAWS
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
@@ -65,6 +65,7 @@ from dejavu.utility.retrieval import retrieval
 # samples of every role, in either split
 NUMBERS = {"small": 400, "large": 1_600}
 NAME, DIMENSION = "probe", 64
+MEMORY_MB = 2_000
 WORKFLOW = PROJECT / "workflow"
 TABLES = ("population_gaps", "bootstrap_draws", "top_l", "recall_curves")
 
@@ -151,9 +152,10 @@ class Probe:
                 *(self.path(EMBEDDING, side=side, role="public", kind=kind) for kind in ("images", "rows"))
             )
             for role in POPULATIONS:
-                asked = (self.path(EMBEDDING, side=side, role=role, kind=kind) for kind in ("captions", "rows"))
+                arrays = (self.path(EMBEDDING, side=side, role=role, kind=kind) for kind in ("captions", "rows"))
                 table = self.path(NEIGHBORS, side=side, population=role)
-                write_neighbors(Embedded(*asked), public, table, Search(kept_neighbors(self.config), 1, "cpu"), NAME)
+                asked = Asked(Embedded(*arrays), table, NAME)
+                write_neighbors([asked], public, Search(kept_neighbors(self.config), 1, "cpu"))
                 for query in other_queries(self.config):
                     other = self.path(QUERY_NEIGHBORS, side=side, population=role, query=query)
                     other.unlink(missing_ok=True)
@@ -246,8 +248,10 @@ class Probe:
         """Gather everything in one file."""
         inventory = {NAME: take_inventory(self.dataset.paths, Columns.of(self.dataset.columns))}
         batches = {NAME: list(self.dataset.batches)}
-        run = Run(self.path(DATABASE).parent, batches, inventory, [], [], dict(self.config))
-        seconds = seconds_of(write_database, run, WORKFLOW / "sql", self.path(DATABASE))
+        asked = {role: self.path(MANIFEST, role=role) for role in POPULATIONS}
+        run = Run(NAME, self.split, batches, inventory, asked, [], [], dict(self.config))
+        target = Target(self.path(DATABASE), Path("beside"), MEMORY_MB)
+        seconds = seconds_of(write_database, run, WORKFLOW / "sql", target)
         return Rate(seconds, size_below([self.path(DATABASE)]))
 
     def figures(self) -> Rate:

@@ -89,7 +89,7 @@ def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequen
 
 
 def _filled(template: str) -> Callable[[str], str]:
-    # str.format would fail on any other brace in the template.
+    # str.format would interpret every other brace in the template, too.
     return lambda name: template.replace("{}", name)
 
 

@@ -95,7 +95,7 @@ class Parquet(Form):
     def _first_rows(self, path: Path, columns: Columns, excerpt: Path) -> Path:
         excerpt.parent.mkdir(parents=True, exist_ok=True)
         with open_raw(path, columns) as file:
-            # Reading rows of every file finds damaged pages, which opening the file does not.
+            # Reading rows finds a damaged page at the beginning of the file, which opening the file does not.
             batch = next(file.iter_batches(batch_size=ROWS), None)
             table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
             pq.write_table(table.replace_schema_metadata(file.schema_arrow.metadata), excerpt)

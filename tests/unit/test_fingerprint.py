@@ -221,6 +221,7 @@ KNOWN = {
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
     **{(file, name): "says where a file lies" for file in ("base.py", "webdataset.py") for name in ("RAW", "at")},
+    **{("benchmarks.py", name): "says where a file lies" for name in ("EVALUATION", "at")},
 }
 
 

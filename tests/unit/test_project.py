@@ -64,6 +64,12 @@ def test_imports_go_down_only() -> None:
                 assert floor_of(target) <= floor_of(module), f"{module} imports {target}, which is on a higher floor"
 
 
+def test_the_map_has_the_floors_of_the_library() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", page, re.MULTILINE)
+    assert {int(floor): set(re.findall(r"`(\w+)`", names)) for floor, names in rows} == dict(enumerate(FLOORS))
+
+
 def test_no_module_imports_itself_through_others() -> None:
     graph: dict[str, set[str]] = {}
     files = {module_of(file): file for file in (ROOT / "src" / "dejavu").rglob("*.py")}

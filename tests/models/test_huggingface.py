@@ -49,7 +49,7 @@ def folder(request, tmp_path) -> tuple[str, Path]:
     vision = TOWER | {"image_size": SIZE, "patch_size": 16}
     torch.manual_seed(0)
     if kind == "clip":
-        # the end is where eos_token_id stands, but for the number 2, with which it is the largest of all
+        # the end token is eos_token_id; where that is 2, the token with the largest number is the end
         text |= {"eos_token_id": 2, "projection_dim": 16}
         config = CLIPConfig(text_config=text, vision_config=vision | {"projection_dim": 16}, projection_dim=16)
         model = CLIPModel(config)

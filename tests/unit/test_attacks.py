@@ -48,7 +48,7 @@ def attacks(roles: dict[str, Pairs], letter: str = "a", draws: int = 200) -> dic
 def test_alignment_is_the_cosine_of_the_pair_less_the_means_with_unrelated_halves(rows):
     measured, unrelated = embeddings(1, rows), embeddings(2, range(12))
     shared = {row: i for i, row in enumerate(unrelated.rows)}
-    for i, row in enumerate(measured.rows):  # what is in both is the same pair
+    for i, row in enumerate(measured.rows):  # a row in both sets is the same pair
         if row in shared:
             unrelated.images[shared[row]], unrelated.captions[shared[row]] = measured.images[i], measured.captions[i]
     found = alignment(measured, unrelated)

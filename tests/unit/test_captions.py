@@ -46,7 +46,7 @@ def test_every_caption_can_be_a_sample_of_its_own(tmp_path):
     assert [(s["uid"], s["caption"], s["row"] & 0xFFFFFFFF) for s in samples] == expected
     assert [s["source_row"] for s in samples] == [0, 0, 3, 5]
     assert [(q["source_row"], q["uid"]) for q in quarantine] == [(1, "b#0"), (2, "c#0"), (3, "d#0"), (4, "e#0")]
-    # the inventory knows their number from the footer alone
+    # the inventory counts the captions from the footer alone
     inventory = take_inventory({"x": str(tmp_path / "raw.parquet")}, Columns("image", "caption"), every_caption=True)
     assert inventory == {"x": len(samples) + len(quarantine)}
 

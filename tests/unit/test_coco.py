@@ -39,7 +39,7 @@ def test_a_coco_set_goes_from_its_annotations_to_samples_and_objects(tmp_path, p
         uids.append([int(uid) for uid in pq.read_table(samples)["uid"].to_pylist()])
         for uid, entry in zip(uids[-1], pq.read_table(objects)["objects"].to_pylist(), strict=True):
             found[uid] = [(o["label"], o["score"], tuple(o["box"])) for o in entry]
-    # by order of image id, in nearly equal parts
+    # images come in order of their id, in nearly equal parts
     assert sum(uids, []) == [pair.key for pair in pairs]
     assert {len(part) for part in uids} == {PAIRS // 4}
     assert found == {

@@ -21,7 +21,7 @@ from dejavu.tables.database import flatten
 *MORE_FORMS, LAST_FORM = sorted({form.key for form in all_forms()})
 ONE_FORM = f"exactly one of {', '.join(MORE_FORMS)} and {LAST_FORM}"
 
-# what is changed, the key path that the sentence names, and what it says about the way out
+# mistake -> (changed keys, the path of the key that the sentence names, the remedy in the sentence)
 WRONG = {
     "unknown_section": ({"speed": {}}, "'speed'", "takes device, datasets"),
     "misspelt_section": ({"mesure": {}}, "'mesure'", "did you mean 'measure'?"),

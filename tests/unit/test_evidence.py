@@ -55,10 +55,10 @@ def test_p_values_are_uniform_without_memorization_whatever_the_quality_of_the_s
 
 def test_a_group_of_the_control_has_one_vote_and_ties_count_against_a_sample():
     gaps, coins = np.array([[2.0, 1.0]]), np.array([[1, 1]])
-    # ten copies of one thing and one other thing
+    # a group of ten copies, and a group of one
     control, groups = np.array([[*[3.0] * 10, 1.0]]), np.array([*[7] * 10, 8])
     assert evidence(gaps, coins, control, groups).p_value.tolist() == [2 / 3, 1.0]
-    # of a sample that side b saw, the advantage is that of b
+    # the advantage of a sample that side b saw is its score under b minus that under a
     assert evidence(-gaps, -coins, -control, groups).p_value.tolist() == [2 / 3, 1.0]
 
 
@@ -84,7 +84,7 @@ def test_the_bound_on_the_share_is_not_above_the_truth(replicates, share):
         bounds.append(remembered_share(gaps, coins, control, np.arange(500), np.arange(500)))
         truths.append(remembered.mean())
     assert np.mean(np.array(bounds) <= truths) >= 0.95
-    # with an effect beyond doubt, the bound is of use
+    # where the effect is large, the bound is near the true share
     assert np.mean(bounds) > share - 0.2
 
 
@@ -94,7 +94,7 @@ def test_epsilon_is_below_that_of_a_known_mechanism(epsilon):
     chance = 1 / (1 + math.exp(-epsilon))
     bounds = []
     for _ in range(200):
-        # randomized response: what it says of a member, and of another
+        # randomized response: the answers for members, and for other samples
         members, others = rng.random(300) < chance, rng.random(300) > chance
         bounds.append(audit(members.astype(float), others.astype(float), rng).epsilon)
     assert np.mean(np.array(bounds) <= epsilon) >= 0.95

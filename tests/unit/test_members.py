@@ -86,7 +86,7 @@ def test_spellings_that_differ_are_refused_with_an_example_of_both(tmp_path, dat
     message = str(error.value)
     assert "splits.default.roles.a.uids: 10 of 10 uids of" in message and "(100.0%) are not in the dataset" in message
     assert told in message
-    # what is missing altogether nobody means to leave out
+    # where every uid is missing, the list is wrong, so max_missing is no remedy
     assert "max_missing" not in message
 
 
@@ -161,7 +161,7 @@ def test_a_list_that_says_nothing_is_refused_naming_the_file(tmp_path, content):
 @pytest.mark.parametrize(("lost", "refused"), [(0, False), (12, False), (200, True)])
 def test_some_of_a_long_list_tell_whether_it_fits_but_for_luck(tmp_path, dataset, lost, refused):
     uids = [f"key-{number:04d}" for number in range(1000)]
-    # evenly over the list, so that the hundred that are looked for have their share
+    # spread evenly over the list, so that the hundred uids that are looked for hold their share
     spelled = [f"KEY-{number:04d}" if lost and number % (1000 // lost) == 0 else uid for number, uid in enumerate(uids)]
     members, samples = listed(tmp_path, lines(spelled).encode()), dataset(uids)
     if not refused:

@@ -117,7 +117,7 @@ def test_among_groups_of_one_size_a_list_that_takes_repeated_things_is_no_memory
         values, sizes = [], []
         for found in (every[listed], every[~listed]):
             groups = np.repeat(np.arange(len(found)), found)
-            # what is repeated is easier, whatever its role
+            # repeated things are easier, in whatever role
             values.append(
                 grouped(0.3 * np.log(found)[groups][:, None] + generator.normal(size=(len(groups), 3)), groups)
             )

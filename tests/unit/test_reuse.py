@@ -36,7 +36,7 @@ def test_of_a_changed_batch_only_changed_files_are_ingested(tmp_path, pairs, mon
         for name, form in forms.items():
             outputs = [tmp_path / kind / f"{name}.parquet" for kind in ("samples", "quarantine")]
             for path in outputs:
-                path.unlink(missing_ok=True)  # as Snakemake does before a job
+                path.unlink(missing_ok=True)  # Snakemake deletes the outputs before a job
             kept = Kept(tmp_path / "state", settings)
             ingest_changed(kept, RawFile(form.raw, name, form.columns), Ingested(*outputs), progress(), form.how)
             written |= {str(path): path.read_bytes() for path in outputs}
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_not_taken_from_what_was_kept(tmp_path, pairs):
     kept = Kept(tmp_path / "state", "code")
     ingest_changed(kept, RawFile(form.raw, "a", form.columns), Ingested(*outputs), progress(), form.how)
     whole = outputs[0].read_bytes()
-    with open(outputs[0], "r+b") as file:  # both names are of the same file
+    with open(outputs[0], "r+b") as file:  # both names mean the same file
         file.truncate(100)
     outputs[0].unlink()
     ingest_changed(kept, RawFile(form.raw, "a", form.columns), Ingested(*outputs), progress(), form.how)

@@ -11,7 +11,7 @@ import pytest
 from dejavu.errors import InputError
 from dejavu.slurm import end_leftovers
 
-# jobs are files of a folder: squeue shows them, scancel removes them
+# a job is a file in a folder: squeue lists the files, scancel removes them
 SQUEUE = 'cat "$JOBS"/* 2>/dev/null; true'
 SCANCEL = 'echo "$@" >> "$CALLS"; for job in "$@"; do rm "$JOBS/$job"; done'
 

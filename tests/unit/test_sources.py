@@ -69,5 +69,5 @@ def test_links_into_the_store_of_a_known_tool_or_one_that_is_named_are_followed(
         reason, detail = lost["x.png"]
         assert reason == "image is a link out of its root"
         assert f"is a link to {tmp_path / blobs / '0123'}: name the folder that it leads into in image_links" in detail
-    # what is not named through a link is not below the root
+    # a file outside the root that is named directly, and not through a link, is refused
     assert lost[str(tmp_path / blobs / "0123")][0] == "image path leaves its root"

@@ -96,7 +96,7 @@ def test_a_blind_test_says_so_unless_it_finds_something():
     assert found.verdict == "cannot say"
     assert "1.3% where chance finds 0.8%" in found.sentence and "from a random ranking's by +0.010" in found.sentence
     assert on_objects(**blind, cells=[cell(p_joint=0.01)]).verdict == "detected"
-    # either of the two is enough for a memory to show
+    # either of the two shows that the test is not blind
     assert on_objects(retrieval=(0.1, 0.008), skill=0.01).verdict == "not detected"
     assert on_objects(retrieval=(0.013, 0.008), skill=0.2).verdict == "not detected"
 
@@ -166,7 +166,7 @@ def planted(memory_a: float, memory_b: float, better: float, seed: int) -> Verdi
 def test_planted_memory_is_found_in_the_side_that_has_it(memory_a, memory_b, better, sides):
     found = [planted(memory_a, memory_b, better, seed) for seed in range(12)]
     assert all(one.verdict == "detected" for one in found)
-    # a contrast that holds no memory is below 5 % in one of twenty
+    # a contrast without memory has p < 0.05 in one of twenty runs
     assert sum(one.sides == sides for one in found) >= 10
 
 

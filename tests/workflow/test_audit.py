@@ -20,7 +20,7 @@ from tests.harness.project import ROOT, Project
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 PAIRS, MEMBERS = 360, 120
-# what the marked lines become: everything else stays as it is shipped
+# text of a marked line -> its replacement; all other lines stay as they are shipped
 EDITS = {
     "vocabulary: coco": "vocabulary: audit/labels.txt",
     "architecture: ViT-B-32": "architecture: config/architectures/small.json",

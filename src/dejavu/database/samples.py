@@ -56,7 +56,8 @@ def sample_tables(run: Run, role: str, connection: duckdb.DuckDBPyConnection) ->
     public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
     names = {label for of_rows in (public, rows) for _, labels in shown(np.sort(of_rows)) for label in labels} - {""}
     named_in = NamedInCaption(names, normalizer, measure["caption_words"])
-    members = _Slices(connection.cursor().execute(_BY_ROW, [str(manifest)]).to_arrow_reader(NUMBERS_PER_GROUP))
+    sorting = connection.cursor()
+    members = _Slices(sorting.sql(_BY_ROW, params=[str(manifest)]).to_arrow_reader(NUMBERS_PER_GROUP))
     labels_of = shown(rows)
     for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
         part = members.next(table.num_rows)

@@ -61,7 +61,7 @@ def test_a_training_asks_for_the_time_of_its_samples_and_for_a_day_at_most():
     assert training_minutes(RECIPE | {"samples_seen": 10**9}, "cpu") == 24 * 60
 
 
-def test_images_are_decoded_by_the_cores_of_a_gpu_s_share_and_on_a_cpu_by_none_unless_asked():
+def test_a_gpu_s_share_of_the_cores_decodes_and_on_a_cpu_none_unless_asked():
     assert embed_workers(None, "cpu", 64, None) == 0
     assert embed_workers(3, "cpu", 2, None) == embed_workers(3, "cuda", 2, 1) == 3
     assert embed_workers(0, "cuda", 16, 1) == 0

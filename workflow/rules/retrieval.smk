@@ -25,11 +25,19 @@ ENCODER = {
     "preprocessing": lambda w: as_json(built_from(w).get("preprocessing")),
 }
 # left out at the default, so that results from before there was the key stand
-PRECISION = (
-    {"precision": CONFIG["measure"]["embed_precision"]}
-    if CONFIG["measure"]["embed_precision"] != "fp32"
-    else {}
-)
+PRECISION = {
+    "precision": value
+    for value in [CONFIG["measure"]["embed_precision"]]
+    if value != "fp32"
+}
+# parameters: how a model with images embeds
+EMBEDDING_PARAMETERS = {
+    **ENCODER,
+    **PRECISION,
+    "torch_threads": lambda w: built_from(w)["torch_threads"],
+    "batch_size": CONFIG["measure"]["embed_batch_size"],
+    "device": CONFIG["device"],
+}
 # models whose embeddings of public captions some side searches; of the others nothing reads them
 SEARCHED_CAPTIONS = {
     one.embedded[0]
@@ -88,12 +96,8 @@ rule embed:
         runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
-        **ENCODER,
-        **PRECISION,
+        **EMBEDDING_PARAMETERS,
         code=code("embed.py"),
-        torch_threads=lambda w: built_from(w)["torch_threads"],
-        batch_size=CONFIG["measure"]["embed_batch_size"],
-        device=CONFIG["device"],
     script:
         "../scripts/embed.py"
 
@@ -104,12 +108,8 @@ use rule embed as embed_searched_captions with:
         model=any_of(SEARCHED_CAPTIONS),
         role="public",
     params:
-        **ENCODER,
-        **PRECISION,
+        **EMBEDDING_PARAMETERS,
         code=code("embed.py"),
-        torch_threads=lambda w: built_from(w)["torch_threads"],
-        batch_size=CONFIG["measure"]["embed_batch_size"],
-        device=CONFIG["device"],
         captions=True,
 
 
@@ -196,13 +196,9 @@ if OTHER_QUERIES:
             ),
             gpu=GPUS,
         params:
-            **ENCODER,
-            **PRECISION,
+            **EMBEDDING_PARAMETERS,
             code=code("embed_queries.py"),
-            torch_threads=lambda w: built_from(w)["torch_threads"],
             queries=OTHER_QUERIES,
             masking=masking,
-            batch_size=CONFIG["measure"]["embed_batch_size"],
-            device=CONFIG["device"],
         script:
             "../scripts/embed_queries.py"

@@ -34,7 +34,7 @@ def rates(**changed: Rate) -> Rates:
         "a machine of this test",
         "cpu",
         "made up",
-        {"light": 100, "torch": 500},
+        {"light": 100, "search": 200, "torch": 500},
         {unit: units[unit] for unit in COMMON},
         {"*": {unit: units[unit] for unit in OF_DATASET}},
         {"*": {unit: units[unit] for unit in OF_MODEL}},
@@ -197,7 +197,7 @@ def test_rates_are_read_as_they_were_written(tmp_path):
         ({"common": {"start": 1}}, "common.start is 1, but a rate is [seconds, bytes]"),
         ({"common": {"start": [-1, 0]}}, "common.start is [-1, 0]"),
         ({"device": "tpu"}, "device is 'tpu', but it is cpu or cuda"),
-        ({"memory": {"light": 1}}, "the key memory.torch is missing"),
+        ({"memory": {"light": 1, "torch": 1}}, "the key memory.search is missing"),
     ],
 )
 def test_a_file_of_rates_with_another_key_or_value_is_refused(tmp_path, change, told):

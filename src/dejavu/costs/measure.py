@@ -26,14 +26,14 @@ from dejavu.sides import TFIDF, kind_of
 
 # what a job of each kind imports before it begins
 IMPORTS = {
-    "start": "from snakemake import script; import dejavu.measurement.scoring, dejavu.data.ingest",
+    "start": "from snakemake import script; import dejavu.measurement.population, dejavu.data.ingest",
     "start_search": (
         "from snakemake import script; import numpy; from dejavu.retrieval.neighbors import engine_on, nearest;"
         "x = numpy.eye(4, dtype='float32'); nearest(x, x, 1, engine_on('{device}', 1))"
     ),
     "start_torch": "from snakemake import script; import dejavu.training.loop, dejavu.encoders.openclip",
 }
-KIND_OF_MEMORY = {"start": "light", "start_torch": "torch"}
+KIND_OF_MEMORY = {"start": "light", "start_search": "search", "start_torch": "torch"}
 # a batch that a training probe needs at the most
 MOST_ROWS = 20_000
 
@@ -101,7 +101,7 @@ def _measure(planned: Planned, key: str) -> Rates:
         empty.mkdir()
         common |= _probe("probe_common", {"measure": config["measure"], "report": config["report"]}, empty)
         batches = [m["batch_size"] // m["processes"] for m in config["models"].values() if "sides" not in m]
-        rows = min(MOST_ROWS, max([400, *batches]))
+        rows = min(MOST_ROWS, max(batches, default=0))
         datasets = {}
         for name, section in config["datasets"].items():
             folder = Path(made) / "datasets" / name
@@ -139,8 +139,7 @@ def _starts(device: str) -> tuple[dict[str, Rate], dict[str, float]]:
         elapsed, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         rates[unit] = Rate(min(elapsed, worked))
-        if unit in KIND_OF_MEMORY:
-            memory[KIND_OF_MEMORY[unit]] = int(done.stdout) / (1e6 if sys.platform == "darwin" else 1e3)
+        memory[KIND_OF_MEMORY[unit]] = int(done.stdout) / (1e6 if sys.platform == "darwin" else 1e3)
     return rates, memory
 
 

@@ -14,6 +14,8 @@ from dejavu.plan.job_list import Job
 
 PROJECT = Path(__file__).resolve().parents[3]
 MB = 1e6
+# parts of tables that a job reads and writes
+BUFFERS_MB = 60
 # weights, gradients, and the two moments of AdamW, in float32
 COPIES_IN_TRAINING = 4
 BYTES_OF_FLOAT = 4
@@ -47,11 +49,11 @@ def memory_of(job: Job, work: Work, planned: Planned, rates: Rates) -> float:
         planned: the configuration.
         rates: of the machine, whose processes hold something before they read any data.
     """
-    kind = "torch" if "start_torch" in work or "start_search" in work else "light"
+    kind = "torch" if "start_torch" in work else "search" if "start_search" in work else "light"
     processes = planned.config["models"][job.side.model]["processes"] if job.stage == "train" and job.side else 1
     held = sum(HELD.get(unit, 0) * number for unit, number in work.items())
     more = _MORE.get(job.stage)
-    return processes * rates.memory[kind] + (held + (more(job, planned) if more else 0)) / MB
+    return processes * (rates.memory[kind] + BUFFERS_MB) + (held + (more(job, planned) if more else 0)) / MB
 
 
 @cache

@@ -54,7 +54,7 @@ OF_MODEL = {
     "search_product": "comparing a query with a public embedding",
 }
 ANY = "*"
-KINDS = ("light", "torch")
+KINDS = ("light", "search", "torch")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Rates:
         machine: its name, as a person would say it.
         device: ``cpu`` or ``cuda``.
         source: where they come from.
-        memory: MB that a process holds besides its data: ``light``, or ``torch`` once it has imported PyTorch.
+        memory: MB that a process holds besides its data: ``light``, ``search`` with the engine of
+            a search, or ``torch`` once it has imported PyTorch and OpenCLIP.
         common: rates of the units of :data:`COMMON`.
         datasets: name, or :data:`ANY` -> rates of the units of :data:`OF_DATASET`.
         models: name of a model, or of an architecture, or :data:`ANY` -> rates of the units of :data:`OF_MODEL`.

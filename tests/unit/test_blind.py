@@ -30,7 +30,7 @@ def found(path, tables):
         return {(row["role"], row["other"]): row for row in blind_rows(connection)}
 
 
-def test_members_of_another_distribution_are_told_apart_and_those_of_the_same_are_not(tmp_path):
+def test_captions_tell_members_of_another_distribution_apart_and_only_those(tmp_path):
     apart = found(tmp_path / "apart", rows(world_of_a=1))
     assert {pair: row["is_apart"] for pair, row in apart.items()} == {
         ("a", "b"): True,

@@ -273,7 +273,7 @@ def test_defaults_are_filled_in_also_in_sections_that_are_not_there(load):
     assert config["measure"]["labels"] == [1, 5, 10, "all"]
     assert config["measure"]["samplings"] == {"repeats": 100, "fraction": 0.1}
     assert config["measure"]["k"] == [1, 10]
-    assert config["report"] == {"k": 10, "labels": "all", "gallery": 12}
+    assert config["report"] == {"k": 10, "labels": "all", "gallery": 12, "database_rows": 50_000_000}
     assert config["datasets"]["demo"]["synthetic"] == {
         "pairs": 1000,
         "files": 2,

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from dejavu.config import load_config
-from dejavu.config.replicates import replicate_splits, replicated_models
 from dejavu.data.replicate import write_replicate
 from dejavu.errors import InputError
 from dejavu.files import read_table, write_table
 from dejavu.measurement.replicate_pool import ReplicateFiles
 from dejavu.measurement.replicates import Options, summarize_replicates
+from dejavu.replicates import replicate_splits, replicated_models
 from dejavu.roles import drawing
 from dejavu.tables.data import MANIFEST
 from dejavu.tables.evaluation import SAMPLE_ATTACKS

@@ -4,7 +4,7 @@
 from functools import cache
 
 from dejavu.code_hash import step_code
-from dejavu.config.replicates import replicate_seed
+from dejavu.replicates import replicate_seed
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings

@@ -4,7 +4,7 @@
 #
 # A further replicate is a split of its own that is trained, embedded and scored as every split is.
 
-from dejavu.config.replicates import replicate_splits, replicated_models
+from dejavu.replicates import replicate_splits, replicated_models
 from dejavu.paths import ATTACKS, MANIFEST, REPLICATES_TABLE, SCORES, at
 from dejavu.tables.replicates import REPLICATE_TABLES
 

@@ -1,9 +1,8 @@
 """The configuration: check it, fill in its defaults, and refuse a mistake with one sentence.
 
 Modules: ``schema`` (rules of the JSON schema), ``command_line`` (values of ``--config``), and one or two for each
-section: ``datasets``, ``splits`` and ``replicates`` (both for ``splits``), ``recipes`` and ``model_sides`` (both for
-``models``), ``architectures``, ``evaluation`` (for ``report`` and ``utility``). ``reference`` writes the reference page
-from the schema.
+section: ``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both for ``models``), ``architectures``,
+``evaluation`` (for ``report`` and ``utility``). ``reference`` writes the reference page from the schema.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from dejavu.config.datasets import check_annotate, check_dataset, settled_annota
 from dejavu.config.evaluation import check_report, check_utility
 from dejavu.config.model_sides import check_sides
 from dejavu.config.recipes import check_recipe, require_recipes, resolved, settled
-from dejavu.config.replicates import expand_replicates
 from dejavu.config.schema import check, fill_defaults, read_exponents, read_schema, require_json
 from dejavu.config.splits import check_split
 from dejavu.errors import InputError
+from dejavu.replicates import expand_replicates
 from dejavu.sweeps import compared_with, expand_studies, settle_measured
 from dejavu.tables.queries import QUERIES
 

@@ -13,7 +13,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dejavu.config.replicates import replicated_models
 from dejavu.data.split import manifest_counts
 from dejavu.database.blind import blind_rows
 from dejavu.database.large import Tables
@@ -26,6 +25,7 @@ from dejavu.database.tables import create_tables, create_views, insert, source
 from dejavu.database.verdicts import verdict_rows
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
+from dejavu.replicates import replicated_models
 from dejavu.sides import Side
 from dejavu.tables.database import DATABASE, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dejavu.config.replicates import replicated_models
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.paths import DATASET, SPLIT, at
 from dejavu.plan.asked import may_exceed_limit
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.parameters import other_queries, text_queries
+from dejavu.replicates import replicated_models
 from dejavu.sides import TFIDF, Side, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES
 

@@ -245,7 +245,10 @@ def test_top_order_is_descending_and_breaks_ties_by_row(queries, random):
     keys = {"nearest": nearest, "correct": correct, "gap": correct - other}
     for sort, key in keys.items():
         wanted = sorted(range(len(queries)), key=lambda i, key=key: (-key[i], rows[i]))
-        assert gaps.top_order(sort, correct.astype(np.int32), other.astype(np.int32), nearest, rows).tolist() == wanted
+        scores = correct.astype(np.int32), other.astype(np.int32), nearest, rows
+        assert gaps.top_order(sort, *scores).tolist() == wanted
+        for first in (0, 1, len(queries) // 2, len(queries), len(queries) + 3):
+            assert gaps.top_order(sort, *scores, first).tolist() == wanted[:first]
 
 
 @settings(max_examples=50, deadline=None)

@@ -27,6 +27,7 @@ from dejavu.progress import Progress, say
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
 
 QUERIES = (100_000, 1_000_000)
+STEPS = ("make", "population", "embed", "attacks")
 ROLES = ("a", "b", "holdout")
 # the cells of the default configuration
 KS, LABELS = (1, 10, 50), ("1", "5", "10", "all")
@@ -53,7 +54,7 @@ def measure() -> list[Result]:
     found: dict[str, list[dict[str, float]]] = {"population": [], "attacks": []}
     for number in QUERIES:
         with tempfile.TemporaryDirectory() as folder:
-            for step in ("make", *found):
+            for step in STEPS:
                 command = [sys.executable, "-m", "benchmarks.population_memory", step, folder, str(number)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
                 if step in found:
@@ -72,18 +73,22 @@ def measure() -> list[Result]:
         ),
         Result.of_costs("population_memory", population[1]["peak"], POPULATION_BOUND, "GiB", f"bound for {many}"),
         Result.of_costs(
-            "population_growth", population[1]["peak"], GROWTH * population[0]["peak"], "GiB", f"{GROWTH} times {few}"
+            "population_growth_memory",
+            population[1]["peak"],
+            GROWTH * population[0]["peak"],
+            "GiB",
+            f"{GROWTH} times {few}",
         ),
         Result.of_costs("attacks_memory", attacks[1]["peak"], ATTACKS_BOUND, "GiB", f"bound for {many}"),
     ]
 
 
 def make(folder: Path, number: int) -> None:
-    """Writes manifests, scores, and the embeddings of two sides."""
+    """Writes manifests and scores."""
     progress = Progress(f"population_memory: {number:,} queries a role", len(ROLES) * number, "queries")
     for place, role in enumerate(ROLES, start=1):
         rng = np.random.default_rng(place)
-        rows = (place << 32) + np.arange(number)
+        rows = _rows(place, number)
         groups = np.where(np.arange(number) % PER_REPEATED == 1, rows - 1, rows).astype(np.uint64)
         # spread over all numbers, as hashes are
         names = [f"{name:016x}" for name in (groups * np.uint64(0x9E3779B97F4A7C15)).tolist()]
@@ -91,12 +96,22 @@ def make(folder: Path, number: int) -> None:
         write_table(folder / f"manifest-{role}.parquet", pa.table(columns, schema=MANIFEST), MANIFEST)
         del names, columns
         write_table(folder / f"scores-{role}.parquet", _scores(rows, rng, progress), SAMPLE_SCORES, NUMBERS_PER_GROUP)
-        write_array(folder / f"rows-{role}.npy", rows)
+    progress.finish()
+
+
+def embed(folder: Path, number: int) -> None:
+    """Writes embeddings of two sides."""
+    for place, role in enumerate(ROLES, start=1):
+        rng = np.random.default_rng([place, number])
+        write_array(folder / f"rows-{role}.npy", _rows(place, number))
         for kind, side in product(("images", "captions"), "ab"):
             embeddings = rng.standard_normal((number, DIMENSION), dtype=np.float32)
-            embeddings /= np.sqrt(np.float32(DIMENSION))
-            write_array(folder / f"{kind}-{role}-{side}.npy", embeddings)
-    progress.finish()
+            write_array(folder / f"{kind}-{role}-{side}.npy", embeddings / np.sqrt(np.float32(DIMENSION)))
+
+
+def _rows(place: int, number: int) -> np.ndarray:
+    """The rows of the role at a place, as of a raw file of its own."""
+    return (place << 32) + np.arange(number)
 
 
 def _scores(rows: np.ndarray, rng: np.random.Generator, progress: Progress) -> Iterator[pa.Table]:
@@ -159,7 +174,8 @@ def run_step(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        make(Path(sys.argv[2]), int(sys.argv[3]))
+    MAKING = {"make": make, "embed": embed}
+    if sys.argv[1] in MAKING:
+        MAKING[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
     else:
         run_step(sys.argv[1], Path(sys.argv[2]))

@@ -1,14 +1,14 @@
 """How often the verdicts are wrong where groups are few, unequal or listed, on simulated queries without memorization.
 
 Run as ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. What they mean is said in
-docs/concepts/calibration.md. Queries are drawn as in benchmarks/calibration.py, whose words are used here.
+docs/concepts/calibration.md. The simulation is tests/harness/simulation.py, which tests share.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,79 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 
-from benchmarks.calibration import METRICS, Scenario, query_values, share, table
+from tests.harness.simulation import METRICS, Case, mixed, sizes_of, values_of, with_giant, zipf
+
+from benchmarks.calibration import share, table
 from dejavu.memorization import gaps
 from dejavu.memorization.permutation import effective_groups, joint_test
 from dejavu.memorization.verdicts import FEWEST_GROUPS, LEVEL
 from dejavu.progress import Progress
-
-# what repeated things gain in the latent score, about 0.1 of recall
-EASIER = 0.5
-Sizes = Callable[[np.random.Generator], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Case:
-    """Roles of a run.
-
-    Attributes:
-        name: in the table.
-        a, b, holdout: draw the sizes of the role's groups.
-        better: by how much side a is better at everything, in standard deviations of the latent score.
-        memory: side -> by how much it is better at the queries of its own role.
-        listed: whether role a is a list: what is repeated is listed more often, and easier.
-    """
-
-    name: str
-    a: Sizes
-    b: Sizes
-    holdout: Sizes
-    better: float = 0.0
-    memory_a: float = 0.0
-    memory_b: float = 0.0
-    listed: bool = False
-
-
-def equal(groups: int, size: int = 1) -> Sizes:
-    """Groups of one size."""
-    return lambda rng: np.full(groups, size)
-
-
-def mixed(groups: int) -> Sizes:
-    """Mostly single samples, as in benchmarks/calibration.py."""
-    return lambda rng: rng.choice((1, 2, 3, 4), groups, p=(0.76, 0.14, 0.06, 0.04))
-
-
-def zipf(groups: int) -> Sizes:
-    """Heavy tails: sizes by Zipf's law, at most 200."""
-    return lambda rng: np.minimum(rng.zipf(1.8, groups), 200)
-
-
-def with_giant(groups: int) -> Sizes:
-    """Single samples and, in one of two roles by chance, a group of a third of the role."""
-    return lambda rng: np.append(np.ones(groups, dtype=int), groups // 2 if rng.random() < 0.5 else 1)
-
-
-def values_of(role: str, sizes: np.ndarray, case: Case, rng: np.random.Generator) -> gaps.Values:
-    """The per-query values of a role by group; a group's size makes its queries easier where roles are listed."""
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    memory = {"a": case.memory_a, "b": case.memory_b}.get(role, 0.0)
-    bonus = EASIER * np.log2(sizes)[groups] if case.listed else np.zeros(len(groups))
-    # easier for side a, which has learned what is common, whatever it was trained on
-    found = query_values(role, Scenario(case.better, memory), groups, rng, bonus)
-    return gaps.by_group(found, groups, len(sizes))
-
-
-def sizes_of(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Role -> sizes of its groups."""
-    if not case.listed:
-        return {"a": case.a(rng), "b": case.b(rng), "holdout": case.holdout(rng)}
-    every = case.a(rng)
-    # a sample is listed with a chance of its own, and takes its group along
-    listed = rng.random(len(every)) < 1 - 0.85**every
-    rest = every[~listed]
-    half = rng.random(len(rest)) < 0.5
-    return {"a": every[listed], "b": rest[half], "holdout": rest[~half]}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dejavu.measurement import top_l
+from dejavu.measurement import stored_weights, top_l
 from dejavu.measurement.top_l import TopL
 from dejavu.memorization import draws as drawing
 from dejavu.memorization.gaps import top_order
@@ -43,6 +43,7 @@ def test_the_interval_is_that_of_resamples_whose_first_queries_are_taken(groups_
     monkeypatch.setattr(top_l, "DRAWS", 30)
     # of the order no more than what is needed is gone through, and more where that does not suffice
     monkeypatch.setattr(top_l, "_with_reserve", lambda taken: taken)
+    monkeypatch.setattr(stored_weights, "CHUNK", 7)
     monkeypatch.setattr(drawing, "GROUPS_PER_BLOCK", groups_per_block)
     monkeypatch.setattr(drawing, "CELLS_PER_PART", 7 * GROUPS)
     groups = np.sort(np.concatenate([np.arange(GROUPS), np.arange(NUMBER - GROUPS)]))

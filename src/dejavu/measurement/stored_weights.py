@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from dejavu.memorization import draws as drawing
+
+# queries whose sums are one number of the running sums
+CHUNK = 512
 
 
 class Weights(ABC):
@@ -24,6 +27,10 @@ class Weights(ABC):
 
     def __init__(self) -> None:
         self._sizes: dict[bytes, np.ndarray] = {}
+
+    @abstractmethod
+    def prefix(self, groups: np.ndarray, gap: np.ndarray) -> Prefix:
+        """Return the first queries of an order, by the group, int64 (n,), and the gap, float64 (n,), of each."""
 
     @abstractmethod
     def parts(self) -> Iterator[tuple[slice, np.ndarray]]:
@@ -44,6 +51,74 @@ class Weights(ABC):
         return self._sizes[digest]
 
 
+class Prefix(ABC):
+    """The first queries of an order."""
+
+    @abstractmethod
+    def means(self, weights: np.ndarray, wanted: Sequence[np.ndarray], *, is_all: bool) -> np.ndarray:
+        """Return the mean gap of as many first queries of some resamples as are wanted, float64 (wanted, draws).
+
+        A query that is drawn several times counts as often, the last one too. NaN stands where there are too few.
+
+        Args:
+            weights: integers (draws, groups).
+            wanted: of numbers (draws,), how many queries are wanted.
+            is_all: whether there are no more queries, so that too few are as many as there can be.
+        """
+
+
+class HeldPrefix(Prefix):
+    """For few queries: running sums of all of them, in float32."""
+
+    def __init__(self, groups: np.ndarray, gap: np.ndarray) -> None:
+        self._groups, self._gap = groups, gap.astype(np.float32)
+
+    def means(self, weights: np.ndarray, wanted: Sequence[np.ndarray], *, is_all: bool) -> np.ndarray:
+        times = weights[:, self._groups].astype(np.float32)
+        number, total = np.cumsum(times, axis=1), np.cumsum(times * self._gap, axis=1)
+        found = np.full((len(wanted), len(weights)), np.nan)
+        for means, of_draws in zip(found, wanted, strict=True):
+            for draw, enough in enumerate(of_draws):
+                last = int(np.searchsorted(number[draw], enough))
+                if last == len(self._gap) and is_all:
+                    last -= 1
+                if last < len(self._gap):
+                    queries = number[draw, last]
+                    means[draw] = total[draw, last] / queries if queries > 0 else 0.0
+        return found
+
+
+class StoredPrefix(Prefix):
+    """For many queries: sums of chunks, and running sums of these; queries one by one in the last chunk alone."""
+
+    def __init__(self, groups: np.ndarray, gap: np.ndarray) -> None:
+        self._number = len(groups)
+        filling = -len(groups) % CHUNK
+        self._groups = np.append(groups, np.zeros(filling, dtype=groups.dtype))
+        self._gap = np.append(gap, np.zeros(filling))
+
+    def means(self, weights: np.ndarray, wanted: Sequence[np.ndarray], *, is_all: bool) -> np.ndarray:
+        times = weights[:, self._groups]
+        times[:, self._number :] = 0
+        chunks = times.reshape(len(times), -1, CHUNK)
+        number = np.cumsum(chunks.sum(axis=2, dtype=np.int64), axis=1)
+        gaps = self._gap.astype(np.float32).reshape(-1, CHUNK)
+        total = np.cumsum(np.einsum("dcq,cq->dc", chunks.astype(np.float32), gaps), axis=1, dtype=np.float64)
+        found = np.full((len(wanted), len(weights)), np.nan)
+        for means, of_draws in zip(found, wanted, strict=True):
+            for draw, enough in enumerate(of_draws):
+                chunk = int(np.searchsorted(number[draw], enough))
+                if chunk < len(gaps):
+                    before = (number[draw, chunk - 1], total[draw, chunk - 1]) if chunk else (0, 0.0)
+                    inside = chunks[draw, chunk].astype(np.float64)
+                    last = int(np.searchsorted(np.cumsum(inside), enough - before[0])) + 1
+                    gap = self._gap[chunk * CHUNK : chunk * CHUNK + last]
+                    means[draw] = (before[1] + inside[:last] @ gap) / (before[0] + inside[:last].sum())
+                elif is_all:
+                    means[draw] = total[draw, -1] / number[draw, -1] if number[draw, -1] > 0 else 0.0
+        return found
+
+
 class HeldWeights(Weights):
     """Weights in memory, int64 (draws, groups)."""
 
@@ -53,6 +128,10 @@ class HeldWeights(Weights):
     def __init__(self, weights: np.ndarray) -> None:
         super().__init__()
         self._weights = weights
+
+    def prefix(self, groups: np.ndarray, gap: np.ndarray) -> Prefix:
+        """Return the first queries of an order."""
+        return HeldPrefix(groups, gap)
 
     def parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield all draws at once."""
@@ -75,6 +154,10 @@ class StoredWeights(Weights):
                         handle.seek(draw * self._groups + start)
                         handle.write(row.data)
                 start += size
+
+    def prefix(self, groups: np.ndarray, gap: np.ndarray) -> Prefix:
+        """Return the first queries of an order."""
+        return StoredPrefix(groups, gap)
 
     def parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Read some draws at a time."""

@@ -167,13 +167,15 @@ def _resampled(
     left = {key: _with_reserve(_taken(max(of_order), number)) for key, of_order in shares.items() if of_order}
     while left:
         orders = {key: ranking.first(key, length) for key, length in left.items()}
-        prefixes = {key: (groups[order], gap[order].astype(weights.kind)) for key, order in orders.items()}
+        prefixes = {key: weights.prefix(groups[order], gap[order]) for key, order in orders.items()}
         for key in prefixes:
             found[key] = {share: np.full(len(sizes), np.nan) for share in shares[key]}
         for some, drawn in weights.parts():
-            for key, (of_first, gap_of_first) in prefixes.items():
-                times = drawn[:, of_first].astype(weights.kind)
-                _add_means(found[key], some, times, gap_of_first, sizes[some], is_all=len(of_first) == number)
+            for key, prefix in prefixes.items():
+                wanted = [np.maximum(1, np.floor(share * sizes[some] + gaps.ROUNDING)) for share in found[key]]
+                means = prefix.means(drawn, wanted, is_all=len(orders[key]) == number)
+                for of_share, of_some in zip(found[key].values(), means, strict=True):
+                    of_share[some] = of_some
         left = {
             key: 2 * length
             for key, length in left.items()
@@ -184,36 +186,6 @@ def _resampled(
 
 def _with_reserve(taken: int) -> int:
     return taken + taken // 16 + 256
-
-
-def _add_means(
-    found: Mapping[float, np.ndarray],
-    some: slice,
-    times: np.ndarray,
-    gap: np.ndarray,
-    sizes: np.ndarray,
-    *,
-    is_all: bool,
-) -> None:
-    """Fill in the means of some resamples; NaN stays where what is given of the order does not suffice.
-
-    Args:
-        found: share -> float64 (draws,), to be filled.
-        some: which draws these are.
-        times: (draws, first queries), how often each is in each resample.
-        gap: (first queries,), their gaps.
-        sizes: (draws,), number of queries in each resample.
-        is_all: whether these are all queries.
-    """
-    number, total = np.cumsum(times, axis=1), np.cumsum(times * gap, axis=1)
-    for share, means in found.items():
-        wanted = np.maximum(1, np.floor(share * sizes + gaps.ROUNDING))
-        for i, draw in enumerate(range(some.start, some.stop)):
-            last = int(np.searchsorted(number[i], wanted[i]))
-            if last == len(gap) and is_all:
-                last -= 1
-            if last < len(gap):
-                means[draw] = total[i, last] / number[i, last] if number[i, last] > 0 else 0.0
 
 
 def _with_interval(row: dict[str, Any]) -> dict[str, Any]:

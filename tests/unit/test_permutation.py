@@ -170,7 +170,7 @@ def test_a_gap_of_the_detectable_size_is_found_in_four_of_five_runs():
     for seed in range(250):
         shift = np.array([stated, 0, 0])
         a, b = sample(5000 + seed, 250) + shift, sample(9000 + seed, 250) - shift
-        found.append(joint_test(grouped(a), grouped(b), ALL, 199, rng(seed)).p_joint[0] <= 0.05)
+        found.append(joint_test(grouped(a), grouped(b), ALL, 99, rng(seed)).p_joint[0] <= 0.05)
     assert 0.72 <= np.mean(found) <= 0.88
 
 

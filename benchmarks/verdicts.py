@@ -1,14 +1,14 @@
 """Error rates of the verdicts where groups are few, unequal or listed, on simulated queries whose truth is known.
 
 Run ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. docs/concepts/calibration.md
-explains the tables. Queries are drawn as in benchmarks/calibration.py, which also defines the terms.
+explains the tables, and simulations/scores.py the simulation.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,79 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 
-from benchmarks.calibration import METRICS, Scenario, query_values, share, table
+from simulations.scores import METRICS, Case, mixed, sizes_of, values_of, with_giant, zipf
+
+from benchmarks.calibration import share, table
 from dejavu.memorization import gaps
 from dejavu.memorization.permutation import effective_groups, joint_test
 from dejavu.memorization.verdicts import FEWEST_GROUPS, LEVEL
 from dejavu.progress import Progress
-
-# Gain in the latent score for each doubling of a group's size where role a is listed: about 0.1 of recall.
-EASIER = 0.5
-Sizes = Callable[[np.random.Generator], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Case:
-    """The roles of a simulated run.
-
-    Attributes:
-        name: name of the case in the table.
-        a, b, holdout: functions that draw the sizes of the role's groups.
-        better: how much better side a is at everything, in standard deviations of the latent score.
-        memory_a, memory_b: how much better the side is at the queries of its own role, in the same unit.
-        listed: whether role a is a list. Larger groups are then listed more often, and are easier for side a.
-    """
-
-    name: str
-    a: Sizes
-    b: Sizes
-    holdout: Sizes
-    better: float = 0.0
-    memory_a: float = 0.0
-    memory_b: float = 0.0
-    listed: bool = False
-
-
-def equal(groups: int, size: int = 1) -> Sizes:
-    """Return a function that draws groups of one size."""
-    return lambda rng: np.full(groups, size)
-
-
-def mixed(groups: int) -> Sizes:
-    """Return a function that draws groups of mostly single samples, as in benchmarks/calibration.py."""
-    return lambda rng: rng.choice((1, 2, 3, 4), groups, p=(0.76, 0.14, 0.06, 0.04))
-
-
-def zipf(groups: int) -> Sizes:
-    """Return a function that draws sizes with a heavy tail: by Zipf's law, at most 200."""
-    return lambda rng: np.minimum(rng.zipf(1.8, groups), 200)
-
-
-def with_giant(groups: int) -> Sizes:
-    """Return a function that draws single samples and, with probability 1/2, a group of a third of the role."""
-    return lambda rng: np.append(np.ones(groups, dtype=int), groups // 2 if rng.random() < 0.5 else 1)
-
-
-def values_of(role: str, sizes: np.ndarray, case: Case, rng: np.random.Generator) -> gaps.Values:
-    """Return the per-query values of a role by group; where role a is listed, larger groups are easier for side a."""
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    memory = {"a": case.memory_a, "b": case.memory_b}.get(role, 0.0)
-    bonus = EASIER * np.log2(sizes)[groups] if case.listed else np.zeros(len(groups))
-    # Side a has learned what is common in any training set, so it gains on large groups in every role.
-    values = query_values(role, Scenario(case.better, memory), groups, rng, bonus)
-    return gaps.by_group(values, groups, len(sizes))
-
-
-def sizes_of(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return role -> the sizes of its groups."""
-    if not case.listed:
-        return {"a": case.a(rng), "b": case.b(rng), "holdout": case.holdout(rng)}
-    every = case.a(rng)
-    # Each sample is listed with probability 0.15, independently, and takes its whole group along.
-    listed = rng.random(len(every)) < 1 - 0.85**every
-    rest = every[~listed]
-    half = rng.random(len(rest)) < 0.5
-    return {"a": every[listed], "b": rest[half], "holdout": rest[~half]}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def read_pool(replicates: Sequence[ReplicateFiles]) -> Pool:
     group = pa.concat_tables([read_table(first[role], ["row", "group_id"]) for role in SIDES]).sort_by("row")
     _, number = np.unique(np.asarray(group["group_id"].to_pylist()), return_inverse=True)
     number = number.reshape(-1)
-    return Pool(Groups(first["a"], pools[0], number, np.ones(number.max() + 1, np.int64)), np.stack(coins))
+    return Pool(Groups(first["a"], pools[0], number, int(number.max()) + 1), np.stack(coins))
 
 
 def values_by_group(scores: CellScores, keys: Sequence[Key], groups: Groups) -> gaps.Values:
@@ -80,20 +80,14 @@ def values_by_group(scores: CellScores, keys: Sequence[Key], groups: Groups) -> 
     for key in keys:
         cell = scores.cell(key)
         values = query_values(cell["precision_a"], cell["precision_b"], cell["recall_a"], cell["recall_b"])
-        place = _places(cell["row"], groups)
-        parts.append(gaps.by_group(values, groups.number[place], len(groups.sizes)))
+        parts.append(gaps.by_group(values, groups.number_of(cell["row"]), groups.count))
     return gaps.Values(np.hstack([part.sums for part in parts]), np.hstack([part.sizes for part in parts]))
 
 
 def _places(rows: np.ndarray, groups: Groups) -> np.ndarray:
     """Return the place of every row among the samples of the groups, int64 (rows,)."""
-    place = np.minimum(np.searchsorted(groups.rows, rows), len(groups.rows) - 1)
-    if not np.array_equal(groups.rows[place], rows):
-        raise InputError(
-            f"scores name queries that are not in {groups.manifest}: one of them comes from another run. "
-            "Delete the scores and run again."
-        )
-    return place
+    groups.number_of(rows)
+    return np.searchsorted(groups.rows, rows)
 
 
 def compared_recall(

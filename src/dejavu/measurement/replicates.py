@@ -43,8 +43,6 @@ from dejavu.tables.replicates import (
     SHARES,
 )
 
-WEIGHTS_PER_BLOCK = 20_000_000
-
 
 @dataclass(frozen=True)
 class Options:
@@ -82,7 +80,7 @@ def summarize_replicates(
         InputError: when the replicates do not share one training pool, or scores are not of the manifests' samples.
     """
     pool = read_pool(replicates)
-    control = Groups.of(holdout, {})
+    control = Groups.of(holdout, None)
     scores = [{role: CellScores.of(path) for role, path in files.scores.items()} for files in replicates]
     keys = [key for key in scores[0]["a"].numbers if key[0] != RANDOM and (key[1], key[2]) == options.cell]
     keys = sorted(key for key in keys if all(key in of.numbers for each in scores for of in each.values()))
@@ -125,14 +123,7 @@ def summarize_replicates(
 
 def _resampled(values: gaps.Values, options: Options, name: str) -> np.ndarray:
     """Return the bootstrap draws, float64 (draws, columns): draw i takes the same groups in every replicate."""
-    rng, number = source_of_chance(options.seed, "replicates", name), len(values.sums)
-    block = max(1, WEIGHTS_PER_BLOCK // number)
-    return np.concatenate(
-        [
-            values.means(rng.multinomial(number, np.full(number, 1 / number), size=min(block, options.draws - start)))
-            for start in range(0, options.draws, block)
-        ]
-    )
+    return gaps.bootstrap(values, options.draws, source_of_chance(options.seed, "replicates", name))
 
 
 def _replicate_rows(values: Mapping[str, np.ndarray], cells: Sequence[Mapping[str, Any]]) -> Iterator[dict]:

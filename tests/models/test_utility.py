@@ -286,7 +286,7 @@ ZERO_SHOT = {"task": "zero_shot", "part": "data", "labels": ["sea", "city"], "cl
         ({"labels": ["sea", "cities"]}, r"the label 'cities' is none of the 2 classes \(did you mean 'city'\?\)"),
         ({"labels": [0, 2]}, r"the label 2 is none of the 2 classes, numbered from 0 to 1: correct utility\.zero_shot"),
         ({"labels": [0, -1]}, "the label -1 is none of"),
-        ({"labels": [0, 1], "classes": None}, "its labels are numbers, as 0, .* give utility.zero_shot.b.classes"),
+        ({"labels": [0, 1], "classes": None}, "its labels are numbers, such as 0, .* set utility.zero_shot.b.classes"),
         ({"labels": ["sea", "sea"], "classes": ["sea", "city", "sea"]}, "'sea' is there twice"),
         ({"labels": ["sea", None]}, "scenes.parquet row 1: label is None: fill it in"),
         ({"images": [b"x", b"y"]}, "none of its 2 images can be used"),

@@ -23,14 +23,12 @@ from scipy import optimize, special, stats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from dejavu.memorization import gaps
-from dejavu.memorization.metrics import KEYS
+from dejavu.memorization.metrics import TESTED as METRICS
 from dejavu.memorization.metrics import query_values as library_values
 from dejavu.memorization.permutation import POWER_QUANTILE, joint_test
 from dejavu.progress import Progress, say
 
 SIDES = ("a", "b")
-METRICS = ("ppg", "prg", "aucg")  # the metrics whose true values this script works out
-PLACES = [KEYS.index(metric) for metric in METRICS]
 
 GROUPS = 400  # in each role
 GROUP_SIZES, GROUP_SHARES = (1, 2, 3, 4), (0.76, 0.14, 0.06, 0.04)
@@ -138,7 +136,7 @@ def query_values(
         correct = rng.binomial(objects, special.expit(latent))
         precision[side] = correct / rng.choice(PREDICTED, queries)
         recall[side] = correct / objects
-    return library_values(precision["a"], precision["b"], recall["a"], recall["b"])[:, PLACES]
+    return library_values(precision["a"], precision["b"], recall["a"], recall["b"])[:, : len(METRICS)]
 
 
 def roles(scenario: Scenario, runs: int, rng: np.random.Generator) -> dict[str, gaps.Values]:

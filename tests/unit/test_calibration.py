@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def load():
     spec = importlib.util.spec_from_file_location("calibration", ROOT / "benchmarks" / "calibration.py")
     module = importlib.util.module_from_spec(spec)
-    # dataclasses look up their module by its name
+    # dataclasses look their module up by name
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module

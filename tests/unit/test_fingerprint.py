@@ -215,13 +215,13 @@ def test_steps_name_the_module_of_tables_that_they_use_since_the_package_hides_i
 
 # (file, name from a module of HOW) -> why the name reaches no result, although it is more than words
 KNOWN = {
+    **{("benchmarks.py", name): "says where a file lies" for name in ("EVALUATION", "at")},
     ("train.py", "CLUSTER_JOB"): "says whether the job's nodes are Slurm's",
     ("files.py", "refused_writing"): "chooses the error",
     ("torchrun.py", "STARTER"): "is handed to processes that are started",
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
     **{(file, name): "says where a file lies" for file in ("base.py", "webdataset.py") for name in ("RAW", "at")},
-    **{("benchmarks.py", name): "says where a file lies" for name in ("EVALUATION", "at")},
 }
 
 

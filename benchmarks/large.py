@@ -176,7 +176,8 @@ def main() -> None:
     """Measures, writes and prints everything."""
     measured = measure()
     # imported only now: a process counts the memory of the one that started it as its own peak, and torch is large
-    measured += importlib.import_module("benchmarks.training_memory").measure()
+    for name in ("search_memory", "training_memory"):
+        measured += importlib.import_module(f"benchmarks.{name}").measure()
     results = [asdict(result) for result in measured]
     write_json(RESULTS, results)
     print(table(results))

@@ -105,7 +105,9 @@ def summed(products: Array) -> Array:
     width = products.shape[-1]
     while width > 1:
         half = (width + 1) // 2
-        products[..., : width - half] += products[..., half:width]
+        # in place: with a name on the left, the sums are not copied once more
+        left = products[..., : width - half]
+        left += products[..., half:width]
         width = half
     return products[..., 0]
 

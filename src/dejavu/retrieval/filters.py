@@ -34,7 +34,7 @@ from dejavu.retrieval.rounding import SLACK, SMALL, Asked, Rounding, Searched
 from dejavu.retrieval.upload import Upload
 
 # largest number of public embeddings in a group, and the smallest number of groups for each neighbour
-GROUP, GROUPS_PER_K = 32, 8
+GROUP, GROUPS_PER_K = 16, 8
 # the first threshold lies this part of the bound below the k-th largest product
 GUESS = 0.15
 # number of public embeddings that the centre is the mean of
@@ -80,7 +80,7 @@ class OnTorch:
         self._tile = 1 << 18 if on_gpu else 1 << 13
         self._similarities = 1 << 29 if on_gpu else 3 << 24
         self._picked = 1 << 25 if on_gpu else 1 << 22
-        self._bytes = 1 << 30 if on_gpu else BYTES_AT_ONCE * threads
+        self._bytes = 1 << 30 if on_gpu else 2 * BYTES_AT_ONCE * threads
         self._rounding = Rounding(torch, device, kind)
         self._upload = Upload(torch, device)
         self._buffer = torch.empty(0, dtype=self._rounding.result, device=device)
@@ -113,7 +113,7 @@ class OnTorch:
         tiles, about = [], []
         for start in range(0, len(scaled), self._tile):
             tile = scaled[start : start + self._tile]
-            kept, unit, norm, residual = self._kept(tile, centre, members)
+            kept, unit, norm, residual = self._rounding.keep_groups(tile, centre, members, self._bytes)
             groups = torch.arange(len(unit), device=self._device)
             place = [groups + start, *(torch.full_like(groups, n) for n in (start, len(unit), len(kept)))]
             tiles.append(kept)
@@ -121,32 +121,6 @@ class OnTorch:
         columns = [torch.cat(column) for column in zip(*about, strict=True)]
         norm = columns[5] if centre is None else self._rounding.norm(scaled)
         return Searched(stored, scaled, exponent, centre, tiles, members, float(norm.max()), *columns)
-
-    def _kept(self, tile: Array, centre: Array | None, members: int) -> tuple[Array, Array, Array, Array]:
-        """Return what the type keeps of a tile, with zeros up to whole groups, and of each group unit and norms."""
-        torch, dimension = self._torch, tile.shape[1]
-        count = -(-len(tile) // members)
-        lacking = members * count - len(tile)
-        if lacking:
-            tile = torch.cat([tile if centre is None else tile - centre, tile.new_zeros((lacking, dimension))])
-            centre = None
-        kept = tile if not self._rounding.is_narrow else torch.empty_like(tile, dtype=self._rounding.type)
-        grouped, target = (array.view(members, count, dimension) for array in (tile, kept))
-        unit, norm, residual = (torch.empty(count, device=self._device) for _ in range(3))
-        # so many groups that they stay in the cache
-        step = max(1, self._bytes // (4 * members * dimension))
-        for start in range(0, count, step):
-            some = slice(start, start + step)
-            vectors = grouped[:, some] if centre is None else grouped[:, some] - centre
-            norm[some] = self._rounding.norm(vectors).amax(dim=0)
-            if not self._rounding.is_narrow:
-                unit[some], residual[some] = 1, 0
-                continue
-            top = vectors.abs().amax(dim=2).amax(dim=0) if self.name == "int8" else norm[some]
-            target[:, some], unit[some], lost = self._rounding.keep(vectors, top)
-            # the difference to the centre is rounded too
-            residual[some] = lost.amax(dim=0) + SLACK * norm[some]
-        return kept, unit, norm + residual, residual
 
     def candidates(self, queries: Asked, public: Searched, k: int, floor: Array) -> Iterator[tuple[Array, Array]]:
         step = max(1, self._similarities // max(1, len(public)))
@@ -259,11 +233,12 @@ class OnTorch:
             it, −1 behind them.
         """
         torch, dimension = self._torch, public.stored.shape[1]
-        product = torch.empty(position.shape, device=self._device)
-        for rows, columns in parts(position.shape, max(1, self._bytes // dimension)):
+        product, pairs = torch.empty(position.shape, device=self._device), max(1, self._bytes // (4 * dimension))
+        memory = torch.empty((pairs, dimension), device=self._device)
+        for rows, columns in parts(position.shape, pairs):
             which = position[rows, columns].clamp_min(0)
-            taken = public.scaled.index_select(0, which.flatten()).view(*which.shape, dimension)
-            product[rows, columns] = (taken @ queries.scaled[rows, :, None])[..., 0]
+            taken = torch.index_select(public.scaled, 0, which.flatten(), out=memory[: which.numel()])
+            product[rows, columns] = (taken.view(*which.shape, dimension) @ queries.scaled[rows, :, None])[..., 0]
         product.masked_fill_(position < 0, -torch.inf)
         error = relative_error(dimension) * public.largest * queries.norm.double() + dimension * UNDERFLOW
         if product.shape[1] >= k:
@@ -273,13 +248,23 @@ class OnTorch:
         return needed, self._side_by_side(owner, position[owner, column], len(position))
 
     def products(self, queries: Asked, public: Searched, position: Array) -> Array:
-        asked, dimension = queries.stored.double(), queries.stored.shape[1]
-        exact = self.unfilled(position.shape[0], position.shape[1])[0]
-        for rows, columns in parts(position.shape, max(1, self._bytes // (8 * dimension))):
+        torch, asked, dimension = self._torch, queries.stored.double(), queries.stored.shape[1]
+        exact, half = self.unfilled(position.shape[0], position.shape[1])[0], (dimension + 1) // 2
+        pairs = max(1, self._bytes // (8 * dimension))
+        taken = torch.empty((pairs, dimension), device=self._device)
+        sums, others = (torch.empty((pairs, half), dtype=torch.float64, device=self._device) for _ in range(2))
+        for rows, columns in parts(position.shape, pairs):
             which = position[rows, columns]
-            taken = public.stored.index_select(0, which.clamp_min(0).flatten()).view(*which.shape, dimension)
-            exact[rows, columns] = summed(asked[rows, None, :] * taken.double())
-        return exact.masked_fill_(position < 0, -self._torch.inf)
+            used, shape = slice(which.numel()), which.shape
+            torch.index_select(public.stored, 0, which.clamp_min(0).flatten(), out=taken[used])
+            left, right = (x[used].view(*shape, half) for x in (sums, others))
+            right = right[..., : dimension - half]
+            left.copy_(taken[used, :half].view(*shape, half)).mul_(asked[rows, None, :half])
+            right.copy_(taken[used, half:].view(*shape, dimension - half))
+            # products are exact, so a sum of two in one operation is the first of those that ``summed`` makes
+            left[..., : dimension - half].addcmul_(right, asked[rows, None, half:])
+            exact[rows, columns] = summed(left)
+        return exact.masked_fill_(position < 0, -torch.inf)
 
     def first(self, similarity: Array, position: Array, k: int) -> tuple[Array, Array]:
         position, order = position.sort(dim=1)

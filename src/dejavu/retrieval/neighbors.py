@@ -19,8 +19,6 @@ from dejavu.retrieval.finite import require_finite
 from dejavu.retrieval.search import nearest
 from dejavu.tables.retrieval import NEIGHBORS, SEARCH_ENGINE
 
-ROWS_AT_ONCE = 200_000
-
 
 @dataclass(frozen=True)
 class Embedded:
@@ -34,22 +32,50 @@ class Embedded:
     array: Path
     rows: Path
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the embeddings, mapped into memory, and their rows.
+    def open(self) -> OnDisk:
+        """Return what reads the embeddings.
 
         Raises:
-            InputError: when the two disagree, or an embedding is not finite or zero.
+            InputError: when the two disagree.
         """
-        embeddings, numbers = read_array(self.array), read_array(self.rows)
+        embeddings, numbers = read_array(self.array), np.asarray(read_array(self.rows))
         if len(embeddings) != len(numbers):
             raise InputError(
                 f"{self.array} has {len(embeddings):,} embeddings, but {self.rows} names {len(numbers):,} rows: "
                 "delete both and run again."
             )
-        for start in range(0, len(embeddings), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            require_finite(embeddings[part], str(self.array), numbers[part])
-        return embeddings, np.asarray(numbers)
+        return OnDisk(self.array, numbers, embeddings.size)
+
+
+class OnDisk:
+    """An array of embeddings that is read part by part, as ``nearest`` reads it.
+
+    Each part is mapped into memory by itself, and its memory is free again when nobody needs it.
+
+    Args:
+        path: float32 (n, dimension).
+        rows: int64 (n,), the samples that the embeddings belong to.
+        size: number of all numbers in the array.
+    """
+
+    def __init__(self, path: Path, rows: np.ndarray, size: int) -> None:
+        self.path, self.rows, self.size = path, rows, size
+        self._looked_at: set[tuple[int, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Return float32 (rows, dimension).
+
+        Raises:
+            InputError: when an embedding is not finite or zero.
+        """
+        embeddings, start = read_array(self.path)[part], part.indices(len(self))
+        if start[:2] not in self._looked_at:
+            require_finite(embeddings, str(self.path), self.rows[part])
+            self._looked_at.add(start[:2])
+        return embeddings
 
 
 @dataclass(frozen=True)
@@ -99,27 +125,26 @@ def write_neighbors(asked: Sequence[Asked], public: Embedded, search: Search) ->
             engine is not to be had.
     """
     require(search.device, 1, asked[0].title)
-    searched, public_rows = public.read()
-    queries = [part.queries.read() for part in asked]
-    products = searched.size * sum(len(rows) for _, rows in queries)
+    searched, queries = public.open(), [part.queries.open() for part in asked]
+    products = searched.size * sum(map(len, queries))
     engine = engine_on(search.engine, search.device, search.threads, products)
     k = min(search.k, len(searched))
     # so that what is found for them fits beside a block
     at_once = max(1, min(engine.queries_at_once, engine.cells // max(1, k)))
 
     def found() -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        for parts in _passes([len(rows) for _, rows in queries], at_once):
-            together = np.concatenate([queries[number][0][part] for number, part in parts])
+        for parts in _passes([len(part) for part in queries], at_once):
+            together = np.concatenate([queries[number][part] for number, part in parts])
             similarity, position = nearest(together, searched, k, engine)
             start = 0
             for number, part in parts:
-                rows = queries[number][1][part]
+                rows = queries[number].rows[part]
                 here = slice(start, start := start + len(rows))
-                yield number, rows, similarity[here], public_rows[position[here]]
+                yield number, rows, similarity[here], searched.rows[position[here]]
 
     for number, blocks in groupby(found(), key=lambda block: block[0]):
         parts = (block[1:] for block in blocks)
-        write_found(asked[number].neighbors, parts, len(queries[number][1]), engine.name, asked[number].title)
+        write_found(asked[number].neighbors, parts, len(queries[number]), engine.name, asked[number].title)
 
 
 def _passes(lengths: Sequence[int], at_once: int) -> Iterator[list[tuple[int, slice]]]:

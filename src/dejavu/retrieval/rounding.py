@@ -148,6 +148,45 @@ class Rounding:
         whole = (vectors / unit[..., None]).round_().clamp_(-LARGEST_INT8, LARGEST_INT8)
         return whole.to(torch.int8), unit, self.norm(vectors - whole * unit[..., None])
 
+    def keep_groups(
+        self, tile: Array, centre: Array | None, members: int, at_once: int
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return what the type keeps of a tile of public embeddings, with zeros up to whole groups, and of each group.
+
+        Args:
+            tile: float32 (n, dimension).
+            centre: float32 (dimension,), subtracted first; None: zero.
+            members: number of embeddings in a group.
+            at_once: bytes that are worked on at a time.
+
+        Returns:
+            (m, dimension), m a multiple of ``members``; and float32 (groups,): what 1 stands for, and at least the
+            norms of what was kept and of what was lost.
+        """
+        torch, dimension = self._torch, tile.shape[1]
+        count = -(-len(tile) // members)
+        lacking = members * count - len(tile)
+        if lacking:
+            tile = torch.cat([tile if centre is None else tile - centre, tile.new_zeros((lacking, dimension))])
+            centre = None
+        kept = tile if not self.is_narrow else torch.empty_like(tile, dtype=self.type)
+        grouped, target = (array.view(members, count, dimension) for array in (tile, kept))
+        unit, norm, residual = (torch.empty(count, device=tile.device) for _ in range(3))
+        # so many groups that they stay in the cache
+        step = max(1, at_once // (4 * members * dimension))
+        for start in range(0, count, step):
+            some = slice(start, start + step)
+            vectors = grouped[:, some] if centre is None else grouped[:, some] - centre
+            norm[some] = self.norm(vectors).amax(dim=0)
+            if not self.is_narrow:
+                unit[some], residual[some] = 1, 0
+                continue
+            top = vectors.abs().amax(dim=2).amax(dim=0) if self._kind == "int8" else norm[some]
+            target[:, some], unit[some], lost = self.keep(vectors, top)
+            # the difference to the centre is rounded too
+            residual[some] = lost.amax(dim=0) + SLACK * norm[some]
+        return kept, unit, norm + residual, residual
+
     def norm(self, vectors: Array) -> Array:
         """Return at least the norms of the last axis."""
         norm = self._torch.linalg.vector_norm(vectors, dim=-1)

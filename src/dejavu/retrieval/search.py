@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dejavu.retrieval.engines import Array, Engine
 
 
-def nearest(queries: np.ndarray, public: np.ndarray, k: int, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
+class Vectors(Protocol):
+    """float32 (n, dimension): an array of NumPy, or what reads parts of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> np.ndarray: ...
+
+
+def nearest(queries: np.ndarray, public: Vectors, k: int, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
     """Return nearest neighbours by float64 inner product; of equal similarities the lower position comes first.
 
     Args:
@@ -34,7 +42,7 @@ def nearest(queries: np.ndarray, public: np.ndarray, k: int, engine: Engine) -> 
     return engine.back(best[0]).astype(np.float32), engine.back(best[1])
 
 
-def _blocks(public: np.ndarray, k: int, engine: Engine) -> Iterator[tuple[int, Any]]:
+def _blocks(public: Vectors, k: int, engine: Engine) -> Iterator[tuple[int, Any]]:
     """Yield where each block starts, and the block as the engine holds it."""
 
     def load(start: int) -> Any:

@@ -31,6 +31,12 @@ MEMORY_LIMIT_MB = 2048
 FACTOR = 1.5
 # what a stage may be off by in seconds: starts of processes are no work
 LEAST_SECONDS = 5.0
+# jobs of one thread that work so little of their time have waited for others
+WAITED = 2.0
+BUSY = (
+    "The jobs waited more than they worked: something else kept the processors busy, so the seconds say little. Run it "
+    "again on a machine that does nothing else."
+)
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,8 @@ def table(rows: Sequence[Row], planned: Planned) -> str:
         if max(row.seconds, row.predicted_seconds) > LEAST_SECONDS and not 1 / FACTOR <= row.ratio <= FACTOR
     ]
     pairs = ", ".join(f"{name}: {number:,} pairs" for name, number in planned.sizes.pairs.items())
-    return "\n".join([pairs, "", *aligned([head, *cells, total]), "", *off, *faults(rows)]) + "\n"
+    busy = [BUSY] if sums[1] and sums[0] > WAITED * sums[1] else []
+    return "\n".join([pairs, "", *aligned([head, *cells, total]), "", *busy, *off, *faults(rows)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -280,6 +280,7 @@ def test_defaults_are_filled_in_also_in_sections_that_are_not_there(load):
         "seed": 0,
         "captions": 1,
         "image_size": 128,
+        "miscaptioned": 0,
     }
     assert config["splits"]["default"]["seed"] == 0
     assert config["splits"]["default"]["roles"]["holdout"]["limit"] is None

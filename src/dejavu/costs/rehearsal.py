@@ -81,6 +81,8 @@ def scaled(given: Mapping[str, Any], pairs: int) -> dict[str, Any]:
         for role in split["roles"].values():
             if "limit" in role:
                 role["limit"] = round(role["limit"] * share)
+    if "query_limit" in config["measure"]:
+        config["measure"]["query_limit"] = round(config["measure"]["query_limit"] * share)
     for model in config["models"].values():
         model["samples_seen"] = round(model["samples_seen"] * share)
         if model["samples_seen"] < model["batch_size"]:

@@ -28,12 +28,13 @@ from dejavu.sides import TFIDF, kind_of
 IMPORTS = {
     "start": "from snakemake import script; import dejavu.measurement.population, dejavu.data.ingest",
     "start_search": (
-        "from snakemake import script; import numpy; from dejavu.retrieval.neighbors import engine_on, nearest;"
-        "x = numpy.eye(4, dtype='float32'); nearest(x, x, 1, engine_on('{device}', 1))"
+        "from snakemake import script; import dejavu.retrieval.neighbors;"
+        "from dejavu.retrieval.choice import engine_on; engine_on('{search}', '{device}', 1)"
     ),
     "start_torch": "from snakemake import script; import dejavu.training.loop, dejavu.encoders.openclip",
 }
 KIND_OF_MEMORY = {"start": "light", "start_search": "search", "start_torch": "torch"}
+PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 # a batch that a training probe needs at the most
 MOST_ROWS = 20_000
 
@@ -95,7 +96,7 @@ def _measured_with(config: Mapping[str, Any]) -> Any:
 
 def _measure(planned: Planned, key: str) -> Rates:
     config = planned.config
-    common, memory = _starts(config["device"])
+    common, memory = _starts(config["device"], config["measure"]["search"])
     with tempfile.TemporaryDirectory(prefix="dejavu-rates-") as made:
         empty = Path(made) / "common"
         empty.mkdir()
@@ -117,7 +118,11 @@ def _measure(planned: Planned, key: str) -> Rates:
                 samples = str(Path(made) / "datasets" / next(iter(datasets)) / "samples")
                 task = {"model": model, "recipe": recipe, "samples": samples, "folder": str(folder)}
                 task |= {"device": config["device"], "batch_size": config["measure"]["embed_batch_size"]}
-                task |= {"k": kept_neighbors(config), "workers": config["training"]["workers"]}
+                task |= {
+                    "search": config["measure"]["search"],
+                    "k": kept_neighbors(config),
+                    "workers": config["training"]["workers"],
+                }
                 known[same] = _probe("probe_models", task)
             models[name] = {unit: rate for unit, rate in known[same].items() if unit != "load"}
         # every job loads its model: that of the largest
@@ -126,13 +131,11 @@ def _measure(planned: Planned, key: str) -> Rates:
     return Rates(machine_name(), config["device"], "measured", memory, common, datasets, models, key)
 
 
-def _starts(device: str) -> tuple[dict[str, Rate], dict[str, float]]:
+def _starts(device: str, search: str) -> tuple[dict[str, Rate], dict[str, float]]:
     """Return how long processes take to import what their jobs do, and the MB that they hold then."""
     rates, memory = {}, {}
     for unit, code in IMPORTS.items():
-        told = (
-            f"{code.format(device=device)}; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        )
+        told = f"{code.format(device=device, search=search)}; {PEAK}"
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         command = [sys.executable, "-c", told]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_environment())
@@ -179,6 +182,7 @@ def _probe(module: str, task: Mapping[str, Any], folder: Path | None = None) -> 
         command, input=json.dumps(task), text=True, capture_output=True, cwd=folder, env=_environment()
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        errors = [line for line in done.stderr.splitlines() if "Error" in line.partition(":")[0]]
+        last = (errors or done.stderr.split("\n") or [""])[-1] or "it says nothing"
         raise InputError(f"this machine could not be measured ({module}: {last}): mend that, or add --rates.")
     return {unit: Rate(*pair) for unit, pair in json.loads(done.stdout.splitlines()[-1]).items()}

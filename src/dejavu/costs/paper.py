@@ -30,11 +30,11 @@ EPOCHS = 32
 SHARE = 0.35
 MODEL = "vit-b-32"
 GATHERED = {
-    "data": ("ingest", "annotate", "fingerprint", "duplicates", "manifest", "disjoint", "inventory"),
+    "data": ("ingest", "annotate", "fingerprint", "duplicates", "manifest", "query_manifest", "disjoint", "inventory"),
     "training": ("train",),
     "embedding": ("embed", "embed_queries", "query_texts"),
     "search": ("neighbors", "query_neighbors"),
-    "measurement": ("score", "population", "utility", "attacks"),
+    "measurement": ("score", "population", "replicates", "utility", "attacks"),
     "database and report": ("database", "figures", "report", "recipe"),
 }
 

@@ -24,6 +24,7 @@ from dejavu.data.samples import RoleSamples
 from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.files import write_array
+from dejavu.retrieval.choice import AUTO, guessed
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
 from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
 from dejavu.training.job import Job
@@ -45,7 +46,7 @@ class Task:
         recipe: how it is trained; None where it is not trained here.
         samples: folder of some samples.
         folder: to work in.
-        device, batch_size, k: of embedding and search.
+        device, batch_size, search, k: of embedding and search.
         workers: threads that decode for a training.
     """
 
@@ -55,6 +56,7 @@ class Task:
     folder: str
     device: str
     batch_size: int
+    search: str
     k: int
     workers: int
 
@@ -152,7 +154,9 @@ def _search(task: Task, dimension: int) -> dict[str, Rate]:
     table = folder / "neighbors.parquet"
     asked = Asked(drawn("queries", queries), table, TITLE)
     costs: list[tuple[float, Rate]] = []
-    how = Search(task.k, 1, task.device)
+    # both with the engine of a large search
+    engine = guessed(task.device, float("inf")) if task.search == AUTO else task.search
+    how = Search(task.k, 1, task.device, engine)
     for number in (2_000, 200_000 if on_gpu else 50_000):
         public = drawn(f"public-{number}", number)
         # the engine is loaded by the first

@@ -14,7 +14,7 @@ WHERE found.population = 'symmetric'
 GROUP BY ALL
 ORDER BY
     found.model,
-    list_position(['caption', 'masked', 'remainder', 'rare'], found.query),
+    list_position(['caption', 'masked', 'remainder', 'rare'], any_value(found.query)),
     found.scope,
     any_value(metrics.place),
     found.replicate;

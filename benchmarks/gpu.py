@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,16 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from benchmarks.gpu_search import measure_search
+from benchmarks.gpu_table import TINY, Bench, Measured, Sizes
 from benchmarks.peers import Batch, OpenClipTraining
 from dejavu.data.images import decode_rgb
 from dejavu.data.samples import RoleSamples
 from dejavu.encoders.interface import Running
 from dejavu.encoders.openclip import ClipEncoder
-from dejavu.files import read_array, write_json, write_text
+from dejavu.files import read_array
 from dejavu.progress import say
 from dejavu.retrieval.embed import Arrays, embed
-from dejavu.retrieval.engines import OnTorch
-from dejavu.retrieval.neighbors import nearest
 from dejavu.tables import MANIFEST, SAMPLES
 from dejavu.training.job import Job
 from dejavu.training.loop import train
@@ -55,99 +55,6 @@ from dejavu.training.step import Learner
 
 SENTENCE = "a photo of two dogs that play with an old red ball on the beach near some boats"
 WORDS = SENTENCE.split(" ")
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured."""
-
-    architecture: str = "ViT-B-32"
-    product: int = 8192
-    steps: int = 8
-    batch: int = 1024
-    accumulated: int = 4096
-    embedded: int = 8192
-    images: int = 4096
-    public: int = 1_000_000
-    queries: int = 10_000
-    dimension: int = 512
-    k: int = 100
-    repeats: int = 3
-
-
-TINY = Sizes("config/architectures/tiny.json", 256, 2, 8, 16, 32, 48, 3_000, 200, 32, 10, 1)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One line of the table.
-
-    Attributes:
-        what: what is measured.
-        ours: in ``unit``; of the lines about the card, what it can do.
-        unit: such as ``pairs/s``.
-        share: of the card's measured peak, or None.
-        peer, peer_share: the same of the peer, or None.
-        note: the peak that is meant, and the peer.
-    """
-
-    what: str
-    ours: float
-    unit: str
-    share: float | None = None
-    peer: float | None = None
-    peer_share: float | None = None
-    note: str = ""
-
-
-class Bench:
-    """The card, what has been measured of it, and where that is written."""
-
-    def __init__(self, device: str, sizes: Sizes, folder: Path) -> None:
-        self.device, self.sizes, self.folder = device, sizes, folder
-        self.found: list[Measured] = []
-        self.peaks: dict[torch.dtype, float] = {}
-        self.name = torch.cuda.get_device_name() if device == "cuda" else "a CPU, which says nothing about a GPU"
-
-    def note(self, measured: Measured) -> None:
-        """Prints a line, and writes all of them."""
-        self.found.append(measured)
-        say(f"[gpu] {_cells(measured)}")
-        about = {"card": self.name, "torch": torch.__version__, "cuda": torch.version.cuda}
-        write_json(self.folder / "gpu.json", {**about, "measured": [asdict(one) for one in self.found]})
-        write_text(self.folder / "gpu.md", self.table() + "\n")
-
-    def table(self) -> str:
-        """Markdown."""
-        lines = [("", "ours", "share of peak", "peer", "share of peak", "ratio", "")]
-        lines += [("---",) * 7, *map(_cells, self.found)]
-        head = f"{self.name}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}:"
-        return "\n".join([head, "", *("| " + " | ".join(cells) + " |" for cells in lines)])
-
-    def seconds(self, function: Callable[[], Any], repeats: int = 1) -> float:
-        """The best time that a function takes, all that it started on the device included."""
-        best = float("inf")
-        for _ in range(repeats):
-            self.wait()
-            start = time.perf_counter()
-            function()
-            self.wait()
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    def wait(self) -> None:
-        """Until the device has done what it was given."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-
-
-def _cells(one: Measured) -> tuple[str, ...]:
-    def share(value: float | None) -> str:
-        return "" if value is None else f"{value:.1%}"
-
-    ratio = "" if one.peer is None else f"{one.ours / one.peer:.2f}"
-    peer = "" if one.peer is None else f"{one.peer:,.4g} {one.unit}"
-    return one.what, f"{one.ours:,.4g} {one.unit}", share(one.share), peer, share(one.peer_share), ratio, one.note
 
 
 # what the card can do
@@ -339,18 +246,18 @@ def measure_decoded(bench: Bench) -> None:
         bench.note(
             Measured(f"training a side from JPEG images, bf16, batch {sizes.batch:,}", rate, "pairs/s", note=note)
         )
-        clip = _ready(bench)
         files = [folder / f"{name}.npy" for name in ("images", "captions", "rows")]
-        encoder, role = ClipEncoder(clip, Running(256, bench.device)), RoleSamples(manifest, [samples])
-        seconds = bench.seconds(lambda: embed(encoder, role, Arrays(*files), "embed"))
-        bench.note(
-            Measured(
-                "embedding a role from JPEG images, fp32",
-                sizes.images / seconds,
-                "pairs/s",
-                note="images and captions; one thread decodes",
-            )
-        )
+        role = RoleSamples(manifest, [samples])
+        for precision in ("fp32", "bf16"):
+            encoder = ClipEncoder(_ready(bench), Running(min(256, sizes.images), bench.device))
+            if precision == "bf16":
+                encoder.halve()
+            run = partial(embed, encoder, role, Arrays(*files), "embed", workers=workers)
+            run()
+            rate = sizes.images / bench.seconds(run, 2)
+            note = f"images and captions; {workers} processes decode and tokenize, begun anew each time"
+            bench.note(Measured(f"embedding a role from JPEG images, {precision}", rate, "pairs/s", note=note))
+        clip = encoder.clip
         one = pq.read_table(samples, columns=["image"])["image"][0].as_py()
         seconds = bench.seconds(lambda: [clip.pixels(decode_rgb(one)) for _ in range(64)]) / 64
         bench.note(Measured("decoding alone, one thread", 1 / seconds, "images/s"))
@@ -368,168 +275,51 @@ def _ready(bench: Bench) -> Clip:
 
 
 def measure_embedding(bench: Bench) -> None:
-    """Pixels and captions in memory to embeddings in memory, in float32 as jobs do it; the peer has tensors ready."""
-    clip, sizes = _ready(bench), bench.sizes
+    """Pixels and captions in memory to embeddings in memory, as jobs make them; the peer has tensors ready."""
+    for precision in ("fp32", "bf16"):
+        clip = _ready(bench)
+        encoder = ClipEncoder(clip, Running(min(256, bench.sizes.embedded), bench.device))
+        if precision == "bf16":
+            encoder.halve()
+        with torch.inference_mode():
+            _measure_encoder(bench, encoder, precision)
+
+
+def _measure_encoder(bench: Bench, encoder: ClipEncoder, precision: str) -> None:
+    clip, sizes, batch = encoder.clip, bench.sizes, encoder.at_once
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     rng = np.random.default_rng(0)
-    batch = min(256, sizes.embedded)
     pixels = rng.integers(0, 256, size=(batch, clip.size, clip.size, 3), dtype=np.uint8)
-    captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in range(batch)]
-    times, peak = sizes.embedded // batch, bench.peaks[torch.float32]
-    images, tokens = clip.normalize(pixels, bench.device), clip.tokenizer(captions).to(bench.device)
-
-    def ours_images() -> None:
-        for _ in range(times):
-            clip.model.encode_image(clip.normalize(pixels, bench.device), normalize=True).float().cpu().numpy()
-
-    def ours_captions() -> None:
-        for _ in range(times):
-            clip.encode_text(clip.tokenize(captions).to(bench.device)).float().cpu().numpy()
-
-    def ready_tokens() -> None:
-        for _ in range(times):
-            clip.encode_text(clip.cut(tokens.cpu()).to(bench.device)).float().cpu().numpy()
-
-    def their_images() -> None:
-        for _ in range(times):
-            clip.model.encode_image(images, normalize=True)
-
-    def their_captions() -> None:
-        for _ in range(times):
-            clip.model.encode_text(tokens, normalize=True)
-
-    for what, ours, peer, flops, note in (
-        (
-            "embedding images, fp32",
-            ours_images,
-            their_images,
-            tower_flops(clip.config, images=True),
+    captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in range(sizes.embedded)]
+    images, tokens = clip.normalize(pixels, bench.device).to(kind), clip.tokenizer(captions)
+    ready = tokens.to(bench.device)
+    times = range(sizes.embedded // batch)
+    functions = {
+        "images": (
+            lambda: [encoder.encode(pixels) for _ in times],
+            lambda: [clip.model.encode_image(images, normalize=True) for _ in times],
             "OpenCLIP with tensors ready",
         ),
-        (
-            "embedding captions of 8 to 17 words, fp32",
-            ours_captions,
-            their_captions,
-            None,
+        "captions of 8 to 17 words": (
+            lambda: encoder.texts(captions),
+            lambda: [clip.model.encode_text(part, normalize=True) for part in ready.split(batch)],
             "OpenCLIP with all 77 tokens ready; ours tokenizes",
         ),
-        (
-            "embedding captions, tokens ready, fp32",
-            ready_tokens,
-            their_captions,
-            None,
+        "captions, tokens ready": (
+            lambda: encoder.tokens(tokens),
+            lambda: [clip.model.encode_text(part, normalize=True) for part in ready.split(batch)],
             "OpenCLIP with all 77 tokens ready",
         ),
-    ):
-        with torch.inference_mode():
-            rates = []
-            for function in (ours, peer):
-                function()
-                rates.append(times * batch / bench.seconds(function, sizes.repeats))
-        shares = [None, None] if flops is None else [rate * flops / peak for rate in rates]
-        bench.note(Measured(what, rates[0], f"{what.split()[1].rstrip(',')}/s", shares[0], rates[1], shares[1], note))
-
-
-# searching
-
-
-def measure_search(bench: Bench) -> None:
-    """From arrays in memory to neighbours in memory, against a plain product and selection, in blocks as well."""
-    sizes = bench.sizes
-    generator = torch.Generator(bench.device).manual_seed(0)
-    queries, public = (
-        torch.nn.functional.normalize(torch.randn(n, sizes.dimension, generator=generator, device=bench.device), dim=1)
-        .cpu()
-        .numpy()
-        for n in (sizes.queries, sizes.public)
-    )
-    engine = OnTorch(bench.device, threads=os.cpu_count() or 1)
-    found: dict[str, Any] = {}
-
-    def ours() -> None:
-        found["ours"] = nearest(queries, public, sizes.k, engine)
-
-    def peer() -> None:
-        found["peer"] = _plain_search(bench, queries, public)
-
-    flops, peak = 2 * sizes.queries * sizes.public * sizes.dimension, bench.peaks[torch.float32]
-    seconds = []
-    for function in (ours, peer):
-        function()
-        seconds.append(bench.seconds(function, sizes.repeats))
-    _check_search(bench, queries, public, *found["ours"])
-    agreed = (np.sort(found["ours"][1]) == np.sort(found["peer"])).all(axis=1).mean()
-    what = f"search, {sizes.queries:,} queries in {sizes.public:,} of dimension {sizes.dimension}, k = {sizes.k}, fp32"
-    rates = [sizes.queries / taken for taken in seconds]
-    shares = [flops / taken / peak for taken in seconds]
-    note = f"plain product and topk in float32, not ranked in float64; the same neighbours for {agreed:.2%} of queries"
-    bench.note(Measured(what, rates[0], "queries/s", shares[0], rates[1], shares[1], note))
-    _measure_parts(bench, queries, public, engine)
-    _measure_faiss(bench, queries, public, rates[0])
-
-
-def _plain_search(bench: Bench, queries: np.ndarray, public: np.ndarray) -> np.ndarray:
-    """Positions int64 (n, k), block by block, the best of all blocks selected in the end."""
-    asked, k, block = torch.from_numpy(queries).to(bench.device), bench.sizes.k, 262_144
-    similarity, position = [], []
-    for start in range(0, len(public), block):
-        part = torch.from_numpy(public[start : start + block]).to(bench.device)
-        found = [(rows @ part.T).topk(min(k, len(part)), dim=1) for rows in asked.split(2048)]
-        similarity.append(torch.cat([one.values for one in found]))
-        position.append(torch.cat([one.indices for one in found]) + start)
-    best = torch.cat(similarity, dim=1).topk(k, dim=1).indices
-    return torch.cat(position, dim=1).gather(1, best).cpu().numpy()
-
-
-def _check_search(
-    bench: Bench, queries: np.ndarray, public: np.ndarray, similarity: np.ndarray, position: np.ndarray
-) -> None:
-    """The first hundred queries against products in float64."""
-    asked = torch.from_numpy(queries[:100]).to(bench.device).double()
-    # in parts, since float64 of all takes gigabytes
-    exact = torch.cat(
-        [asked @ torch.from_numpy(part).to(bench.device).double().T for part in np.array_split(public, 8)], dim=1
-    )
-    best = exact.topk(bench.sizes.k, dim=1).values
-    found = exact.gather(1, torch.from_numpy(position[:100]).to(bench.device))
-    worst = float((found - best).abs().max())
-    if worst > 1e-14 or float((found.cpu() - torch.from_numpy(similarity[:100])).abs().max()) > 1e-7:
-        raise AssertionError(f"the neighbours found are not those of a float64 product, by {worst}")
-
-
-def _measure_parts(bench: Bench, queries: np.ndarray, public: np.ndarray, engine: OnTorch) -> None:
-    """Where the time of a search goes."""
-    asked, block = engine.queries(queries), engine.public(public[: engine.public_at_once])
-    width = min(len(block), bench.sizes.k + 11)
-    position = engine.largest(asked, block, width)[1]
-    similarity = engine.products(asked, block, position)
-    for what, function in (
-        ("taking one block of public embeddings", lambda: engine.public(public[: engine.public_at_once])),
-        ("its candidates", lambda: engine.largest(asked, block, width)),
-        ("their product alone", lambda: [rows @ block.scaled.T for rows in asked.scaled.split(2048)]),
-        ("exact products", lambda: engine.products(asked, block, position)),
-        ("ranking", lambda: engine.first(similarity, position, bench.sizes.k)),
-        ("taking the queries", lambda: engine.queries(queries)),
-    ):
-        function()
-        bench.note(Measured(f"of that, {what}", 1000 * bench.seconds(function, bench.sizes.repeats), "ms"))
-
-
-def _measure_faiss(bench: Bench, queries: np.ndarray, public: np.ndarray, ours: float) -> None:
-    try:
-        import faiss
-    except ImportError:
-        faiss = None
-    if faiss is None or not hasattr(faiss, "StandardGpuResources") or bench.device != "cuda":
-        say("[gpu] FAISS for the GPU is not installed, so it is not measured")
-        return
-    resources = faiss.StandardGpuResources()
-
-    def search() -> None:
-        faiss.knn_gpu(resources, queries, public, bench.sizes.k, metric=faiss.METRIC_INNER_PRODUCT)
-
-    search()
-    rate = bench.sizes.queries / bench.seconds(search, bench.sizes.repeats)
-    bench.note(Measured("the same search", ours, "queries/s", None, rate, None, "FAISS on the GPU"))
+    }
+    flops = {"images": tower_flops(clip.config, images=True)}
+    for what, (ours, peer, note) in functions.items():
+        rates = []
+        for function in (ours, peer):
+            function()
+            rates.append(batch * len(times) / bench.seconds(function, sizes.repeats))
+        shares = [rate * flops[what] / bench.peaks[kind] if what in flops else None for rate in rates]
+        unit = f"{what.split()[0].rstrip(',')}/s"
+        bench.note(Measured(f"embedding {what}, {precision}", rates[0], unit, shares[0], rates[1], shares[1], note))
 
 
 PARTS = {

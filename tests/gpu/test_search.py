@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from dejavu.retrieval.engines import OnTorch
-from dejavu.retrieval.neighbors import nearest
+from dejavu.retrieval.filters import OnTorch
+from dejavu.retrieval.rounding import KINDS
+from dejavu.retrieval.search import nearest
 
 
-@pytest.fixture
-def engine(device) -> OnTorch:
-    return OnTorch(device)
+@pytest.fixture(params=KINDS)
+def engine(device, request) -> OnTorch:
+    return OnTorch(device, kind=request.param)
 
 
 def in_float64(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
@@ -63,7 +64,7 @@ def test_many_queries_find_what_a_float64_product_finds_and_the_cpu_to_the_last_
     q, p = (center * (spread < 1) + spread * rng.normal(size=(n, 512)) for n in (300, 6_000))
     p[rng.integers(0, 6_000, 500)] = p[7]
     q, p = ((x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (q, p))
-    engine.public_at_once, engine._similarities = 2_500, 200_000
+    engine.public_at_once, engine._similarities, engine._tile = 2_500, 200_000, 2_000
     similarity, position = nearest(q, p, 50, engine)
     exact = q.astype(np.float64) @ p.T.astype(np.float64)
     found = np.take_along_axis(exact, position, axis=1)

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dejavu.data.samples import RoleSamples
-from dejavu.encoders import tfidf
 from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.encoders.tfidf import tfidf_neighbors
 from dejavu.errors import InputError
+from dejavu.retrieval import sparse
 from dejavu.retrieval.embed import embed_captions
 from dejavu.tables import MANIFEST, SAMPLES
 
@@ -68,11 +68,11 @@ def vectors(captions: list[str], fitted_on: list[str]) -> list[dict[str, float]]
     return found
 
 
-@pytest.mark.parametrize("cells", [20_000_000, 1])
+@pytest.mark.parametrize("cells", [1 << 24, 1])
 def test_tfidf_finds_the_captions_nearest_by_cosine_and_of_equal_ones_the_lower_row(
     searched, tmp_path, cells, monkeypatch
 ):
-    monkeypatch.setattr(tfidf, "CELLS_PER_BLOCK", cells)
+    monkeypatch.setattr(sparse, "CELLS", cells)
     queries, public, samples = searched()
     tfidf_neighbors(queries, public, samples, tmp_path / "n.parquet", k=4, title="neighbors")
     table = pq.read_table(tmp_path / "n.parquet")

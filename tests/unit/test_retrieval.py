@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
 from dejavu.measurement.resampling import Resampling
-from dejavu.retrieval.engines import Engine, OnFaiss, OnTorch
-from dejavu.retrieval.neighbors import Embedded, Search, nearest, write_neighbors
+from dejavu.retrieval import choice, sparse
+from dejavu.retrieval.engines import Engine, OnFaiss
+from dejavu.retrieval.filters import OnTorch
+from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
+from dejavu.retrieval.rounding import KINDS
+from dejavu.retrieval.search import nearest
+from dejavu.retrieval.sparse import nearest_sparse
 from dejavu.utility import retrieval as utility
 from dejavu.utility.retrieval import chance_at, ranks_of_own, retrieval
 
@@ -51,7 +58,7 @@ def in_float64(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, l
     return similarity, position
 
 
-MAKERS = {"faiss": OnFaiss, "torch": lambda: OnTorch("cpu")}
+MAKERS = {"faiss": OnFaiss, **{kind: partial(OnTorch, "cpu", kind=kind) for kind in KINDS}}
 
 
 @pytest.fixture(params=MAKERS)
@@ -88,6 +95,34 @@ def test_copies_of_one_public_image_come_in_their_order(engine):
 
 # whole numbers of 20 bits in 8 places: their products are exact in float64, and not in float32
 NUMBERS = {"min_value": -(2**20), "max_value": 2**20}
+PUBLIC = (
+    "far apart",
+    "nearly equal",
+    "copies",
+    "all values equal",
+    "one large coordinate",
+    "of all sizes",
+    "one large vector",
+)
+
+
+def drawn_public(rng: np.random.Generator, kind: str, count: int, dimension: int) -> np.ndarray:
+    """Public embeddings, float64, of whole numbers times powers of two."""
+    public = rng.integers(*NUMBERS.values(), size=(count, dimension)).astype(np.float64)
+    if kind == "nearly equal":
+        public = public[0] + rng.integers(-1, 2, size=public.shape)
+    if kind == "copies":
+        public = public[rng.integers(0, 3, size=count) % count]
+    if kind == "all values equal":
+        public = np.repeat(public[:, :1], dimension, axis=1)
+    if kind == "one large coordinate":
+        # what int8 keeps of the others is nothing
+        public = np.concatenate([np.full((count, 1), 2.0**20), rng.integers(-99, 100, (count, dimension - 1))], axis=1)
+    if kind == "of all sizes":
+        public = np.ldexp(public, rng.integers(-100, -9, size=(count, 1)))
+    if kind == "one large vector":
+        public[1:] = rng.integers(-9, 10, size=(count - 1, dimension))
+    return public
 
 
 @st.composite
@@ -96,17 +131,12 @@ def searches(draw) -> tuple[np.ndarray, np.ndarray, int, int, int]:
     dimension, count = draw(st.integers(1, 8)), draw(st.integers(1, 60))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     queries = rng.integers(*NUMBERS.values(), size=(draw(st.integers(1, 6)), dimension)).astype(np.float64)
-    kind = draw(st.sampled_from(["far apart", "nearly equal", "copies", "of all sizes"]))
-    public = rng.integers(*NUMBERS.values(), size=(count, dimension)).astype(np.float64)
-    if kind == "nearly equal":
-        public = public[0] + rng.integers(-1, 2, size=public.shape)
-    if kind == "copies":
-        public = public[rng.integers(0, 3, size=count) % count]
+    kind = draw(st.sampled_from(PUBLIC))
+    public = drawn_public(rng, kind, count, dimension)
     if kind == "of all sizes":
-        public = np.ldexp(public, rng.integers(-100, -9, size=(count, 1)))
         queries = np.ldexp(queries, rng.integers(-100, -9, size=(len(queries), 1)))
-    # what CLIP makes is of length 1; others are not refused
-    scales = st.sampled_from([1.0, 2.0**-66, 2.0**-120, 2.0**30])
+    # what CLIP makes is of length 1; others are not refused, nor numbers that have few digits in float32
+    scales = st.sampled_from([1.0, 2.0**-66, 2.0**-120, 2.0**-150, 2.0**30])
     queries, public = queries * draw(scales), public * draw(scales)
     k = draw(st.one_of(st.just(count), st.integers(1, count)))
     return (
@@ -118,46 +148,82 @@ def searches(draw) -> tuple[np.ndarray, np.ndarray, int, int, int]:
     )
 
 
-@settings(deadline=None, max_examples=150)
+made = cache(lambda name: MAKERS[name]())
+
+
+@settings(deadline=None, max_examples=60)
 @given(searches())
 def test_every_engine_ranks_by_the_float64_product_then_by_position(search):
     queries, public, k, block, cells = search
     want_similarity, want_position = in_float64(queries, public, k)
-    for make in MAKERS.values():
-        engine = make()
+    for name in MAKERS:
+        engine = made(name)
         engine.public_at_once, engine.cells = block, cells
+        if name != "faiss":
+            # tiles that groups do not fill, and few products at a time
+            engine._tile, engine._similarities, engine._picked = 1 + cells // 3, 2 * cells, cells
         similarity, position = nearest(queries, public, k, engine)
-        assert position.tolist() == want_position
-        assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist()
+        assert position.tolist() == want_position, name
+        assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist(), name
 
 
-def test_every_engine_finds_the_same_bits_for_nearly_equal_vectors():
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 3e-7], ids=str)
+def test_every_engine_finds_the_same_bits(spread):
     rng = np.random.default_rng(0)
     center, around = rng.normal(size=64), rng.normal(size=(700, 64))
-    # five of the distances between neighbouring float32 numbers, and some vectors further away
-    public = center + np.where(np.arange(700)[:, None] < 600, 3e-7, 1e-2) * around
+    # 3e-7 is five of the distances between neighbouring float32 numbers; some vectors are further away
+    public = (spread < 1) * center + np.where(np.arange(700)[:, None] < 600, spread, 1e-2) * around
+    # as embeddings of CLIP have it, one coordinate of all is large
+    public[:, 3] = 2
+    public[rng.integers(0, 700, 50)] = public[7]
     queries = center + 0.1 * rng.normal(size=(20, 64))
     q, p = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, public))
     q, p = q.astype(np.float32), p.astype(np.float32)
     exact = q.astype(np.float64) @ p.T.astype(np.float64)
-    (one, at), (other, there) = (nearest(q, p, 30, make()) for make in MAKERS.values())
-    assert np.array_equal(at, there)
-    assert np.array_equal(one, other)
-    found = np.take_along_axis(exact, at, axis=1)
-    assert np.abs(one - found).max() < 1e-7
+    (similarity, position), *others = (nearest(q, p, 5, make()) for make in MAKERS.values())
+    for name, (other, there) in zip(list(MAKERS)[1:], others, strict=True):
+        assert np.array_equal(position, there), name
+        assert np.array_equal(similarity, other), name
+    found = np.take_along_axis(exact, position, axis=1)
+    assert np.abs(similarity - found).max() < 1e-7
     # another order of adding makes a difference of the last bit of float64 at most
     assert np.diff(found, axis=1).max() < 1e-15
-    assert (found[:, -1] >= np.sort(exact, axis=1)[:, -30] - 1e-15).all()
+    assert (found[:, -1] >= np.sort(exact, axis=1)[:, -5] - 1e-15).all()
 
 
-def test_a_query_whose_last_neighbour_is_unclear_is_searched_again(engine, monkeypatch):
-    widths, largest = [], engine.largest
+def test_an_int8_product_that_saturates_is_not_used(monkeypatch):
+    """As of CPUs that add pairs of products in 16 bits."""
+    import torch
 
-    def noted(queries, public, width):
+    def saturating(queries, tile, out):
+        out.copy_((queries.float() @ tile.float()).clamp(-(2.0**15), 2.0**15))
+
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    q, p = np.full((2, 64), 0.125, dtype=np.float32), np.full((9, 64), 0.125, dtype=np.float32)
+    p[:5, ::2] = 0.12
+    assert nearest(q, p, 3, OnTorch("cpu", kind="int8"))[1].tolist() == [[5, 6, 7]] * 2
+
+
+def test_a_product_that_is_less_precise_than_its_type_is_refused(monkeypatch):
+    import torch
+
+    def as_tf32(queries, tile, out):
+        return out.copy_((queries.bfloat16() @ tile.bfloat16()).float())
+
+    monkeypatch.setattr(torch, "mm", as_tf32)
+    with pytest.raises(RuntimeError, match="float32 product of this PyTorch is less precise than its type"):
+        OnTorch("cpu", kind="float32")
+
+
+def test_a_query_whose_last_neighbour_is_unclear_is_searched_again(monkeypatch):
+    engine = OnFaiss()
+    widths, knn = [], engine._faiss.knn
+
+    def noted(queries, public, width, metric):
         widths.append((len(queries), width))
-        return largest(queries, public, width)
+        return knn(queries, public, width, metric=metric)
 
-    monkeypatch.setattr(engine, "largest", noted)
+    monkeypatch.setattr(engine._faiss, "knn", noted)
     # the first query's product with all is the same; the second's with one is larger by far than with any other
     public = np.ones((100, 2), dtype=np.float32)
     public[70] = 5, 5
@@ -166,6 +232,38 @@ def test_a_query_whose_last_neighbour_is_unclear_is_searched_again(engine, monke
     assert position.tolist() == [[0], [70]]
     assert similarity.tolist() == [[0.0], [10.0]]
     assert widths == [(2, 9), (1, 36), (1, 100)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "engine"),
+    [
+        ("fpu avx2 fma", "faiss"),
+        ("avx2 avx512f", "float32"),
+        ("avx2 avx_vnni", "int8"),
+        ("avx512f avx512_vnni", "int8"),
+        ("avx512f avx512_vnni avx512_bf16", "bfloat16"),
+        ("avx512f avx512_vnni amx_tile amx_bf16", "bfloat16"),
+    ],
+)
+def test_auto_guesses_the_engine_from_the_flags_of_the_cpu(tmp_path, monkeypatch, flags, engine):
+    monkeypatch.setattr(choice, "CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n\nprocessor : 1\nflags : none\n")
+    assert choice.guessed("cpu") == engine
+    # PyTorch takes longer to load than this search takes
+    assert choice.guessed("cpu", products=1e6) == "faiss"
+    assert choice.guessed("cuda") == "bfloat16"
+
+
+def test_where_the_flags_are_not_known_and_faiss_is_not_installed_float32_searches(monkeypatch):
+    monkeypatch.setattr(choice, "cpu_flags", frozenset)
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    assert choice.guessed("cpu") == "float32"
+
+
+def test_faiss_that_is_asked_for_and_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match="measure.search is faiss, but FAISS is not installed here"):
+        choice.engine_on("faiss", "cpu", 1)
 
 
 @pytest.fixture
@@ -177,16 +275,16 @@ def embeddings(tmp_path):
     return [tmp_path / f"{name}.npy" for name in arrays], arrays
 
 
-def pairs(files: list[Path]) -> tuple[Embedded, Embedded]:
-    """The queries and what is searched."""
-    return Embedded(*files[:2]), Embedded(*files[2:])
+def write(files: list[Path], neighbors: Path, search: Search) -> None:
+    """Search for the captions among the images."""
+    write_neighbors([Asked(Embedded(*files[:2]), neighbors, "neighbors")], Embedded(*files[2:]), search)
 
 
 @pytest.mark.parametrize("k, taken", [(3, 3), (50, 9)])
 def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatch, k, taken):
     monkeypatch.setattr(OnFaiss, "queries_at_once", 3)
     files, arrays = embeddings
-    write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(k), "neighbors")
+    write(files, tmp_path / "n.parquet", Search(k))
     similarity, position = brute_force(arrays["captions"], arrays["images"], taken)
     wanted = [
         {"row": 100 + i, "rank": r + 1, "public_row": position[i][r] * 7, "similarity": similarity[i][r]}
@@ -196,11 +294,36 @@ def test_the_neighbour_table_names_rows_by_rank(tmp_path, embeddings, monkeypatc
     assert pq.read_table(tmp_path / "n.parquet").to_pylist() == wanted
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 5, 100])
+def test_queries_of_several_arrays_share_a_pass_and_find_what_each_finds_alone(
+    tmp_path, embeddings, monkeypatch, at_once
+):
+    files, arrays = embeddings
+    counts, asked = (4, 0, 1, 7), []
+    for number, count in enumerate(counts):
+        array, rows = tmp_path / f"{number}.npy", tmp_path / f"{number}.rows.npy"
+        write_array(array, whole_numbers(10 + number, count, 3, high=50))
+        write_array(rows, np.arange(count) + 1000 * number)
+        asked.append(Asked(Embedded(array, rows), tmp_path / f"{number}.parquet", "t"))
+    monkeypatch.setattr(OnFaiss, "queries_at_once", at_once)
+    passes, public = [], OnFaiss.public
+    monkeypatch.setattr(OnFaiss, "public", lambda self, *given: passes.append(1) or public(self, *given))
+    write_neighbors(asked, Embedded(*files[2:]), Search(3))
+    assert len(passes) == math.ceil(sum(counts) / at_once)
+    for number, part in enumerate(asked):
+        queries = np.load(part.queries.array)
+        similarity, position = brute_force(queries, arrays["images"], 3) if len(queries) else ([], [])
+        found = pq.read_table(part.neighbors)
+        assert found["row"].to_pylist() == [1000 * number + i for i in range(len(queries)) for _ in range(3)]
+        assert found["public_row"].to_pylist() == [7 * p for row in position for p in row]
+        assert found["similarity"].to_pylist() == [s for row in similarity for s in row]
+
+
 def test_embeddings_that_do_not_match_their_rows_are_refused_naming_both(tmp_path, embeddings):
     files, _ = embeddings
     write_array(files[3], np.arange(8))
     with pytest.raises(InputError) as error:
-        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(3), "neighbors")
+        write(files, tmp_path / "n.parquet", Search(3))
     assert str(files[2]) in str(error.value)
     assert str(files[3]) in str(error.value)
 
@@ -215,7 +338,7 @@ def test_embeddings_that_are_not_finite_are_refused_naming_the_array(tmp_path, e
     with pytest.raises(
         InputError, match=rf"{name}.npy: 1 of {len(array)} embeddings are not finite numbers .the first is row \d+"
     ):
-        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(2), "t")
+        write(files, tmp_path / "n.parquet", Search(2))
     assert not (tmp_path / "n.parquet").exists()
 
 
@@ -228,8 +351,17 @@ def test_embeddings_that_are_zero_are_refused_naming_the_array_and_the_row(tmp_p
     row = arrays["caption_rows" if which == 0 else "image_rows"][2]
     told = rf"{name}.npy: 2 of {len(array)} embeddings are zero in every place \(the first is row {row}\)"
     with pytest.raises(InputError, match=told):
-        write_neighbors(*pairs(files), tmp_path / "n.parquet", Search(2), "t")
+        write(files, tmp_path / "n.parquet", Search(2))
     assert not (tmp_path / "n.parquet").exists()
+
+
+@pytest.mark.parametrize("engine", MAKERS)
+def test_every_engine_writes_the_same_table_and_its_name_beside_it(tmp_path, embeddings, engine):
+    for name in ("faiss", engine):
+        write(embeddings[0], tmp_path / f"{name}.parquet", Search(3, engine=name))
+    found, wanted = (pq.read_table(tmp_path / f"{name}.parquet") for name in (engine, "faiss"))
+    assert found.equals(wanted)
+    assert found.schema.metadata[b"search_engine"].decode() == engine
 
 
 def test_where_faiss_is_not_installed_the_same_is_found(tmp_path, embeddings, monkeypatch):
@@ -237,20 +369,48 @@ def test_where_faiss_is_not_installed_the_same_is_found(tmp_path, embeddings, mo
         if name == "without":
             # as where it is not installed
             monkeypatch.setitem(sys.modules, "faiss", None)
-        write_neighbors(*pairs(embeddings[0]), tmp_path / name, Search(3), "t")
+            monkeypatch.setattr(choice, "find_spec", lambda name: None)
+        write(embeddings[0], tmp_path / name, Search(3))
     assert pq.read_table(tmp_path / "with").equals(pq.read_table(tmp_path / "without"))
 
 
 def test_without_a_gpu_a_search_there_is_refused_with_a_remedy(tmp_path, embeddings, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(InputError, match="device is cuda, but PyTorch finds no GPU here: set device to cpu"):
-        write_neighbors(*pairs(embeddings[0]), tmp_path / "n", Search(3, device="cuda"), "neighbors")
+        write(embeddings[0], tmp_path / "n", Search(3, device="cuda"))
 
 
 @pytest.mark.parametrize("heavy", ["faiss", "torch"])
 def test_importing_the_search_brings_neither_faiss_nor_pytorch(heavy):
     done = f"import sys, dejavu.retrieval.neighbors; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", done], env={"PYTHONPATH": str(SOURCES)}, check=False).returncode == 0
+
+
+# sparse vectors
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 40),
+    st.sampled_from([0.02, 0.3, 1.0]),
+    st.integers(1, 40),
+    st.integers(1, 60),
+)
+def test_sparse_vectors_are_ranked_by_the_float64_product_then_by_position(seed, count, density, k, cells):
+    rng, k = np.random.default_rng(seed), min(k, count)
+    queries, public = (
+        rng.integers(1, 4, size=(n, 12)) * (rng.random((n, 12)) < density) * np.float32(0.25) for n in (7, count)
+    )
+    want_similarity, want_position = in_float64(queries, public, k)
+    # products of these numbers have few digits, so that every order of adding gives the same
+    asked, by_term = csr_array(queries), csr_array(csr_array(public).T)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse, "CELLS", cells)
+        found = [nearest_sparse(asked[block], by_term, k) for block in sparse.blocks(asked, by_term)]
+    assert np.concatenate([position for _, position in found]).tolist() == want_position
+    similarity = np.concatenate([similarity for similarity, _ in found])
+    assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist()
 
 
 # retrieval of the pair
@@ -266,10 +426,13 @@ ALONE = list(range(40))
 RESAMPLING = Resampling(draws=100, seed=0)
 
 
-@pytest.mark.parametrize("block", [2048, 4, 1])
+@pytest.mark.parametrize(
+    ("limit", "block"),
+    [("QUERIES_PER_BLOCK", 2048), ("QUERIES_PER_BLOCK", 4), ("QUERIES_PER_BLOCK", 1), ("CELLS_PER_BLOCK", 100)],
+)
 @pytest.mark.parametrize("groups", [ALONE[:30], [i // 3 for i in range(30)], [min(i, 20) for i in range(30)]])
-def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_similar(block, groups, monkeypatch):
-    monkeypatch.setattr(utility, "QUERIES_PER_BLOCK", block)
+def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_similar(limit, block, groups, monkeypatch):
+    monkeypatch.setattr(utility, limit, block)
     queries, candidates = whole_numbers(7, 30, 3), whole_numbers(8, 30, 3)
     found = ranks_of_own(queries, candidates, np.array(groups)).tolist()
     assert found == [rank_of_own(queries, candidates, groups, i) for i in range(30)]

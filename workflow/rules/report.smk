@@ -75,6 +75,7 @@ rule database:
             ATTACKS,
             table=["attacks", "sample_attacks"],
         ),
+        replicates=replicate_tables,
         benchmarks=split_benchmarks,
     output:
         database=DATABASE,

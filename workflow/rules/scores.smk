@@ -60,8 +60,8 @@ rule population:
     conda:
         CONDA
     resources:
-        mem_mb=growing(2000, per_gb=6000),
-        runtime=growing(30, per_gb=240),
+        mem_mb=growing(2000, per_gb=200),
+        runtime=growing(30, per_gb=60),
     params:
         code=code("population.py"),
         one_model=lambda w: w.model in TEXT,
@@ -94,8 +94,8 @@ rule attacks:
     conda:
         CONDA
     resources:
-        mem_mb=growing(2000, per_gb=3000),
-        runtime=growing(30, per_gb=120),
+        mem_mb=growing(2000, per_gb=200),
+        runtime=growing(30, per_gb=60),
     params:
         code=code("attacks.py"),
         measure=measure_part("bootstrap", "seed"),

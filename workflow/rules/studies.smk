@@ -5,7 +5,7 @@ from dejavu.paths import LARGE_TABLES, STUDY, at
 
 
 rule study:
-    """Shows gap, control and utility along one axis, and one against the other."""
+    """Make the figures, tables and report of a study: gap, control and utility along an axis."""
     input:
         databases=lambda w: list(study_databases(w).values()),
         beside=lambda w: [

@@ -14,6 +14,7 @@ from dejavu.files import write_array
 from dejavu.paths import KEPT_EMBEDDING, at
 from dejavu.progress import logged, say
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
+from dejavu.retrieval.precision import embed_in_bfloat16
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
@@ -22,19 +23,28 @@ with logged(snakemake.log[0]):
     claim(p.device, 1, title)
     require(p.device, 1, title)
     if threads := p.get("torch_threads"):
-        # a value of the recipe, because the low bits of a result depend on it
+        # The number of threads is a value of the recipe, because the low bits of a result depend on it.
         torch.set_num_threads(threads)
     model = Model.of_job(snakemake)
-    encoder = cache(lambda: load_encoder(model, Running(p.batch_size, p.device)))
     role = RoleSamples(Path(snakemake.input.manifest), snakemake.input.samples)
     outputs = {name: Path(path) for name, path in snakemake.output.items()}
     rows = outputs.pop("rows")
 
+    @cache
+    def encoder():
+        loaded = load_encoder(model, Running(p.batch_size, p.device))
+        if p.get("precision") == "bf16":
+            embed_in_bfloat16(loaded, role, title, loaded if "images" in outputs else None)
+        return loaded
+
     def make(part, arrays):
-        if "images" in arrays:
-            embed(encoder(), part, Arrays(arrays["images"], arrays["captions"], rows), title)
-        else:
+        if "images" not in arrays:
             embed_captions(encoder(), part, arrays["captions"], rows, title)
+            return
+        # Queries search the images of the public role, or its captions where the configuration says so.
+        has_captions = w.role != "public" or p.get("captions", False)
+        workers = max(0, snakemake.threads - threads)
+        embed(encoder(), part, Arrays(arrays["images"], arrays["captions"], rows), title, has_captions, workers)
 
     # of query roles, whose samples change with measure.query_limit; what is searched may be as large as the disk
     weights = identity(model) if w.role in POPULATIONS else None

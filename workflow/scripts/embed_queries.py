@@ -13,6 +13,7 @@ from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
 from dejavu.paths import KEPT_EMBEDDING, at
 from dejavu.progress import logged, say
+from dejavu.retrieval.precision import embed_in_bfloat16
 from dejavu.retrieval.queries import Masking, embed_queries, text_digests
 from dejavu.tables.fields import POPULATIONS
 from dejavu.tables.queries import MASKED
@@ -22,10 +23,18 @@ with logged(snakemake.log[0]):
     title = words(f"embed queries {w.split} {w.model} {w.side}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
-    # a value of the recipe, because the low bits of a result depend on it
+    # The number of threads is a value of the recipe, because the low bits of a result depend on it.
     torch.set_num_threads(p.torch_threads)
     model = Model.of_job(snakemake)
-    encoder = cache(lambda: load_encoder(model, Running(p.batch_size, p.device)))
+
+    @cache
+    def encoder():
+        loaded = load_encoder(model, Running(p.batch_size, p.device))
+        if p.get("precision") == "bf16":
+            manifest = Path(snakemake.input[f"manifest_{POPULATIONS[0]}"])
+            embed_in_bfloat16(loaded, RoleSamples(manifest, snakemake.input.samples), title)
+        return loaded
+
     texts = snakemake.input.get("texts")
     texts = Path(texts) if texts else None
     weights = identity(model)

@@ -1,4 +1,5 @@
--- Share of the queries whose recall is at least r, under either side, for the reported k and label count, all objects.
+-- The share of the queries whose recall is at least r, under each side, for the reported k and label count, scope
+-- `all`.
 SELECT recall_curves.model, reference, population, recall_curves.side, recall, share_at_least
 FROM recall_curves
 JOIN reference_sides ON reference_sides.model = recall_curves.model

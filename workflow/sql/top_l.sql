@@ -1,5 +1,6 @@
--- Gaps of the first L queries in each order, for the reported k and label count, all objects, at the last epoch.
--- Choosing queries selects noise as well; what that alone makes of the holdout stands beside, chosen in the same way.
+-- Gaps of the first L queries in each order, for the reported k and label count, scope `all`, at the last epoch.
+-- Choosing queries selects noise as well. The control shows the effect of the choice alone: queries of the holdout,
+-- chosen in the same way.
 SELECT
     top_l.model,
     sort,

@@ -17,6 +17,7 @@ from dejavu.paths import (
     NEIGHBORS,
     POPULATION_TABLE,
     QUERY_NEIGHBORS,
+    REPLICATES_TABLE,
     SCORES,
     UTILITY,
     at,
@@ -90,6 +91,10 @@ class Run:
     def population_table(self, table: str, model: str, seen: int) -> Path:
         """Return a table of the statistics of a model."""
         return self._file(POPULATION_TABLE, table=table, model=model, seen=seen)
+
+    def replicate_table(self, table: str, model: str, seen: int) -> Path:
+        """Return a table of what all replicates of a model show together."""
+        return self._file(REPLICATES_TABLE, table=table, model=model, seen=seen)
 
     def neighbors(self, side: Side, population: str) -> dict[str, Path]:
         """Return query -> neighbour table of a population; a text encoder is asked with captions only."""

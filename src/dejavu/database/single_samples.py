@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from dejavu.memorization.discoveries import evidence, remembered_share
+from dejavu.measurement.contrasts import source_of_chance
+from dejavu.measurement.single_samples import COSINE, RECALLS, Compared, confidence_of_each, sample_rows, share_row
 from dejavu.tables.database import REMEMBERED_SHARES, SAMPLE_MEMORIZATION
+from dejavu.tables.fields import columns_and_constants
 from dejavu.tables.queries import CAPTION, RANDOM
-
-# statistic -> its scope in sample_scores
-RECALLS = {"recall": "all", "unnamed recall": "unnamed"}
-COSINE = "pair cosine"
-ERROR = 0.05
 
 _MODELS = """
     SELECT DISTINCT model, epoch
@@ -53,25 +49,8 @@ _COSINE_GAPS = """
 """
 
 
-@dataclass(frozen=True)
-class _Gaps:
-    """One statistic of one model, of the samples of the query roles by role and row.
-
-    Attributes:
-        coin: int8 (n,), which side saw the sample: 1 for a, -1 for b, 0 for neither.
-        row: int64 (n,).
-        group: int64 (n,), numbers that are the same within a duplicate group.
-        gap: float64 (n,), score under side a minus score under side b.
-    """
-
-    coin: np.ndarray
-    row: np.ndarray
-    group: np.ndarray
-    gap: np.ndarray
-
-
 def single_sample_tables(
-    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], replicated: Mapping[str, int] | None = None
 ) -> Iterator[tuple[str, pa.Table]]:
     """Yield (table, rows) of ``sample_memorization`` and ``remembered_shares``; the other tables are there.
 
@@ -81,47 +60,26 @@ def single_sample_tables(
     Args:
         connection: of the database.
         config: the configuration: ``report`` names k and labels, ``measure`` the rate.
+        replicated: model -> epoch of the models that several replicates tell more of, which are left out.
     """
     rate = float(config["measure"]["discovery_rate"])
     if not is_by_chance(connection):
         return
     for model, epoch in connection.execute(_MODELS).fetchall():
-        compared = list(_statistics(connection, config, model, epoch))
-        # the shares of a model hold together, so that the largest of them may be read
-        confidence = 1 - ERROR / len(compared)
-        for statistic, query, gaps in compared:
-            constants = {"model": model, "epoch": epoch, "statistic": statistic, "query": query}
-            trained, control = gaps.coin != 0, gaps.coin == 0
-            if not trained.any() or not control.any():
-                continue
-            coins = gaps.coin[None, trained].astype(np.int64)
-            pool, others = gaps.gap[None, trained], gaps.gap[None, control]
-            found = evidence(pool, coins, others, gaps.group[control])
-            yield (
-                "sample_memorization",
-                _table(
-                    SAMPLE_MEMORIZATION,
-                    constants,
-                    population=pa.array(["a", "b"]).take(pa.array((gaps.coin[trained] < 0).astype(np.int8))),
-                    row=gaps.row[trained],
-                    advantage=found.advantage,
-                    p_value=found.p_value,
-                    q_value=found.q_value,
-                ),
-            )
-            yield (
-                "remembered_shares",
-                _table(
-                    REMEMBERED_SHARES,
-                    constants | {"rate": rate},
-                    samples=[int(trained.sum())],
-                    control=[int(control.sum())],
-                    listed=[int((found.q_value <= rate).sum())],
-                    share_low=[
-                        remembered_share(pool, coins, others, gaps.group[trained], gaps.group[control], confidence)
-                    ],
-                ),
-            )
+        if (replicated or {}).get(model) == epoch:
+            continue
+        statistics = list(_statistics(connection, config, model, epoch))
+        confidence = confidence_of_each(len(statistics))
+        rng = source_of_chance(int(config["measure"].get("seed", 0)), "placebo lists")
+        constants = {"model": model, "epoch": epoch}
+        for compared in statistics:
+            if compared.is_known:
+                yield (
+                    "sample_memorization",
+                    columns_and_constants(constants | sample_rows(compared), SAMPLE_MEMORIZATION),
+                )
+                share = share_row(compared, rate, confidence, rng)
+                yield "remembered_shares", pa.Table.from_pylist([constants | share], schema=REMEMBERED_SHARES)
 
 
 def is_by_chance(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -131,22 +89,28 @@ def is_by_chance(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def _statistics(
     connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], model: str, epoch: int
-) -> Iterator[tuple[str, str, _Gaps]]:
+) -> Iterator[Compared]:
     cell = config["report"]["k"], str(config["report"]["labels"])
     queries = [query for (query,) in connection.execute(_QUERIES, [model, epoch, RANDOM]).fetchall()]
     for query in queries:
         for statistic, scope in RECALLS.items():
-            yield statistic, query, _read(connection, _RECALL_GAPS, model, epoch, query, *cell, scope)
-    yield COSINE, CAPTION, _read(connection, _COSINE_GAPS, model, epoch)
+            yield _compared(connection, statistic, query, _RECALL_GAPS, model, epoch, query, *cell, scope)
+    yield _compared(connection, COSINE, CAPTION, _COSINE_GAPS, model, epoch)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> _Gaps:
-    columns = connection.execute(_GAPS.format(gaps=query), list(values)).fetchnumpy()
-    return _Gaps(columns["coin"], columns["row"], columns["group_number"], columns["gap"])
-
-
-def _table(schema: pa.Schema, constants: Mapping[str, Any], **columns: Any) -> pa.Table:
-    number = len(next(iter(columns.values())))
-    repeated = {name: pa.repeat(pa.scalar(value), number) for name, value in constants.items()}
-    values = repeated | {name: pa.array(column) for name, column in columns.items()}
-    return pa.table({name: values[name].cast(schema.field(name).type) for name in schema.names}, schema=schema)
+def _compared(connection: duckdb.DuckDBPyConnection, statistic: str, query: str, gaps: str, *values: Any) -> Compared:
+    """Read a statistic of one pair of models."""
+    columns = connection.execute(_GAPS.format(gaps=gaps), list(values)).fetchnumpy()
+    coin, row, group, gap = (columns[name] for name in ("coin", "row", "group_number", "gap"))
+    trained = coin != 0
+    return Compared(
+        statistic=statistic,
+        query=query,
+        population=np.where(coin[trained] > 0, "a", "b"),
+        row=row[trained],
+        group=group[trained],
+        gaps=gap[None, trained],
+        coins=coin[None, trained],
+        control=gap[None, ~trained],
+        control_group=group[~trained],
+    )

@@ -45,6 +45,7 @@ _RECALL = """
     WHERE model = ? AND epoch = ? AND population = 'holdout' AND query = ? AND k = ? AND labels = ? AND scope = ?
 """
 _ROLES = "SELECT role, dataset, listed IS NOT NULL AS is_listed FROM roles"
+_APART = "SELECT role, other, auc FROM blind_baseline WHERE is_apart ORDER BY auc DESC, role, other"
 _IS_ONE_MODEL = "SELECT is_one_model FROM reference_sides WHERE model = ?"
 
 
@@ -77,6 +78,7 @@ def _grounds(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], m
         datasets={row["role"]: row["dataset"] for row in roles},
         draws=config["measure"]["bootstrap"],
         listed=[row["role"] for row in roles if row["is_listed"]],
+        apart=_rows(connection, _APART),
         retrieval=(retrieval["recall"], retrieval["chance"]) if known else None,
     )
     return Grounds(**vars(grounds) | {"skill": _skill(connection, grounds, model, epoch)})

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dejavu.data.split import manifest_counts
+from dejavu.database.blind import blind_rows
 from dejavu.database.large import Tables
 from dejavu.database.privacy import privacy_rows
 from dejavu.database.run import Run
@@ -24,9 +25,12 @@ from dejavu.database.tables import create_tables, create_views, insert, source
 from dejavu.database.verdicts import verdict_rows
 from dejavu.errors import InputError
 from dejavu.files import atomic, read_table
+from dejavu.replicates import replicated_models
 from dejavu.sides import Side
 from dejavu.tables.database import DATABASE, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.replicates import REPLICATE_TABLES
+from dejavu.tables.retrieval import SEARCH_ENGINE
 
 # the file opens in this version of DuckDB and all later ones
 OLDEST_DUCKDB = "v1.0.0"
@@ -101,9 +105,11 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
     create_views(connection, sql / "views")
     insert_rows("stages", stage_rows(run))
     insert(connection, "bands", connection.execute((sql / "bands.sql").read_text(encoding="utf-8")).to_arrow_table())
+    insert_rows("blind_baseline", blind_rows(connection))
     insert_rows("verdicts", verdict_rows(connection, run.config))
     insert_rows("privacy", privacy_rows(connection, run.config))
-    for number, (name, part) in enumerate(single_sample_tables(connection, run.config)):
+    replicated = {model: epochs(seen) for model, seen in replicated_models(run.config, run.split).items()}
+    for number, (name, part) in enumerate(single_sample_tables(connection, run.config, replicated)):
         tables.insert(name, [part], f"{number:05d}")
     tables.finish()
 
@@ -142,6 +148,9 @@ def _sources(run: Run, epochs: Callable[[int], int]) -> Iterator[_Source]:
             yield _Source("sample_scores", path, constants | {"population": population})
         for name in ("population_gaps", "bootstrap_draws", "top_l", "recall_curves"):
             yield _Source(name, run.population_table(name, model, seen), constants)
+    for model, seen in replicated_models(run.config, run.split).items():
+        for table in REPLICATE_TABLES:
+            yield _Source(table, run.replicate_table(table, model, seen), {"model": model, "epoch": epochs(seen)})
     for side in run.sides:
         yield from _side_sources(run, side, epochs(side.seen))
 
@@ -171,11 +180,20 @@ def _side_rows(run: Run) -> list[dict[str, Any]]:
             "has_images": side.has_images,
             "source": side.source,
             "search": side.search,
+            "search_engine": _engines(run, side),
             **_preparation(run, side),
         }
         for side in run.sides
     }
     return list(rows.values())
+
+
+def _engines(run: Run, side: Side) -> str | None:
+    """Return the names of the engines that found a side's neighbours, as the files note them; None: they do not."""
+    paths = [path for population in POPULATIONS for path in run.neighbors(side, population).values()]
+    noted = [pq.read_schema(path).metadata or {} for path in paths]
+    names = {metadata[key].decode() for metadata in noted if (key := SEARCH_ENGINE.encode()) in metadata}
+    return ", ".join(sorted(names)) or None
 
 
 def _preparation(run: Run, side: Side) -> dict[str, str | bool]:

@@ -7,7 +7,7 @@ none can be trained. TF-IDF is built in.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,18 +21,21 @@ from dejavu.files import first_line, read_table
 from dejavu.memorization.scripts import UNSPACED
 from dejavu.progress import say
 from dejavu.retrieval.neighbors import write_found
+from dejavu.retrieval.sparse import blocks, nearest_sparse
 
-CELLS_PER_BLOCK = 20_000_000
+# of the search, as neighbours files note it
+ENGINE = "sparse"
 
 
 def tfidf_neighbors(
     queries: Path, public: Path, samples: Sequence[str], neighbors: Path, *, k: int, title: str
 ) -> None:
-    """Writes the public samples whose captions are nearest to each query's caption, by cosine of TF-IDF vectors.
+    """Write the public samples whose captions are nearest to each query's caption, by cosine of TF-IDF vectors.
 
     Terms are words of at least two characters in lower case, and in scripts without blanks between words neighbouring
     characters, see :func:`terms`. Vocabulary and document frequencies come from the public captions alone, so that the
-    reference knows nothing of the training captions. Of equal similarities the lower row comes first.
+    reference knows nothing of the training captions. Vectors are float32; their float64 products rank the captions, of
+    equal ones the lower row first.
 
     Args:
         queries, public: manifests.
@@ -64,22 +67,21 @@ def tfidf_neighbors(
             f"[{title}] {strange:,} of {len(query_rows):,} captions have no word in common with a public caption: all "
             "are equally near to them"
         )
-    count = min(k, len(public_rows))
-    write_found(
-        neighbors,
-        query_rows,
-        public_rows,
-        lambda block: _first((wanted[block] @ searched.T).toarray(), count),
-        max(1, CELLS_PER_BLOCK // max(1, len(public_rows))),
-        title,
-    )
+    by_term, count = csr_array(searched.T), min(k, len(public_rows))
+
+    def found() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for block in blocks(wanted, by_term):
+            similarity, position = nearest_sparse(wanted[block], by_term, count)
+            yield query_rows[block], similarity, public_rows[position]
+
+    write_found(neighbors, found(), len(query_rows), ENGINE, title)
 
 
 _WORD = re.compile(r"\b\w\w+\b")
 
 
 def terms(caption: str) -> list[str]:
-    """What a caption is compared by: scikit-learn's words, and single and neighbouring characters of unspaced runs."""
+    """Return what a caption is compared by: scikit-learn's words, and of unspaced runs one and two characters each."""
     text = caption.lower()
     words = _WORD.findall(UNSPACED.sub(" ", text))
     for run in UNSPACED.findall(text):
@@ -93,13 +95,3 @@ def _rows(manifest: Path) -> np.ndarray:
 
 def _captions(store: SampleStore, rows: np.ndarray) -> list[str]:
     return [caption for table in store.read(rows, ["caption"]) for caption in table["caption"].to_pylist()]
-
-
-def _first(similarity: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k largest of each row, descending; of equal ones the lower position comes first."""
-    last = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]
-    position = np.empty((len(similarity), k), dtype=np.int64)
-    for i, row in enumerate(similarity):
-        candidates = np.flatnonzero(row >= last[i])
-        position[i] = candidates[np.lexsort((candidates, -row[candidates]))[:k]]
-    return np.take_along_axis(similarity, position, axis=1), position

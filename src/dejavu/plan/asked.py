@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from dejavu.data.forms.registry import form_of
-from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.fields import POPULATIONS, SIDES
 
 
 def may_exceed_limit(config: Mapping, split: str, role: str) -> bool:
@@ -22,7 +22,11 @@ def may_exceed_limit(config: Mapping, split: str, role: str) -> bool:
     limit = config["measure"]["query_limit"]
     if role not in POPULATIONS or limit is None:
         return False
-    section = config["splits"][split]["roles"][role]
+    roles = config["splits"][split]["roles"]
+    section = roles[role]
     supply = form_of(section["dataset"], config["datasets"][section["dataset"]]).supply
-    sizes = [section["limit"], None if supply is None else math.prod(supply)]
+    # Coins may deal nearly all of the training pool of a further replicate to one role.
+    pool = SIDES if "replicate" in config["splits"][split] and role in SIDES else (role,)
+    limits = [roles[name]["limit"] for name in pool]
+    sizes = [None if None in limits else sum(limits), None if supply is None else math.prod(supply)]
     return all(size is None or size > limit for size in sizes)

@@ -1,21 +1,20 @@
-"""How a block of public embeddings is searched: candidates by a float32 product, ranked by exact float64 products.
+"""What a search needs of an engine, and FAISS as one: float32 products propose candidates, float64 products rank them.
 
 Every engine finds the same neighbours, with the same similarities to the last bit:
 
-- Candidates are those with the largest products in float32, however they were added up. A product of two float32
-  vectors of dimension d differs from the exact one by at most γ = d·u / (1 − d·u) times the product of their norms, in
-  any order of adding, with u = 2⁻²⁴ (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, section
-  3.1); to which comes what is lost where numbers are too small for float32. So everything that was left out has a
-  product of at most the smallest candidate's plus that error.
-- Ranks come from products in float64. The product of two float32 numbers is exact there, and they are added up in an
+- An engine proposes candidates by products in a fast type, with a proven bound on the error. It leaves out only public
+  embeddings whose exact product is below that of k others. A product of two float32 vectors of dimension d, added up
+  in float32 in any order, differs from the exact one by at most γ = d·u / (1 − d·u) times the product of their norms,
+  with u = 2⁻²⁴ (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, section 3.1), and by what is
+  lost where numbers are too small for float32. :mod:`dejavu.retrieval.filters` has the bounds of narrower types.
+- Float64 products rank the candidates. The product of two float32 numbers is exact in float64, and the sums have an
   order of their own, see :func:`summed`, which is the same in every engine.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,80 +22,82 @@ import numpy as np
 ROUNDOFF = 2.0**-24
 # what float32 loses of one of d products and sums where it is too small, with vectors that are at most 1 in every place
 UNDERFLOW = 2.0**-124
-# public embeddings are rescaled if their largest value is outside this range; unit vectors never are
+# embeddings are rescaled if their largest value is outside this range; unit vectors rarely are
 SMALLEST, LARGEST = 2.0**-10, 1.0
 BYTES_AT_ONCE = 1 << 20
+# candidates beyond k, with which nearly every query's last neighbour is clear at once
+EXTRA, EXTRA_PER_K = 8, 1 / 32
+# and how many times as many when one is not
+WIDER = 4
 
 # an array of the engine's own kind: NumPy's, or a tensor on its device
 Array = Any
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """Embeddings as an engine holds them.
-
-    Attributes:
-        stored: float32 (n, dimension), as they are.
-        scaled: float32 (n, dimension), divided by powers of two, so that no number in it is above 1; for candidates.
-        exponent: int64 (n,) of NumPy, or one for all: stored = scaled · 2^exponent.
-        norm: float64 (n,) of NumPy, or one for all: at least the norms of the scaled ones.
-    """
+class Embeddings(Protocol):
+    """Embeddings as an engine holds them; ``stored`` is float32 (n, dimension), as they are."""
 
     stored: Array
-    scaled: Array
-    exponent: Any
-    norm: Any
 
-    def __len__(self) -> int:
-        return len(self.stored)
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: np.ndarray) -> Vectors:
-        return Vectors(self.stored[rows], self.scaled[rows], self.exponent[rows], self.norm[rows])
+    def __getitem__(self, rows: Any) -> Any: ...
 
 
 class Engine(Protocol):
-    """What searches need of NumPy and FAISS, or of PyTorch.
+    """What a search needs of NumPy and FAISS, or of PyTorch.
 
     Attributes:
-        queries_at_once, public_at_once: how many queries are searched at a time, and in how many public embeddings.
-        cells: how many similarities of candidates may be held at a time.
+        name: ``faiss``, or the type of PyTorch's product: ``float32``, ``bfloat16`` or ``int8``.
+        queries_at_once: number of queries that one pass over the public embeddings answers.
+        public_at_once: number of public embeddings in a block.
+        cells: number of similarities and positions that may be held at a time.
+        loads_ahead: whether the next block is loaded while one is searched.
     """
 
+    name: str
     queries_at_once: int
     public_at_once: int
     cells: int
+    loads_ahead: bool
 
-    def queries(self, vectors: np.ndarray) -> Vectors:
-        """Takes queries, float32 (n, dimension), each scaled by itself."""
+    def queries(self, vectors: np.ndarray) -> Any:
+        """Take queries, float32 (n, dimension)."""
 
-    def public(self, vectors: np.ndarray) -> Vectors:
-        """Takes a block of public embeddings, float32 (m, dimension), all scaled alike."""
+    def public(self, vectors: np.ndarray, k: int) -> Any:
+        """Take a block of public embeddings, float32 (m, dimension), of which the k nearest will be asked for."""
 
-    def largest(self, queries: Vectors, public: Vectors, width: int) -> tuple[Array, Array]:
-        """The public embeddings with the largest float32 products of the scaled vectors, in any order.
+    def candidates(self, queries: Any, public: Any, k: int, floor: Array) -> Iterator[tuple[Array, Array]]:
+        """Propose for every query all public embeddings that can be among its k nearest.
 
-        Returns:
-            float64 (n,), the smallest of those products, and int64 (n, width), positions in ``public``.
+        Args:
+            queries, public: what the methods of these names return.
+            k: number of neighbours, at most ``len(public)``.
+            floor: float64 (n,). Embeddings with a lower product than this need not be proposed.
+
+        Yields:
+            Numbers of queries, int64 (r,), and the candidates' positions in ``public``, int64 (r, w), −1 in places
+            that are not needed. Every query comes once.
         """
 
-    def products(self, queries: Vectors, public: Vectors, position: Array) -> Array:
-        """Exact products of the stored vectors, see :func:`summed`; position int64 (n, width) -> float64 (n, width)."""
+    def products(self, queries: Any, public: Any, position: Array) -> Array:
+        """Return exact products, see :func:`summed`; position int64 (n, w) -> float64 (n, w), −∞ where it is −1."""
 
     def first(self, similarity: Array, position: Array, k: int) -> tuple[Array, Array]:
-        """The first k columns by descending similarity, then by ascending position."""
+        """Return the first k columns by descending similarity, then by ascending position."""
 
-    def joined(self, one: Array, other: Array) -> Array:
-        """Columns of one after the other."""
+    def joined(self, left: Array, right: Array) -> Array:
+        """Return the columns of two arrays side by side."""
 
-    def empty(self, rows: int, columns: int) -> tuple[Array, Array]:
-        """Similarities, float64, and positions, int64, to be filled."""
+    def unfilled(self, rows: int, columns: int) -> tuple[Array, Array]:
+        """Return similarities of −∞, float64, and positions of −1, int64."""
 
     def back(self, array: Array) -> np.ndarray:
-        """An array of NumPy."""
+        """Return an array of NumPy."""
 
 
 def summed(products: Array) -> Array:
-    """Sums of the last axis, (…, d) -> (…), which is overwritten: halves are added until one is left.
+    """Return sums over the last axis, (…, d) -> (…), overwriting it: halves are added until one number is left.
 
     Every addition is of two numbers in a place of their own, so that the result is the same to the last bit on every
     machine, for every number of vectors at a time.
@@ -104,58 +105,102 @@ def summed(products: Array) -> Array:
     width = products.shape[-1]
     while width > 1:
         half = (width + 1) // 2
-        products[..., : width - half] += products[..., half:width]
+        # in place: with a name on the left, the sums are not copied once more
+        left = products[..., : width - half]
+        left += products[..., half:width]
         width = half
     return products[..., 0]
 
 
-def bound(queries: Vectors, public: Vectors, smallest: np.ndarray) -> np.ndarray:
-    """What no exact product is above whose float32 product is at most ``smallest``, of scaled vectors; float64 (n,)."""
-    dimension = queries.stored.shape[1]
-    relative = dimension * ROUNDOFF / (1 - dimension * ROUNDOFF)
-    # the share of it more is larger than what float64 rounds, here and in the products that are ranked
-    return smallest + (1 + ROUNDOFF) * (relative * queries.norm * public.norm + dimension * UNDERFLOW)
+def relative_error(dimension: int, roundoff: float = ROUNDOFF) -> float:
+    """Return γ of the module's docstring, made larger by more than float64 rounds where it is used."""
+    return (1 + 2.0**-20) * dimension * roundoff / (1 - dimension * roundoff)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Embeddings of NumPy.
+
+    Attributes:
+        stored: float32 (n, dimension), as they are.
+        scaled: float32 (n, dimension), divided by powers of two, so that no number in it is above 1.
+        exponent: int64 (n,), or one number for all: stored = scaled · 2^exponent.
+        norm: float64 (n,), or one number for all: at least the norms of the scaled embeddings.
+    """
+
+    stored: np.ndarray
+    scaled: np.ndarray
+    exponent: Any
+    norm: Any
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: np.ndarray) -> Scaled:
+        return Scaled(self.stored[rows], self.scaled[rows], self.exponent[rows], self.norm[rows])
 
 
 class OnFaiss:
     """FAISS's exact search on the CPU, and NumPy.
 
     Args:
-        threads: of FAISS.
+        threads: number of FAISS's threads.
 
     Raises:
         ImportError: when FAISS is not installed.
     """
 
-    queries_at_once = 4096
+    name = "faiss"
+    queries_at_once = 32_768
     public_at_once = 200_000
     cells = 1 << 24
+    loads_ahead = False
 
     def __init__(self, threads: int = 1) -> None:
-        # a GPU search needs no FAISS
+        # the other engines do without FAISS
         import faiss
 
         faiss.omp_set_num_threads(threads)
         self._faiss = faiss
 
-    def queries(self, vectors: np.ndarray) -> Vectors:
-        return scaled_queries(vectors)
+    def queries(self, vectors: np.ndarray) -> Scaled:
+        stored = np.ascontiguousarray(vectors, dtype=np.float32)
+        exponent = np.frexp(np.abs(stored).max(axis=1))[1].astype(np.int64)
+        scaled = np.ldexp(stored, -exponent[:, None])
+        norm = np.linalg.norm(scaled.astype(np.float64), axis=1)
+        return Scaled(stored, scaled, exponent, norm * (1 + ROUNDOFF))
 
-    def public(self, vectors: np.ndarray) -> Vectors:
+    def public(self, vectors: np.ndarray, k: int) -> Scaled:
         stored = np.ascontiguousarray(vectors, dtype=np.float32)
         exponent = public_exponent(max(float(stored.max()), -float(stored.min())))
         scaled = np.ldexp(stored, -exponent) if exponent else stored
-        largest = np.sqrt(np.einsum("ij,ij->i", scaled, scaled).max())
-        return Vectors(stored, scaled, exponent, at_least(float(largest), stored.shape[1]))
+        largest = float(np.sqrt(np.einsum("ij,ij->i", scaled, scaled).max()))
+        return Scaled(stored, scaled, exponent, largest * (1 + 2 * stored.shape[1] * ROUNDOFF))
 
-    def largest(self, queries: Vectors, public: Vectors, width: int) -> tuple[np.ndarray, np.ndarray]:
-        metric = self._faiss.METRIC_INNER_PRODUCT
-        similarity, position = self._faiss.knn(queries.scaled, public.scaled, width, metric=metric)
-        return similarity[:, -1].astype(np.float64), position
+    def candidates(
+        self, queries: Scaled, public: Scaled, k: int, floor: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        dimension, metric = public.stored.shape[1], self._faiss.METRIC_INNER_PRODUCT
+        error = relative_error(dimension) * queries.norm * public.norm + dimension * UNDERFLOW
+        needed = np.ldexp(floor, -(queries.exponent + public.exponent))
+        waiting, width = np.arange(len(queries)), min(len(public), k + EXTRA + int(k * EXTRA_PER_K))
+        while len(waiting):
+            unclear, step = [], max(1, self.cells // width)
+            for start in range(0, len(waiting), step):
+                rows = waiting[start : start + step]
+                similarity, position = self._faiss.knn(queries.scaled[rows], public.scaled, width, metric=metric)
+                last, kth = (similarity[:, column].astype(np.float64) for column in (-1, k - 1))
+                # not as large either: what is as near could have the lower position
+                clear = last + error[rows] < np.maximum(kth - error[rows], needed[rows])
+                clear |= width == len(public)
+                unclear.append(rows[~clear])
+                yield rows[clear], position[clear]
+            waiting = np.concatenate(unclear)
+            width = min(len(public), WIDER * width)
 
-    def products(self, queries: Vectors, public: Vectors, position: np.ndarray) -> np.ndarray:
+    def products(self, queries: Scaled, public: Scaled, position: np.ndarray) -> np.ndarray:
         asked, dimension = queries.stored.astype(np.float64), queries.stored.shape[1]
-        found, pairs = np.empty(position.shape), max(1, BYTES_AT_ONCE // (8 * dimension))
+        exact, pairs = np.empty(position.shape), max(1, BYTES_AT_ONCE // (8 * dimension))
         # memory that is asked for anew each time would cost more than the products
         taken = np.empty((pairs, dimension), dtype=np.float32)
         wide, spare = np.empty((pairs, dimension)), np.empty((pairs, (dimension + 1) // 2))
@@ -167,128 +212,40 @@ class OnFaiss:
             np.copyto(wide[used], taken[used])
             by_query = wide[used].reshape(*which.shape, dimension)
             np.multiply(by_query, asked[rows, None, :], out=by_query)
-            found[rows, columns] = _summed(wide[used], spare[used]).reshape(which.shape)
-        return found
+            exact[rows, columns] = _summed(wide[used], spare[used]).reshape(which.shape)
+        return exact
 
     def first(self, similarity: np.ndarray, position: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         order = np.lexsort((position, -similarity), axis=1)[:, :k]
         return np.take_along_axis(similarity, order, axis=1), np.take_along_axis(position, order, axis=1)
 
-    def joined(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.concatenate([one, other], axis=1)
+    def joined(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return np.concatenate([left, right], axis=1)
 
-    def empty(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.empty((rows, columns)), np.empty((rows, columns), dtype=np.int64)
+    def unfilled(self, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((rows, columns), -np.inf), np.full((rows, columns), -1, dtype=np.int64)
 
     def back(self, array: np.ndarray) -> np.ndarray:
         return array
 
 
-class OnTorch:
-    """PyTorch's product in float32 (TF32 is off), and its selection of the largest, on the CPU or one GPU.
-
-    Args:
-        device: ``cpu`` or ``cuda``, the first GPU that this process sees.
-        threads: of PyTorch on the CPU.
-    """
-
-    def __init__(self, device: str, threads: int = 1) -> None:
-        # takes seconds, and a search with FAISS does without
-        import torch
-
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision("highest")
-        self._torch, self._device = torch, device
-        on_gpu = device == "cuda"
-        self.queries_at_once = 65_536 if on_gpu else 4096
-        self.public_at_once = 262_144 if on_gpu else 65_536
-        self.cells = 1 << 27 if on_gpu else 1 << 24
-        self._similarities = 1 << 29 if on_gpu else 1 << 24
-        self._bytes = 1 << 30 if on_gpu else BYTES_AT_ONCE
-
-    def queries(self, vectors: np.ndarray) -> Vectors:
-        found = scaled_queries(vectors)
-        return replace(found, stored=self._taken(found.stored), scaled=self._taken(found.scaled))
-
-    def public(self, vectors: np.ndarray) -> Vectors:
-        stored = self._taken(vectors)
-        exponent = public_exponent(max(float(stored.max()), -float(stored.min())))
-        # by way of float64, in which every such power of two is a number
-        scaled = (stored.double() * 2.0**-exponent).float() if exponent else stored
-        largest = self._torch.linalg.vector_norm(scaled, dim=1).max()
-        return Vectors(stored, scaled, exponent, at_least(float(largest), stored.shape[1]))
-
-    def _taken(self, vectors: np.ndarray) -> Array:
-        with warnings.catch_warnings():
-            # PyTorch warns that a memory-mapped array is read-only; nothing writes to it here
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-            return self._torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(self._device)
-
-    def largest(self, queries: Vectors, public: Vectors, width: int) -> tuple[Array, Array]:
-        smallest, position = self.empty(len(queries), width)
-        step = max(1, self._similarities // len(public))
-        for start in range(0, len(queries), step):
-            rows = slice(start, start + step)
-            found = (queries.scaled[rows] @ public.scaled.T).topk(width, dim=1, sorted=False)
-            position[rows] = found.indices
-            smallest[rows, 0] = found.values.amin(dim=1).double()
-        return smallest[:, 0], position
-
-    def products(self, queries: Vectors, public: Vectors, position: Array) -> Array:
-        asked, dimension = queries.stored.double(), queries.stored.shape[1]
-        found = self.empty(position.shape[0], position.shape[1])[0]
-        for rows, columns in parts(position.shape, max(1, self._bytes // (8 * dimension))):
-            found[rows, columns] = summed(asked[rows, None, :] * public.stored[position[rows, columns]].double())
-        return found
-
-    def first(self, similarity: Array, position: Array, k: int) -> tuple[Array, Array]:
-        position, order = position.sort(dim=1)
-        similarity, order = similarity.gather(1, order).sort(dim=1, descending=True, stable=True)
-        return similarity[:, :k], position.gather(1, order[:, :k])
-
-    def joined(self, one: Array, other: Array) -> Array:
-        return self._torch.cat([one, other], dim=1)
-
-    def empty(self, rows: int, columns: int) -> tuple[Array, Array]:
-        kinds = self._torch.float64, self._torch.int64
-        similarity, position = (self._torch.empty((rows, columns), dtype=k, device=self._device) for k in kinds)
-        return similarity, position
-
-    def back(self, array: Array) -> np.ndarray:
-        return array.cpu().numpy()
-
-
-def scaled_queries(vectors: np.ndarray) -> Vectors:
-    """Queries as NumPy holds them, each divided by a power of two of its own."""
-    stored = np.ascontiguousarray(vectors, dtype=np.float32)
-    exponent = np.frexp(np.abs(stored).max(axis=1))[1].astype(np.int64)
-    scaled = np.ldexp(stored, -exponent[:, None])
-    norm = np.linalg.norm(scaled.astype(np.float64), axis=1)
-    return Vectors(stored, scaled, exponent, norm * (1 + ROUNDOFF))
-
-
 def public_exponent(largest: float) -> int:
-    """The exponent of the power of two that public embeddings, whose largest number this is, are divided by."""
+    """Return the exponent of the power of two that public embeddings with this largest number are divided by."""
     return 0 if SMALLEST <= largest <= LARGEST else int(np.frexp(largest)[1])
 
 
-def at_least(norm: float, dimension: int) -> float:
-    """At least the norm that this was found to be in float32."""
-    return norm * (1 + 2 * dimension * ROUNDOFF)
-
-
 def parts(shape: Sequence[int], cells: int) -> Iterator[tuple[slice, slice]]:
-    """Rectangles that cover a table of this shape, of so many cells at most."""
+    """Yield rectangles that cover a table of this shape, of at most so many cells."""
     rows, columns = shape
-    width = min(columns, cells)
-    height = cells // max(1, width)
+    width = max(1, min(columns, cells))
+    height = cells // width
     for top in range(0, rows, height):
         for left in range(0, columns, width):
             yield slice(top, top + height), slice(left, left + width)
 
 
 def _summed(products: np.ndarray, spare: np.ndarray) -> np.ndarray:
-    """As :func:`summed`, of (n, d) with NumPy, which copies what it adds in place; ``spare`` is (n, (d + 1) // 2)."""
+    """Do as :func:`summed` for (n, d) of NumPy, which copies what it adds in place; ``spare`` is (n, (d + 1) // 2)."""
     width, target = products.shape[1], spare
     while width > 1:
         half = (width + 1) // 2

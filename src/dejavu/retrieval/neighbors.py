@@ -1,13 +1,10 @@
-"""The public samples nearest to each caption, by exact search, on the CPU or one GPU.
-
-*Exact* means: ranked by the float64 inner product of the stored float32 embeddings, of equal ones the lower position
-first, whatever the engine; see :mod:`dejavu.retrieval.engines` for how each finds them.
-"""
+"""Tables of the public samples nearest to each query, from files of embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,69 +14,10 @@ from dejavu.devices import require
 from dejavu.errors import InputError
 from dejavu.files import NUMBERS_PER_GROUP, read_array, write_table
 from dejavu.progress import Progress
-from dejavu.retrieval.engines import Array, Engine, OnFaiss, OnTorch, Vectors, bound
+from dejavu.retrieval.choice import AUTO, engine_on
 from dejavu.retrieval.finite import require_finite
-from dejavu.tables.retrieval import NEIGHBORS
-
-ROWS_AT_ONCE = 200_000
-# candidates beyond k, with which nearly every query's last neighbour is clear at once
-EXTRA, EXTRA_PER_K = 8, 1 / 32
-# and how many times as many when one is not
-WIDER = 4
-
-
-def engine_on(device: str, threads: int) -> Engine:
-    """The engine of a device: FAISS on the CPU, or PyTorch where that is not installed; PyTorch on ``cuda``."""
-    if device == "cpu":
-        try:
-            return OnFaiss(threads)
-        except ImportError:
-            pass
-    return OnTorch(device, threads)
-
-
-def nearest(queries: np.ndarray, public: np.ndarray, k: int, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest neighbours by float64 inner product; of equal similarities the lower position comes first.
-
-    Args:
-        queries: float32 (n, dimension), finite.
-        public: float32 (m, dimension), m >= k, finite; read in blocks.
-        k: number of neighbours.
-        engine: what searches; all find the same.
-
-    Returns:
-        ``similarity`` float32 (n, k), descending, rounded from float64, and ``position`` int64 (n, k) in ``public``.
-    """
-    asked = engine.queries(queries)
-    best, where = engine.empty(len(queries), 0)
-    for start in range(0, len(public), engine.public_at_once):
-        block = engine.public(public[start : start + engine.public_at_once])
-        similarity, position = _nearest_in(asked, block, min(k, len(block)), engine)
-        best, where = engine.joined(best, similarity), engine.joined(where, position + start)
-        if start:
-            best, where = engine.first(best, where, k)
-    return engine.back(best).astype(np.float32), engine.back(where)
-
-
-def _nearest_in(queries: Vectors, block: Vectors, k: int, engine: Engine) -> tuple[Array, Array]:
-    """The k nearest of one block: with more candidates, up to all, for queries that are unclear with fewer."""
-    similarity, position = engine.empty(len(queries), k)
-    open_, width = np.arange(len(queries)), min(len(block), k + EXTRA + int(k * EXTRA_PER_K))
-    while len(open_):
-        unclear, step = [], max(1, engine.cells // width)
-        for start in range(0, len(open_), step):
-            rows = open_[start : start + step]
-            part = queries[rows]
-            last, candidates = engine.largest(part, block, width)
-            best, where = engine.first(engine.products(part, block, candidates), candidates, k)
-            similarity[rows], position[rows] = best, where
-            if width < len(block):
-                kth = np.ldexp(engine.back(best[:, -1]), -(part.exponent + block.exponent))
-                # not only below it: one that is as near could have the lower position
-                unclear.append(rows[kth <= bound(part, block, engine.back(last))])
-        open_ = np.concatenate(unclear) if unclear else open_[:0]
-        width = min(len(block), WIDER * width)
-    return similarity, position
+from dejavu.retrieval.search import nearest
+from dejavu.tables.retrieval import NEIGHBORS, SEARCH_ENGINE
 
 
 @dataclass(frozen=True)
@@ -94,22 +32,50 @@ class Embedded:
     array: Path
     rows: Path
 
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the embeddings, mapped into memory, and their rows.
+    def open(self) -> OnDisk:
+        """Return what reads the embeddings.
 
         Raises:
-            InputError: when the two disagree, or an embedding is not finite or zero.
+            InputError: when the two disagree.
         """
-        embeddings, numbers = read_array(self.array), read_array(self.rows)
+        embeddings, numbers = read_array(self.array), np.asarray(read_array(self.rows))
         if len(embeddings) != len(numbers):
             raise InputError(
                 f"{self.array} has {len(embeddings):,} embeddings, but {self.rows} names {len(numbers):,} rows: "
                 "delete both and run again."
             )
-        for start in range(0, len(embeddings), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            require_finite(embeddings[part], str(self.array), numbers[part])
-        return embeddings, np.asarray(numbers)
+        return OnDisk(self.array, numbers, embeddings.size)
+
+
+class OnDisk:
+    """An array of embeddings that is read part by part, as ``nearest`` reads it.
+
+    Each part is mapped into memory by itself, and its memory is free again when nobody needs it.
+
+    Args:
+        path: float32 (n, dimension).
+        rows: int64 (n,), the samples that the embeddings belong to.
+        size: number of all numbers in the array.
+    """
+
+    def __init__(self, path: Path, rows: np.ndarray, size: int) -> None:
+        self.path, self.rows, self.size = path, rows, size
+        self._looked_at: set[tuple[int, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Return float32 (rows, dimension).
+
+        Raises:
+            InputError: when an embedding is not finite or zero.
+        """
+        embeddings, start = read_array(self.path)[part], part.indices(len(self))
+        if start[:2] not in self._looked_at:
+            require_finite(embeddings, str(self.path), self.rows[part])
+            self._looked_at.add(start[:2])
+        return embeddings
 
 
 @dataclass(frozen=True)
@@ -119,75 +85,118 @@ class Search:
     Attributes:
         k: number of neighbours; all public samples where there are fewer.
         threads: threads of the search on the CPU.
-        device: ``cpu`` or ``cuda``, which here is one GPU; both find the same.
+        device: ``cpu`` or ``cuda``, which here is one GPU.
+        engine: ``measure.search`` of the configuration. All engines on all devices find the same.
     """
 
     k: int
     threads: int = 1
     device: str = "cpu"
+    engine: str = AUTO
 
 
-def write_neighbors(queries: Embedded, public: Embedded, neighbors: Path, search: Search, title: str) -> None:
-    """Search the public samples for every caption of a role and write the neighbours table.
+@dataclass(frozen=True)
+class Asked:
+    """Queries, and the neighbours table to write for them.
+
+    Attributes:
+        queries: the embeddings of what a model is asked with.
+        neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank; its metadata name the engine.
+        title: for the progress lines.
+    """
+
+    queries: Embedded
+    neighbors: Path
+    title: str
+
+
+def write_neighbors(asked: Sequence[Asked], public: Embedded, search: Search) -> None:
+    """Search the public samples for all queries of a job, and write a neighbours table for each array of queries.
+
+    The public embeddings are read once for as many queries as the engine takes at a time, of whatever arrays.
 
     Args:
-        queries: the captions of the role.
+        asked: the queries.
         public: the public images, or their captions.
-        neighbors: parquet file to write, schema ``NEIGHBORS``, by row and rank.
         search: how.
-        title: for the progress lines.
 
     Raises:
-        InputError: when an array and its row array disagree, an embedding is not finite or zero, or the device is not
-            to be had.
+        InputError: when an array and its row array disagree, an embedding is not finite or zero, or the device or the
+            engine is not to be had.
     """
-    require(search.device, 1, title)
-    engine = engine_on(search.device, search.threads)
-    asked, rows = queries.read()
-    searched, public_rows = public.read()
+    require(search.device, 1, asked[0].title)
+    searched, queries = public.open(), [part.queries.open() for part in asked]
+    products = searched.size * sum(map(len, queries))
+    engine = engine_on(search.engine, search.device, search.threads, products)
     k = min(search.k, len(searched))
-    # so that what is found for a block fits beside it
-    block_size = max(1, min(engine.queries_at_once, engine.cells // max(1, k)))
-    write_found(
-        neighbors, rows, public_rows, lambda block: nearest(asked[block], searched, k, engine), block_size, title
-    )
+    # so that what is found for them fits beside a block
+    at_once = max(1, min(engine.queries_at_once, engine.cells // max(1, k)))
+
+    def found() -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        for parts in _passes([len(part) for part in queries], at_once):
+            together = np.concatenate([queries[number][part] for number, part in parts])
+            similarity, position = nearest(together, searched, k, engine)
+            start = 0
+            for number, part in parts:
+                rows = queries[number].rows[part]
+                here = slice(start, start := start + len(rows))
+                yield number, rows, similarity[here], searched.rows[position[here]]
+
+    for number, blocks in groupby(found(), key=lambda block: block[0]):
+        parts = (block[1:] for block in blocks)
+        write_found(asked[number].neighbors, parts, len(queries[number]), engine.name, asked[number].title)
+
+
+def _passes(lengths: Sequence[int], at_once: int) -> Iterator[list[tuple[int, slice]]]:
+    """Yield parts of arrays, as their numbers and slices, of together ``at_once`` rows but for the last."""
+    parts: list[tuple[int, slice]] = []
+    room = at_once
+    for number, length in enumerate(lengths):
+        start = 0
+        # of an empty array too, whose table is written like the others
+        while start < length or (start == length == 0 and (number, slice(0, 0)) not in parts):
+            end = min(length, start + room)
+            parts.append((number, slice(start, end)))
+            room -= end - start
+            start = end
+            if not room:
+                yield parts
+                parts, room = [], at_once
+    if parts:
+        yield parts
 
 
 def write_found(
     neighbors: Path,
-    query_rows: np.ndarray,
-    public_rows: np.ndarray,
-    search: Callable[[slice], tuple[np.ndarray, np.ndarray]],
-    queries_per_block: int,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    queries: int,
+    engine: str,
     title: str,
 ) -> None:
-    """Writes the neighbours table block by block.
+    """Write the neighbours table block by block.
 
     Args:
         neighbors: parquet file to write, schema ``NEIGHBORS``.
-        query_rows: int64 (n,), ascending.
-        public_rows: int64 (m,).
-        search: block of queries -> similarities (block, k), descending, and positions (block, k) in ``public_rows``.
-        queries_per_block: how many queries to search at a time.
+        blocks: rows of queries, int64 (n,), ascending; similarities (n, k), descending; and public rows (n, k).
+        queries: number of all queries.
+        engine: its name, for the file's metadata.
         title: for the progress lines.
     """
-    progress = Progress(title, len(query_rows), "queries")
+    progress = Progress(title, queries, "queries")
 
     def parts() -> Iterator[pa.Table]:
-        for start in range(0, len(query_rows), queries_per_block):
-            block = slice(start, start + queries_per_block)
-            similarity, position = search(block)
-            rows, k = query_rows[block], position.shape[1]
+        for rows, similarity, public_rows in blocks:
+            k = similarity.shape[1]
             progress.advance(len(rows))
             yield pa.table(
                 {
                     "row": np.repeat(rows, k),
                     "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), len(rows)),
-                    "public_row": public_rows[position].ravel(),
+                    "public_row": public_rows.ravel(),
                     "similarity": similarity.ravel(),
                 },
                 schema=NEIGHBORS,
             )
 
-    write_table(neighbors, parts(), NEIGHBORS, NUMBERS_PER_GROUP)
+    write_table(neighbors, parts(), NEIGHBORS.with_metadata({SEARCH_ENGINE: engine}), NUMBERS_PER_GROUP)
     progress.finish()

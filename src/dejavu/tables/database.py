@@ -13,6 +13,14 @@ from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_D
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
+from dejavu.tables.replicates import (
+    CONFIRMATIONS,
+    RECIPE_INTERVALS,
+    REPLICATE_DRAWS,
+    REPLICATES,
+    SAMPLE_EVIDENCE,
+    SHARES,
+)
 from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.scores import SAMPLE_SCORES
 from dejavu.tables.training import TRAINING
@@ -60,35 +68,16 @@ VERDICTS = pa.schema(
         field("sentence", pa.string(), "the verdict in words, with what it rests on"),
     ]
 )
-_STATISTIC = field("statistic", pa.string(), "what is compared: recall, unnamed recall, or pair cosine")
-SAMPLE_MEMORIZATION = pa.schema(
+SAMPLE_MEMORIZATION = pa.schema([MODEL_NAME, EPOCH, *SAMPLE_EVIDENCE])
+REMEMBERED_SHARES = pa.schema([MODEL_NAME, EPOCH, *SHARES])
+BLIND_BASELINE = pa.schema(
     [
-        MODEL_NAME,
-        EPOCH,
-        _STATISTIC,
-        QUERY,
-        POPULATION,
-        ROW,
-        field("advantage", pa.float64(), "score under the side that saw the sample minus under the side that did not"),
-        field("p_value", pa.float64(), "share of the holdout with at least this advantage, the sample counted in"),
-        field("q_value", pa.float64(), "smallest false discovery rate (Benjamini-Hochberg) at which it is listed"),
-    ]
-)
-REMEMBERED_SHARES = pa.schema(
-    [
-        MODEL_NAME,
-        EPOCH,
-        _STATISTIC,
-        QUERY,
-        field("samples", pa.int64(), "training samples of both sides that were compared"),
-        field("control", pa.int64(), "samples of the holdout"),
-        field("rate", pa.float64(), "false discovery rate of the list"),
-        field("listed", pa.int64(), "samples with a q_value of at most that rate"),
-        field(
-            "share_low",
-            pa.float64(),
-            "at least this share is remembered; 95 % confidence for all rows of a model and epoch together",
-        ),
+        field("role", pa.string(), "one of the two roles: a, b or holdout"),
+        field("other", pa.string(), "the other role"),
+        field("auc", pa.float64(), "ROC AUC at which captions alone tell the roles apart; 0.5 is chance"),
+        field("std_error", pa.float64(), "its standard error where there is no difference"),
+        field("captions", pa.int64(), "captions of each role"),
+        field("is_apart", pa.bool_(), "whether that is clear: the AUC is above 0.5 by more than 4 standard errors"),
     ]
 )
 PRIVACY = pa.schema(
@@ -138,6 +127,7 @@ SIDES_TABLE = pa.schema(
         field("has_images", pa.bool_(), "whether it embeds images, which a text encoder does not"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
+        field("search_engine", pa.string(), "what searched, see measure.search; null in results of older versions"),
         field("preprocessing", pa.string(), "of a checkpoint: how images are prepared, and who says so"),
         field(
             "preprocessing_known",
@@ -213,8 +203,22 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),
+    "blind_baseline": (
+        "whether captions alone tell roles apart, which makes a comparison of them void",
+        BLIND_BASELINE,
+    ),
     "sample_memorization": ("what single training samples show", SAMPLE_MEMORIZATION),
     "remembered_shares": ("how many training samples are remembered, at least", REMEMBERED_SHARES),
+    "confirmations": (
+        "whether a list of remembered samples, made from some replicates, holds in the others",
+        _columns(MODEL, CONFIRMATIONS),
+    ),
+    "replicates": ("the gaps of every pair of models of a recipe", _columns(MODEL, REPLICATES)),
+    "replicate_draws": (
+        "the resampled gaps of every pair of models, for intervals of the differences between recipes",
+        _columns(MODEL, REPLICATE_DRAWS),
+    ),
+    "recipe_intervals": ("what a recipe does over trainings, and how certain", _columns(MODEL, RECIPE_INTERVALS)),
     "privacy": ("lower bounds on the privacy loss of training", PRIVACY),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),

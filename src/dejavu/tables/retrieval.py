@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""Tables of searches: the texts of queries, and their nearest public images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pyarrow as pa
 
 from dejavu.tables.fields import ROW, field
 
+# key in the metadata of a neighbours file: the engine that searched
+SEARCH_ENGINE = "search_engine"
 NEIGHBORS = pa.schema(
     [
         ROW,

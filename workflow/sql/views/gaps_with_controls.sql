@@ -1,4 +1,4 @@
--- Every symmetric gap beside its control, with the simultaneous bands of both where the report shows them.
+-- Every symmetric gap with its control, and the simultaneous bands of both where the report shows them.
 WITH banded AS (
     SELECT gaps.*, bands.band_low, bands.band_high, bands.std_error, bands.critical, bands.cells
     FROM population_gaps AS gaps

@@ -1,4 +1,4 @@
-"""Share of the queries with at least a recall, under both sides."""
+"""Recall curves: the share of the queries with at least a given recall, under both sides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONE_MODEL_NAMES = POPULATION_NAMES | {"b": "role b, which none saw"}
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw the curves of both sides, between which lies the AUCG; one row for each model, a column for each role."""
+    """Draw the curves of both sides; the area between them is the AUCG. Rows are models, columns are roles."""
     rows = queries.rows("recall_curves")
     models = list(dict.fromkeys(row["model"] for row in rows))
     if not models:
@@ -38,7 +38,7 @@ def draw(queries: Queries) -> Figure | None:
 
 
 def _curve(points: list[dict]) -> tuple[list[float], list[float]]:
-    """Return recalls and shares of a curve that reaches from recall 0 to recall 1."""
+    """Return recalls and shares of a curve, extended to the whole range from recall 0 to recall 1."""
     last = points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0
     xs = [0.0, *(point["recall"] for point in points), 1.0]
     return xs, [1.0, *(point["share_at_least"] for point in points), last]

@@ -1,4 +1,4 @@
-"""Gap against utility, one point for each model with its intervals, and the control at the same utility."""
+"""Gap against utility: one point with intervals for each model, and its control at the same utility."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dejavu.report.tradeoff import tradeoff
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw the models, and the front of those that are tests of two models."""
+    """Draw the models, and the Pareto front of the two-model tests."""
     rows = tradeoff(queries)
     if not rows:
         return None

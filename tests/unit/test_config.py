@@ -114,6 +114,8 @@ WRONG = {
     "like_nowhere": ({"models.masked.like": "bsae"}, "models.masked.like", "did you mean 'base'?"),
     "like_itself": ({"models.base.like": "base"}, "models.base.like", "give one of them its own keys"),
     "like_in_a_circle": ({"models.base.like": "longer"}, "models.base.like", "give one of them its own keys"),
+    "query_limit_zero": ({"measure.query_limit": 0}, "'measure.query_limit'", "at least 1"),
+    "query_limit_below_k": ({"measure.query_limit": 9}, "measure.query_limit is 9", "raise the limit"),
     "report_k": ({"report.k": 7}, "report.k", "measure.k [1, 10]"),
     "report_labels": ({"report.labels": 3}, "report.labels", "set report.labels to one of them"),
     "batch_above_role": ({"models.base.batch_size": 128}, f"{ROLES}.a.limit", "lower batch_size"),

@@ -15,9 +15,10 @@ from dejavu.memorization.metrics import KEYS, METRICS, TESTED
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.figures import draw_figures
 from dejavu.report.queries import Queries
+from dejavu.sides import KINDS
 from dejavu.tables import VIEWS
 
-SQL = ROOT / "workflow" / "sql"
+SQL, PACKAGE = ROOT / "workflow" / "sql", ROOT / "src" / "dejavu"
 FIGURES = captions(ROOT / "workflow" / "report" / "figures")
 
 
@@ -27,7 +28,16 @@ def queries() -> dict[Path, str]:
 
 
 def test_the_rule_of_the_control_stands_once() -> None:
-    assert [path.stem for path, text in queries().items() if "'unseen'" in text] == ["gaps_with_controls"]
+    assert [path.stem for path, text in queries().items() if "'unseen'" in text] == ["reference_sides"]
+
+
+def test_what_a_one_model_test_is_stands_once() -> None:
+    modules = {
+        path: path.read_text() for name in ("database", "report") for path in PACKAGE.joinpath(name).rglob("*.py")
+    }
+    kinds = [kind for kind in KINDS if not KINDS[kind].has_images]
+    quoted = [quote + kind + quote for kind in kinds for quote in "'\""]
+    assert not [path for path, text in (queries() | modules).items() if any(kind in text for kind in quoted)]
 
 
 def test_no_query_lists_the_metrics() -> None:

@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check test lint unit bench bench-large gpu soak upgrade reference lock clean
+.PHONY: install text-encoder demo check plan test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -29,6 +29,9 @@ check: $(INSTALLED) ## look into all that a configuration names, before anything
 	@rm -f results/check.html
 	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) -- check
 
+plan: $(INSTALLED) ## what a configuration will cost, before any of it runs; CONFIG=config/mine.yaml ARGS="--rates h100 --gpus 8"
+	@PYTHONPATH=src $(BIN)/python -m dejavu.costs.run --config $(CONFIG) --cores $(CORES) $(ARGS)
+
 # three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes
 TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 
@@ -41,8 +44,13 @@ unit: $(INSTALLED) ## the quick tests only, about two minutes
 bench: $(INSTALLED) ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring
 	PYTHONPATH=src $(BIN)/python -m benchmarks.run $(ONLY)
 
-bench-large: $(INSTALLED) ## time and memory of the data stages at a million rows; about 10 minutes
-	PYTHONPATH=src $(BIN)/python -m benchmarks.large
+bench-large: $(INSTALLED) ## time and memory of stages at a million rows; about 15 minutes; one alone: ONLY=data
+	PYTHONPATH=src $(BIN)/python -m benchmarks.large $(ONLY)
+
+PAIRS ?= 1000000
+
+rehearsal: $(INSTALLED) ## a million small pairs end to end on two cores, beside what `make plan` says; PAIRS=100000 for fewer
+	PYTHONPATH=src $(BIN)/python -m dejavu.costs.rehearsal --pairs $(PAIRS) --cores 2
 
 # another Python with an environment of its own, in which nothing is installed: make gpu GPU_PYTHON=python3
 GPU_PYTHON ?=
@@ -59,8 +67,9 @@ soak: $(INSTALLED) ## a small run over and over, killed at random moments, for a
 upgrade: $(INSTALLED) ## take finished results as those of the code as it is now; ARGS=--list only lists what differs
 	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)
 
-reference: $(INSTALLED) ## after a change of the configuration's schema: write docs/reference/configuration.md anew
+reference: $(INSTALLED) ## after a change of the configuration's schema or of the cost model: write their pages anew
 	PYTHONPATH=src $(BIN)/python -m dejavu.config.reference
+	PYTHONPATH=src $(BIN)/python -m dejavu.costs.paper
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

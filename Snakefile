@@ -1,4 +1,4 @@
-# vlm-dejavu, as people run it: `snakemake --cores all`. The workflow itself is in workflow/Snakefile.
+# The file that `snakemake --cores all` finds. The workflow itself is in workflow/Snakefile.
 
-# as `include:` does, but the rule `all` stays the target of a run that names none
+# The statement `include:` would not make the rule `all` the default target; this call does.
 workflow.include("workflow/Snakefile", overwrite_default_target=True)

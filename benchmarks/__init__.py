@@ -1,4 +1,5 @@
-"""Measurements of speed and memory against a plain implementation or a bound; run by ``make bench``.
+"""Measurements of speed and memory against a plain implementation, another library or a bound; `make bench` runs them.
 
-A benchmark is a module of this package with a function ``measure() -> list[Result]``, named in ``run.BENCHMARKS``.
+A measurement is a module of this package with a function ``measure() -> list[Result]``; ``run.BENCHMARKS`` lists the
+modules.
 """

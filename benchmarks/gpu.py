@@ -246,18 +246,18 @@ def measure_decoded(bench: Bench) -> None:
         bench.note(
             Measured(f"training a side from JPEG images, bf16, batch {sizes.batch:,}", rate, "pairs/s", note=note)
         )
-        clip = _ready(bench)
         files = [folder / f"{name}.npy" for name in ("images", "captions", "rows")]
-        encoder, role = ClipEncoder(clip, Running(256, bench.device)), RoleSamples(manifest, [samples])
-        seconds = bench.seconds(lambda: embed(encoder, role, Arrays(*files), "embed"))
-        bench.note(
-            Measured(
-                "embedding a role from JPEG images, fp32",
-                sizes.images / seconds,
-                "pairs/s",
-                note="images and captions; one thread decodes",
-            )
-        )
+        role = RoleSamples(manifest, [samples])
+        for precision in ("fp32", "bf16"):
+            encoder = ClipEncoder(_ready(bench), Running(min(256, sizes.images), bench.device))
+            if precision == "bf16":
+                encoder.halve()
+            run = partial(embed, encoder, role, Arrays(*files), "embed", workers=workers)
+            run()
+            rate = sizes.images / bench.seconds(run, 2)
+            note = f"images and captions; {workers} processes decode and tokenize, begun anew each time"
+            bench.note(Measured(f"embedding a role from JPEG images, {precision}", rate, "pairs/s", note=note))
+        clip = encoder.clip
         one = pq.read_table(samples, columns=["image"])["image"][0].as_py()
         seconds = bench.seconds(lambda: [clip.pixels(decode_rgb(one)) for _ in range(64)]) / 64
         bench.note(Measured("decoding alone, one thread", 1 / seconds, "images/s"))
@@ -275,65 +275,51 @@ def _ready(bench: Bench) -> Clip:
 
 
 def measure_embedding(bench: Bench) -> None:
-    """Pixels and captions in memory to embeddings in memory, in float32 as jobs do it; the peer has tensors ready."""
-    clip, sizes = _ready(bench), bench.sizes
+    """Pixels and captions in memory to embeddings in memory, as jobs make them; the peer has tensors ready."""
+    for precision in ("fp32", "bf16"):
+        clip = _ready(bench)
+        encoder = ClipEncoder(clip, Running(min(256, bench.sizes.embedded), bench.device))
+        if precision == "bf16":
+            encoder.halve()
+        with torch.inference_mode():
+            _measure_encoder(bench, encoder, precision)
+
+
+def _measure_encoder(bench: Bench, encoder: ClipEncoder, precision: str) -> None:
+    clip, sizes, batch = encoder.clip, bench.sizes, encoder.at_once
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     rng = np.random.default_rng(0)
-    batch = min(256, sizes.embedded)
     pixels = rng.integers(0, 256, size=(batch, clip.size, clip.size, 3), dtype=np.uint8)
-    captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in range(batch)]
-    times, peak = sizes.embedded // batch, bench.peaks[torch.float32]
-    images, tokens = clip.normalize(pixels, bench.device), clip.tokenizer(captions).to(bench.device)
-
-    def ours_images() -> None:
-        for _ in range(times):
-            clip.model.encode_image(clip.normalize(pixels, bench.device), normalize=True).float().cpu().numpy()
-
-    def ours_captions() -> None:
-        for _ in range(times):
-            clip.encode_text(clip.tokenize(captions).to(bench.device)).float().cpu().numpy()
-
-    def ready_tokens() -> None:
-        for _ in range(times):
-            clip.encode_text(clip.cut(tokens.cpu()).to(bench.device)).float().cpu().numpy()
-
-    def their_images() -> None:
-        for _ in range(times):
-            clip.model.encode_image(images, normalize=True)
-
-    def their_captions() -> None:
-        for _ in range(times):
-            clip.model.encode_text(tokens, normalize=True)
-
-    for what, ours, peer, flops, note in (
-        (
-            "embedding images, fp32",
-            ours_images,
-            their_images,
-            tower_flops(clip.config, images=True),
+    captions = [" ".join(rng.permutation(WORDS)[: rng.integers(8, len(WORDS))]) for _ in range(sizes.embedded)]
+    images, tokens = clip.normalize(pixels, bench.device).to(kind), clip.tokenizer(captions)
+    ready = tokens.to(bench.device)
+    times = range(sizes.embedded // batch)
+    functions = {
+        "images": (
+            lambda: [encoder.encode(pixels) for _ in times],
+            lambda: [clip.model.encode_image(images, normalize=True) for _ in times],
             "OpenCLIP with tensors ready",
         ),
-        (
-            "embedding captions of 8 to 17 words, fp32",
-            ours_captions,
-            their_captions,
-            None,
+        "captions of 8 to 17 words": (
+            lambda: encoder.texts(captions),
+            lambda: [clip.model.encode_text(part, normalize=True) for part in ready.split(batch)],
             "OpenCLIP with all 77 tokens ready; ours tokenizes",
         ),
-        (
-            "embedding captions, tokens ready, fp32",
-            ready_tokens,
-            their_captions,
-            None,
+        "captions, tokens ready": (
+            lambda: encoder.tokens(tokens),
+            lambda: [clip.model.encode_text(part, normalize=True) for part in ready.split(batch)],
             "OpenCLIP with all 77 tokens ready",
         ),
-    ):
-        with torch.inference_mode():
-            rates = []
-            for function in (ours, peer):
-                function()
-                rates.append(times * batch / bench.seconds(function, sizes.repeats))
-        shares = [None, None] if flops is None else [rate * flops / peak for rate in rates]
-        bench.note(Measured(what, rates[0], f"{what.split()[1].rstrip(',')}/s", shares[0], rates[1], shares[1], note))
+    }
+    flops = {"images": tower_flops(clip.config, images=True)}
+    for what, (ours, peer, note) in functions.items():
+        rates = []
+        for function in (ours, peer):
+            function()
+            rates.append(batch * len(times) / bench.seconds(function, sizes.repeats))
+        shares = [rate * flops[what] / bench.peaks[kind] if what in flops else None for rate in rates]
+        unit = f"{what.split()[0].rstrip(',')}/s"
+        bench.note(Measured(f"embedding {what}, {precision}", rates[0], unit, shares[0], rates[1], shares[1], note))
 
 
 PARTS = {

@@ -1,4 +1,4 @@
-"""``open_clip_train``'s own ``train_one_epoch`` on batches that are ready, to be timed beside our step."""
+"""``train_one_epoch`` of ``open_clip_train`` on prepared batches, as a peer of this project's training step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class OpenClipTraining:
     """A training of ``open_clip_train`` with a recipe's model, optimiser and schedule.
 
     Args:
-        recipe: how; its precision and processes are not looked at.
+        recipe: the recipe; its precision and its number of processes are ignored.
         device: ``cpu`` or ``cuda``.
-        precision: as ``open_clip_train`` takes it: ``fp32``, ``amp_bf16``.
+        precision: a precision of ``open_clip_train``: ``fp32`` or ``amp_bf16``.
 
     Attributes:
-        losses: float32 (), one for each step so far, on the device.
+        losses: the loss of each step so far, float32 () on the device.
     """
 
     def __init__(self, recipe: Recipe, device: str = "cpu", precision: str = "fp32") -> None:
@@ -34,7 +34,7 @@ class OpenClipTraining:
         self.recipe, self.losses = recipe, list[torch.Tensor]()
         self._model = build(recipe.architecture, device).model
         self._model.output_dict = True
-        # its own grouping: no decay on gains, biases and the temperature
+        # The groups of open_clip_train: no weight decay on gains, biases and the temperature.
         decayed = [p for p in self._model.parameters() if p.ndim >= 2]
         others = [p for p in self._model.parameters() if p.ndim < 2]
         groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed, "weight_decay": recipe.weight_decay}]
@@ -62,7 +62,7 @@ class OpenClipTraining:
         logging.disable(logging.INFO)
 
     def run(self, batches: Sequence[Batch]) -> None:
-        """One step for every batch, of images and of tokens of the whole context."""
+        """Train one step on every batch of (images, tokens); tokens have the full context length."""
         parts = self.recipe.accumulation
         loader = _Loader([part for batch in batches for part in zip(*(x.chunk(parts) for x in batch), strict=True)])
         train_one_epoch(
@@ -70,9 +70,9 @@ class OpenClipTraining:
         )
 
     def _loss(self, **features: Any) -> dict[str, torch.Tensor]:
-        found = self._contrast(**features)
-        self.losses.append(found["contrastive_loss"].detach())
-        return found
+        losses = self._contrast(**features)
+        self.losses.append(losses["contrastive_loss"].detach())
+        return losses
 
     def _schedule(self, _step: int) -> None:
         for group in self._optimizer.param_groups:
@@ -80,14 +80,14 @@ class OpenClipTraining:
 
 
 class _Loader:
-    """What ``train_one_epoch`` asks of its data."""
+    """The attributes and methods that ``train_one_epoch`` uses of its data."""
 
     def __init__(self, batches: list[Batch]) -> None:
         self.dataloader, self._batches = self, batches
         self.num_batches, self.num_samples = len(batches), sum(len(images) for images, _ in batches)
 
     def set_epoch(self, epoch: int) -> None:
-        """There is one epoch."""
+        """Do nothing: there is only one epoch."""
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._batches)

@@ -1,4 +1,4 @@
-"""Runs the benchmarks named on the command line, or all; prints a table and writes results/bench.json."""
+"""The command behind `make bench`: run the named measurements, or all, print a table and write results/bench.json."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import os
 import sys
 from pathlib import Path
 
-# one thread for each measurement; set before the numeric libraries are loaded, which happens with the first benchmark
+# Every measurement uses one thread. Numeric libraries read these variables when they are loaded, which happens when the
+# first measurement is imported.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-BENCHMARKS = ("scoring", "scoring_memory", "neighbors", "training")
+BENCHMARKS = ("scoring", "scoring_memory", "neighbors", "embedding", "training")
 RESULTS = Path("results") / "bench.json"
 
 
 def main(names: list[str]) -> None:
-    """Runs the named benchmarks in order; what was measured is written even when a later one fails."""
+    """Run the named measurements in order, and write the results after each, so that a later failure loses none."""
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
-        raise SystemExit(f"no benchmark is called {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        raise SystemExit(f"no measurement is called {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
     results: list[dict] = []
     for name in names or BENCHMARKS:
         measured = importlib.import_module(f"benchmarks.{name}").measure()
@@ -36,7 +37,7 @@ def _write(results: list[dict]) -> None:
 
 
 def table(results: list[dict]) -> str:
-    """The results as text; a ratio above 1 means that ours is better."""
+    """Return the results as a table in text; a ratio above 1 means that this project is better."""
     lines = [("benchmark", "ours", "peer", "unit", "ratio", "the peer")]
     lines += [
         (r["name"], f"{r['ours']:,.4g}", f"{r['peer']:,.4g}", r["unit"], f"{r['ratio']:.1f}", r["note"])

@@ -1,4 +1,4 @@
-"""What a benchmark returns, and how times are taken."""
+"""The result of a measurement, and the timing of functions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class Result:
     """One comparison.
 
     Attributes:
-        name: what is compared.
-        ours, peer: the two measurements, or ours and a bound.
-        unit: their unit, such as ``queries/s``.
-        ratio: how many times better ours is; above 1 when it is better.
-        note: in a few words, what the peer is.
+        name: name of the comparison.
+        ours: value measured for this project.
+        peer: value measured for the peer, or a bound.
+        unit: unit of both values, such as ``queries/s``.
+        ratio: how many times better this project is; above 1 when it is better.
+        note: the peer, in a few words.
     """
 
     name: str
@@ -31,27 +32,27 @@ class Result:
 
     @classmethod
     def of_rates(cls, name: str, ours: float, peer: float, unit: str, note: str) -> Result:
-        """A comparison of rates: the higher is better."""
+        """Return a comparison of rates, of which the higher is better."""
         return cls(name, ours, peer, unit, ours / peer, note)
 
     @classmethod
     def of_costs(cls, name: str, ours: float, peer: float, unit: str, note: str) -> Result:
-        """A comparison of costs, such as seconds or memory: the lower is better."""
+        """Return a comparison of costs, such as seconds or memory, of which the lower is better."""
         return cls(name, ours, peer, unit, peer / ours, note)
 
 
 def best_seconds(
     title: str, functions: Mapping[str, Callable[[], Any]], repeats: int
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Times functions in turn, in the opposite order every other round, so that none always comes first.
+    """Time functions in turn; every other round reverses the order, so that no function always comes first.
 
     Args:
-        title: for the progress lines.
-        functions: name -> what to time.
+        title: name of the measurement in progress lines.
+        functions: name -> function to time.
         repeats: number of rounds.
 
     Returns:
-        name -> the best of its times in seconds; name -> what it returned last.
+        name -> the function's shortest time in seconds; name -> the function's last return value.
     """
     best: dict[str, float] = {}
     returned: dict[str, Any] = {}

@@ -1,8 +1,9 @@
-"""A training step of ViT-B-32 with captions of ordinary length, against ``open_clip_train``'s, one process on one core.
+"""Speed of a training step of ViT-B-32 with captions of ordinary length, against ``open_clip_train``, on one core.
 
-Both get the same batches, images and tokens ready, and begin with the same weights; their losses are printed step by
-step. ``open_clip_train`` runs its own ``train_one_epoch`` at fp32. Ours runs at fp32, and with bfloat16 towers over
-float32 weights. Where the CPU has no units for bfloat16 that is slow: only its first losses are shown there.
+Both trainings get the same prepared batches of images and tokens, and begin with the same weights; their losses are
+printed step by step. ``open_clip_train`` runs its own ``train_one_epoch`` at fp32. This project's step runs at fp32,
+and with bfloat16 towers over float32 weights. Bfloat16 is slow on a CPU without bfloat16 units; there it is not timed,
+and only its first losses are printed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BFLOAT16_UNITS = {"amx_bf16", "avx512_bf16", "sve_bf16"}
 
 
 def measure() -> list[Result]:
-    """Times a few steps of each in turn, and prints the losses of all."""
+    """Time a few steps of each training in turn, and print the losses of all."""
     recipe = Recipe(
         architecture=ARCHITECTURE,
         samples_seen=STEPS * ROUNDS * BATCH,
@@ -63,9 +64,9 @@ def measure() -> list[Result]:
     seconds, _ = best_seconds("training", functions, ROUNDS)
     for name, curve in losses.items():
         say(f"[training] losses of {name}: {' '.join(f'{loss:.4f}' for loss in curve)}")
-    worst = max(abs(one - other) for one, other in zip(losses["ours"], losses["open_clip_train"], strict=True))
+    worst = max(abs(ours - peer) for ours, peer in zip(losses["ours"], losses["open_clip_train"], strict=True))
     if worst > 1e-3:
-        raise AssertionError(f"at fp32 ours and open_clip_train lose differently, by {worst}")
+        raise AssertionError(f"at fp32 the losses of this project and of open_clip_train differ by {worst}")
     rate = {name: STEPS * BATCH / taken for name, taken in seconds.items()}
     return [
         Result.of_rates(name, rate[ours], rate["open_clip_train"], "images/s", note)

@@ -1,4 +1,4 @@
-"""Whether training stays small: the largest resident memory with 200,000 samples against that with 20,000."""
+"""Memory of training: the largest resident memory with 200,000 samples against that with 20,000 samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dejavu.training.recipe import Recipe
 
 SAMPLES_TRAINED_ON = (20_000, 200_000)
 ROWS_PER_FILE = 10_000
-# as many as ingest writes at once
+# Rows of a row group; ingest writes as many at once.
 ROWS_PER_PART = 512
 IMAGES = 500
 SIDE = 64
@@ -41,7 +41,7 @@ ARCHITECTURE = {
 
 
 def measure() -> list[Result]:
-    """Makes both training sets and trains on them, each in a process of its own."""
+    """Return the peak memory of trainings on both training sets; every step runs in a process of its own."""
     peaks = []
     for number in SAMPLES_TRAINED_ON:
         with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def measure() -> list[Result]:
 
 
 def make(folder: Path, number: int) -> None:
-    """Writes samples and manifest."""
+    """Write the samples, the manifest and the architecture of a training with ``number`` samples."""
     images = _images()
     progress = Progress("training_memory: samples", number, "samples")
     rows = []
@@ -92,7 +92,7 @@ def _parts(rows: np.ndarray, images: list[bytes], progress: Progress) -> Iterato
 
 
 def train_once(folder: Path, number: int) -> float:
-    """Trains for some hundred steps; returns the largest resident memory of this process in GiB."""
+    """Train for :data:`STEPS` steps, and return the largest resident memory of this process in GiB."""
     title = f"training_memory: {number:,} samples"
     manifest, samples = str(folder / "manifest.parquet"), [str(folder / "samples")]
     job = Job(_recipe(folder), "a", manifest, samples, "cpu", title, workers=2)

@@ -1,14 +1,14 @@
-"""How often the verdicts are wrong where groups are few, unequal or listed, on simulated queries without memorization.
+"""Error rates of the verdicts where groups are few, unequal or listed, on simulated queries whose truth is known.
 
-Run as ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. What they mean is said in
-docs/concepts/calibration.md. Queries are drawn as in benchmarks/calibration.py, whose words are used here.
+Run ``python benchmarks/verdicts.py``; progress goes to stderr, Markdown tables to stdout. docs/concepts/calibration.md
+explains the tables, and simulations/scores.py the simulation.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,92 +18,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 
-from benchmarks.calibration import METRICS, Scenario, query_values, share, table
+from simulations.scores import METRICS, Case, mixed, sizes_of, values_of, with_giant, zipf
+
+from benchmarks.calibration import share, table
 from dejavu.memorization import gaps
 from dejavu.memorization.permutation import effective_groups, joint_test
 from dejavu.memorization.verdicts import FEWEST_GROUPS, LEVEL
 from dejavu.progress import Progress
 
-# what repeated things gain in the latent score, about 0.1 of recall
-EASIER = 0.5
-Sizes = Callable[[np.random.Generator], np.ndarray]
-
 
 @dataclass(frozen=True)
-class Case:
-    """Roles of a run.
+class Outcomes:
+    """The outcomes of all runs of a case, bool (runs,).
 
     Attributes:
-        name: in the table.
-        a, b, holdout: draw the sizes of the role's groups.
-        better: by how much side a is better at everything, in standard deviations of the latent score.
-        memory: side -> by how much it is better at the queries of its own role.
-        listed: whether role a is a list: what is repeated is listed more often, and easier.
-    """
-
-    name: str
-    a: Sizes
-    b: Sizes
-    holdout: Sizes
-    better: float = 0.0
-    memory_a: float = 0.0
-    memory_b: float = 0.0
-    listed: bool = False
-
-
-def equal(groups: int, size: int = 1) -> Sizes:
-    """Groups of one size."""
-    return lambda rng: np.full(groups, size)
-
-
-def mixed(groups: int) -> Sizes:
-    """Mostly single samples, as in benchmarks/calibration.py."""
-    return lambda rng: rng.choice((1, 2, 3, 4), groups, p=(0.76, 0.14, 0.06, 0.04))
-
-
-def zipf(groups: int) -> Sizes:
-    """Heavy tails: sizes by Zipf's law, at most 200."""
-    return lambda rng: np.minimum(rng.zipf(1.8, groups), 200)
-
-
-def with_giant(groups: int) -> Sizes:
-    """Single samples and, in one of two roles by chance, a group of a third of the role."""
-    return lambda rng: np.append(np.ones(groups, dtype=int), groups // 2 if rng.random() < 0.5 else 1)
-
-
-def values_of(role: str, sizes: np.ndarray, case: Case, rng: np.random.Generator) -> gaps.Values:
-    """The per-query values of a role by group; a group's size makes its queries easier where roles are listed."""
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    memory = {"a": case.memory_a, "b": case.memory_b}.get(role, 0.0)
-    bonus = EASIER * np.log2(sizes)[groups] if case.listed else np.zeros(len(groups))
-    # easier for side a, which has learned what is common, whatever it was trained on
-    found = query_values(role, Scenario(case.better, memory), groups, rng, bonus)
-    return gaps.by_group(found, groups, len(sizes))
-
-
-def sizes_of(case: Case, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Role -> sizes of its groups."""
-    if not case.listed:
-        return {"a": case.a(rng), "b": case.b(rng), "holdout": case.holdout(rng)}
-    every = case.a(rng)
-    # a sample is listed with a chance of its own, and takes its group along
-    listed = rng.random(len(every)) < 1 - 0.85**every
-    rest = every[~listed]
-    half = rng.random(len(rest)) < 0.5
-    return {"a": every[listed], "b": rest[half], "holdout": rest[~half]}
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is said of a case, bool (runs,).
-
-    Attributes:
-        band: whether the bootstrap band of any metric excludes 0 from below.
-        joint: whether the joint test finds memorization.
-        stratified: the same with labels permuted among groups of one size.
-        enough: whether there are groups enough for a verdict.
-        placebo: whether the joint test finds it between halves of the holdout.
-        a, b: whether the contrast with the holdout finds that the side remembers.
+        band: whether the lower end of the bootstrap band of any metric is above 0.
+        joint: whether the joint test detects memorization.
+        stratified: whether the joint test detects it with labels permuted among groups of equal size only.
+        enough: whether there are enough groups for a verdict.
+        placebo: whether the joint test detects memorization between halves of the holdout.
+        a, b: whether the comparison with the holdout detects that the side remembers.
     """
 
     band: np.ndarray
@@ -115,18 +49,18 @@ class Found:
     b: np.ndarray
 
 
-def run(case: Case, runs: int, draws: int, rng: np.random.Generator, progress: Progress) -> Found:
-    """What is said in independent runs of a case."""
+def run(case: Case, runs: int, draws: int, rng: np.random.Generator, progress: Progress) -> Outcomes:
+    """Return the outcomes of independent runs of a case."""
     rows = []
     for _ in range(runs):
-        rows.append(_one(case, draws, rng))
+        rows.append(_outcome(case, draws, rng))
         progress.advance(1)
-    return Found(*(np.array(column) for column in zip(*rows, strict=True)))
+    return Outcomes(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _one(case: Case, draws: int, rng: np.random.Generator) -> tuple[bool, ...]:
+def _outcome(case: Case, draws: int, rng: np.random.Generator) -> tuple[bool, ...]:
     sizes = sizes_of(case, rng)
-    roles = {role: values_of(role, found, case, rng) for role, found in sizes.items()}
+    roles = {role: values_of(role, of_role, case, rng) for role, of_role in sizes.items()}
     family = np.ones(len(METRICS), dtype=bool)
 
     def finds(first: gaps.Values, second: gaps.Values, scale: float = 0.5, strata: tuple | None = None) -> bool:
@@ -178,33 +112,36 @@ LISTED_TITLE = "9. No memorization, role a listed, repeated things easier: share
 PLANTED_TITLE = "10. Planted memorization: share of runs that find it, and in which side"
 
 
-def null_table(found: Mapping[Case, Found]) -> str:
-    """How often each way says something where nothing is memorized."""
+def null_table(outcomes: Mapping[Case, Outcomes]) -> str:
+    """Return the table of false alarms where nothing is memorized, for each kind of test."""
     head = ["case", "band above 0", "joint test", "placebo", f"runs with {FEWEST_GROUPS} effective groups"]
-    rows = [[c.name, share(f.band), share(f.joint), share(f.placebo), share(f.enough)] for c, f in found.items()]
+    rows = [
+        [c.name, share(runs.band), share(runs.joint), share(runs.placebo), share(runs.enough)]
+        for c, runs in outcomes.items()
+    ]
     return table(NULL_TITLE, head, rows)
 
 
-def listed_table(found: Mapping[Case, Found]) -> str:
-    """The same where a list names the members."""
+def listed_table(outcomes: Mapping[Case, Outcomes]) -> str:
+    """Return the table of false alarms where nothing is memorized and role a is a list."""
     head = ["case", "band above 0", "joint test", "joint test among groups of one size"]
-    rows = [[c.name, share(f.band), share(f.joint), share(f.stratified)] for c, f in found.items()]
+    rows = [[c.name, share(runs.band), share(runs.joint), share(runs.stratified)] for c, runs in outcomes.items()]
     return table(LISTED_TITLE, head, rows)
 
 
-def planted_table(found: Mapping[Case, Found]) -> str:
-    """How often memorization is found, and whose."""
+def planted_table(outcomes: Mapping[Case, Outcomes]) -> str:
+    """Return the table of detections of planted memorization, and of the sides that the test names."""
     head = ["case", "band above 0", "joint test", "of these: model a", "model b", "both", "not known"]
     rows = []
-    for case, f in found.items():
-        a, b = f.a[f.joint], f.b[f.joint]
+    for case, runs in outcomes.items():
+        a, b = runs.a[runs.joint], runs.b[runs.joint]
         sides = [a & ~b, b & ~a, a & b, ~a & ~b]
-        rows.append([case.name, share(f.band), share(f.joint), *(share(s) if len(s) else "–" for s in sides)])
+        rows.append([case.name, share(runs.band), share(runs.joint), *(share(s) if len(s) else "–" for s in sides)])
     return table(PLANTED_TITLE, head, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs every case and prints the tables."""
+    """Run every case and print the tables."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument(
         "--runs", type=int, default=2000, help="simulated runs of a case; a quarter where it is planted"

@@ -20,7 +20,7 @@ FOLDERS = ("cluster", "workflow", "browser", "gpu", "models", "unit")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first."""
+    """Start the folders of tests that take longest first."""
     items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(ROOT / "tests").parts[0]))
 
 

@@ -1,4 +1,4 @@
-"""What the configuration means by a checkpoint from elsewhere: a file, a folder, a name in the cache, or a tag."""
+"""Checkpoints that were not trained here: the configuration names a file, a folder, a name in the cache, or a tag."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-# how OpenCLIP marks a folder, and a name in the cache of Hugging Face
+# OpenCLIP's prefixes of a folder, and of a name in the cache of Hugging Face
 LOCAL, HUB = "local-dir:", "hf-hub:"
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -16,9 +16,9 @@ class Checkpoint:
     """A checkpoint as the configuration names it.
 
     Attributes:
-        source: as it is written.
-        form: ``file``, ``folder``, ``cached`` (``hf-hub:`` and a name) or ``tag`` (of OpenCLIP's).
-        path: of a file or a folder; of what looks like a path, though nothing is there; None for the others.
+        source: the text in the configuration.
+        form: ``file``, ``folder``, ``cached`` (``hf-hub:`` and a name) or ``tag`` (a name of OpenCLIP's weights).
+        path: the path of the file or folder, which may not exist; None for ``cached`` and ``tag``.
     """
 
     source: str
@@ -27,7 +27,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, source: str) -> Checkpoint:
-        """From the key ``checkpoint`` of a side."""
+        """Return the checkpoint that the key ``checkpoint`` of a side names."""
         if source.startswith(HUB):
             return cls(source, "cached", None)
         path = Path(source.removeprefix(LOCAL))
@@ -39,10 +39,10 @@ class Checkpoint:
 
     @property
     def names_architecture(self) -> bool:
-        """Whether the description beside the weights says what the model is."""
+        """Whether a file beside the weights names the architecture, so that the configuration need not."""
         return self.form in ("folder", "cached")
 
     @property
     def weights(self) -> str:
-        """The path of the file or folder; empty where the weights are in a cache."""
+        """The path of the file or folder; empty where nothing is there, as for weights in a cache."""
         return str(self.path) if self.path is not None and self.path.exists() else ""

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this, and the sentence says how."""
+"""Errors that the user can mend: ``InputError``, whose message says how, and sentences that several modules use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-# why a disk takes nothing, and what to do about it
+# error number -> why nothing can be written to the disk, and what to do about it
 REFUSALS = {
     errno.ENOSPC: ("the disk is full", "make room"),
     errno.EDQUOT: ("the disk quota is used up", "make room"),
@@ -23,18 +23,18 @@ class InputError(Exception):
 
 
 def words(text: str) -> str:
-    """Marks a text that only people read, in errors or progress: it is no part of what the code hash is taken over."""
+    """Return a text unchanged. The call marks the text as words for people, which the code hash leaves out."""
     return text
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the candidate nearest to ``word``, or an empty string when none is near."""
+    """Return `` (did you mean 'x'?)`` with the candidate nearest to ``word``; an empty string where none is near."""
     near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def loss_mismatch(architecture: str, loss: str) -> str:
-    """The sentence about an architecture whose bias, or the lack of one, does not go with a loss."""
+    """Return a sentence about an architecture that does not fit a loss: only SigLIP's loss uses a bias."""
     if loss == "siglip":
         return (
             f"loss is siglip, which needs a bias, but the architecture {architecture} has none: name one of SigLIP's, "
@@ -46,13 +46,13 @@ def loss_mismatch(architecture: str, loss: str) -> str:
     )
 
 
-def require_same_rows(one: Iterable[int], other: Iterable[int], what: str) -> None:
-    """Refuses two sets of rows that should be the same.
+def require_same_rows(first: Iterable[int], second: Iterable[int], what: str) -> None:
+    """Refuse two collections of rows that differ.
 
     Raises:
-        InputError: naming ``what`` and how many rows are only in one of them.
+        InputError: with ``what`` the rows belong to, and how many rows are only in one collection.
     """
-    left, right = set(map(int, one)), set(map(int, other))
+    left, right = set(map(int, first)), set(map(int, second))
     if left != right:
         raise InputError(
             f"{what}: {len(left - right)} rows are only in the first and {len(right - left)} only in the second; "
@@ -61,13 +61,14 @@ def require_same_rows(one: Iterable[int], other: Iterable[int], what: str) -> No
 
 
 def refused_writing(error: BaseException, path: Path | None = None) -> InputError | None:
-    """The sentence about a disk that takes nothing, or None where something else went wrong.
+    """Return a sentence for an error of a full or read-only disk; None for every other error.
 
-    Libraries raise their own classes of errors, some only with the system's text in the message.
+    The causes of the exception are searched, too. Libraries raise exceptions of their own, some of which carry the
+    operating system's error only in the text of their message.
 
     Args:
-        error: the exception, with those that led to it.
-        path: what was being written, where that is known.
+        error: the exception, whose causes are followed.
+        path: the file that was being written, where it is known.
     """
     if isinstance(error, PermissionError) and error.filename is not None:
         return InputError(f"{error.filename}: permission is denied: change its permissions and run again.")
@@ -75,8 +76,8 @@ def refused_writing(error: BaseException, path: Path | None = None) -> InputErro
     while cause is not None:
         if (number := _refusal(cause)) is not None:
             reason, remedy = REFUSALS[number]
-            given = getattr(cause, "filename2", None) or getattr(cause, "filename", None)
-            what = path or given or f"a file in {_full_folder()}"
+            named = getattr(cause, "filename2", None) or getattr(cause, "filename", None)
+            what = path or named or f"a file in {_full_folder()}"
             return InputError(
                 f"{what} cannot be written, since {reason}: {remedy} and run again, what is finished is kept."
             )
@@ -85,17 +86,17 @@ def refused_writing(error: BaseException, path: Path | None = None) -> InputErro
 
 
 def _full_folder() -> Path:
-    """Where there is no room, of the folders that jobs write to."""
-    # not tempfile's, which looks for a place that can be written to
-    places = [place for place in (Path("results"), Path(os.environ.get("TMPDIR", "/tmp"))) if place.is_dir()]
-    return next((place for place in places if shutil.disk_usage(place).free < 1 << 20), Path.cwd())
+    """Return the first of the folders that jobs write to with less than 1 MiB free; else the working directory."""
+    # tempfile.gettempdir() would skip a folder that is full.
+    folders = [folder for folder in (Path("results"), Path(os.environ.get("TMPDIR", "/tmp"))) if folder.is_dir()]
+    return next((folder for folder in folders if shutil.disk_usage(folder).free < 1 << 20), Path.cwd())
 
 
 def _refusal(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno in REFUSALS:
         return error.errno
     text = str(error)
-    # NumPy says only how much it wrote
+    # On a full disk, NumPy's error has no number; its message says only how many items it wrote.
     if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", text):
         return errno.ENOSPC
     return next((number for number in REFUSALS if os.strerror(number) in text), None)

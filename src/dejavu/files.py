@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a rerun after a crash, never sees half of one."""
+"""Reading, writing and finding files. Writes are atomic: no reader, and no rerun after a crash, sees half a file."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from numpy.typing import DTypeLike
 
 from dejavu.errors import InputError, refused_writing
 
-# row groups: few rows for images, many for numbers
+# rows in a parquet row group: few where rows hold images, many where they hold numbers
 ROWS_PER_GROUP = 4096
 NUMBERS_PER_GROUP = 65_536
 
-# a name of temporary_beside(), and what DuckDB adds to it for files of its own
+# a name that temporary_beside() makes, or the name of a file that DuckDB puts beside it (.wal, .tmp)
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{16}\.tmp(\.wal|\.tmp)?")
 
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
+    """Yield a temporary path beside ``path``; on success, flush it to disk and rename it to ``path``.
 
-    On failure the temporary file is removed and ``path`` is left as it was. What a killed process left is removed by
-    the next one that writes ``path``.
+    On failure, remove the temporary file and leave ``path`` as it was. A process that is killed leaves its temporary
+    file behind; the next process that writes ``path`` removes it.
 
     Raises:
-        InputError: when the disk is full, or the file system read-only.
+        InputError: when the disk is full, or the file system is read-only.
     """
     target = Path(path)
     with temporary_beside(target) as temporary:
@@ -50,18 +50,18 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """Yields an unused hidden name beside ``path``, for a file or a folder; what has it at the end is removed.
+    """Yield an unused hidden name beside ``path`` for a temporary file or folder, and remove that at the end.
 
-    First, what killed processes left under such names for ``path`` is removed. Should one of them live on, as the job
-    of a Snakemake that was killed may on another machine, it fails, and does not put its file over that of this one.
+    First remove the temporary files of ``path`` that killed processes left. If their process is still alive, such as a
+    cluster job whose Snakemake was killed, its rename fails, so it cannot overwrite the new file.
 
     Raises:
-        InputError: when the disk is full, or the file system read-only.
+        InputError: when the disk is full, or the file system is read-only.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in _leftovers(path.parent.absolute()).pop(path.name, []):
-            _remove(left)
+        for leftover in _leftovers(path.parent.absolute()).pop(path.name, []):
+            _remove(leftover)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             yield temporary
@@ -76,12 +76,15 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 @functools.cache
 def _leftovers(folder: Path) -> dict[str, list[Path]]:
-    """Target -> temporaries, as they are when this process first writes into a folder: none of them is its own."""
-    found: dict[str, list[Path]] = {}
+    """Return target -> its temporary files in a folder.
+
+    The cache keeps the listing from before this process wrote into the folder, so no file in it is this process's own.
+    """
+    temporaries: dict[str, list[Path]] = {}
     for name in os.listdir(folder):
         if (match := TEMPORARY.fullmatch(name)) is not None:
-            found.setdefault(match["target"], []).append(folder / name)
-    return found
+            temporaries.setdefault(match["target"], []).append(folder / name)
+    return temporaries
 
 
 def _remove(path: Path) -> None:
@@ -97,9 +100,11 @@ def write_table(
     schema: pa.Schema,
     rows_per_group: int = ROWS_PER_GROUP,
 ) -> int:
-    """Writes a parquet file of exactly ``schema``, part by part; returns its number of rows.
+    """Write a parquet file with exactly the columns of ``schema``, part by part, and return its number of rows.
 
-    A column that a part lacks, or has in another type, is an error of ours: ``KeyError`` or an error of pyarrow.
+    Raises:
+        KeyError: when a part lacks a column, which is a bug of the caller.
+        pyarrow.ArrowInvalid: when a column of a part cannot be cast to its type, which is a bug of the caller, too.
     """
     rows = 0
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -110,15 +115,16 @@ def write_table(
 
 
 def write_array(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Writes one ``.npy`` file, without pickles."""
+    """Write one ``.npy`` file, without pickles."""
     with atomic(path) as temporary, open(temporary, "wb") as handle:
         np.save(handle, array, allow_pickle=False)
 
 
 def map_array(path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
-    """Maps a new ``.npy`` file into memory, to be filled.
+    """Create a ``.npy`` file, map it into memory for writing, and return the map.
 
-    Its space is taken at once, since a process that writes to a mapped file on a full disk is killed (SIGBUS).
+    The file's space is allocated at once. Without that, a full disk would kill the process that writes to the map
+    (SIGBUS).
     """
     array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with open(path, "r+b") as handle:
@@ -128,14 +134,14 @@ def map_array(path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DType
 
 @contextmanager
 def fill_array(path: str | os.PathLike[str], length: int) -> Iterator[Callable[[slice, np.ndarray], None]]:
-    """Make one float32 ``.npy`` file part by part; it appears when all parts are there.
+    """Write one float32 ``.npy`` file part by part; the file appears under its name when all parts are written.
 
     Args:
         path: file to write.
-        length: number of its rows.
+        length: number of rows of the array.
 
     Yields:
-        What takes the place of some rows and their values, float32 (rows, dimension).
+        A function that takes a slice of rows and their values, float32 (rows, dimension), and writes them.
     """
     with atomic(path) as temporary:
         mapped: list[np.memmap] = []
@@ -151,21 +157,21 @@ def fill_array(path: str | os.PathLike[str], length: int) -> Iterator[Callable[[
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes one UTF-8 text file."""
+    """Write one UTF-8 text file."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes one JSON file with sorted keys."""
+    """Write one JSON file with sorted keys."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def read_table(path: str | os.PathLike[str], columns: list[str] | None = None) -> pa.Table:
-    """Reads one of our own parquet files.
+    """Read a parquet file that a step of this workflow wrote.
 
     Raises:
-        InputError: when the file is damaged, with what to do.
+        InputError: when the file is damaged.
     """
     try:
         return pq.read_table(path, columns=columns, partitioning=None)
@@ -174,10 +180,10 @@ def read_table(path: str | os.PathLike[str], columns: list[str] | None = None) -
 
 
 def read_array(path: str | os.PathLike[str]) -> np.ndarray:
-    """Maps one ``.npy`` file into memory, without pickles.
+    """Map one ``.npy`` file into memory, without pickles.
 
     Raises:
-        InputError: when the file is damaged, with what to do.
+        InputError: when the file is damaged.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -186,55 +192,57 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def matching_files(where: str, patterns: Iterable[str]) -> list[str]:
-    """The files that glob patterns match, sorted.
+    """Return the files that glob patterns match, sorted.
 
     Args:
         where: the key of the configuration that has the patterns, for the message.
-        patterns: relative to the working directory, or absolute.
+        patterns: glob patterns, relative to the working directory, or absolute.
 
     Raises:
-        InputError: when a pattern matches none.
+        InputError: when a pattern matches no file, or a name has braces.
     """
     files: set[str] = set()
     for pattern in patterns:
-        found = glob_files(pattern)
-        if not found:
+        matches = glob_files(pattern)
+        if not matches:
             raise InputError(f"{where}: no file matches {pattern!r} in {Path.cwd()}: correct the pattern.")
-        files |= set(found)
+        files |= set(matches)
     for file in files:
         require_plain_name(where, file)
     return sorted(files)
 
 
 def glob_files(pattern: str, root: str | os.PathLike[str] = ".") -> list[str]:
-    """The files that a pattern matches, sorted, as a shell would: hidden ones only where the pattern says so.
+    """Return the files that a pattern matches, sorted.
 
-    Of a folder that it matches, as Spark writes one for each table, the files with the pattern's ending count, but for
-    those whose names, or those of folders between, begin with a dot or an underscore.
+    As in a shell, a hidden file matches only a pattern that writes the dot. A folder that matches counts as a table of
+    many files, as Spark writes it: it stands for the files within that have the pattern's ending. Files and folders
+    within whose names begin with a dot or an underscore are left out.
 
     Args:
-        pattern: ``**`` means any number of folders.
-        root: folder that it, and what is returned, is relative to.
+        pattern: glob pattern, in which ``**`` means any number of folders.
+        root: folder that the pattern and the returned paths are relative to.
     """
     root = os.fspath(root)
     suffix = os.path.splitext(pattern)[1]
-    found: set[str] = set()
+    files: set[str] = set()
     for path in glob.glob(pattern, root_dir=root, recursive=True):
         is_table = suffix and os.path.isdir(os.path.join(root, path))
         inside = glob.glob(f"{glob.escape(path)}/**/*{suffix}", root_dir=root, recursive=True) if is_table else [path]
-        found |= {file for file in inside if os.path.isfile(os.path.join(root, file)) and not _set_aside(file, suffix)}
-    return sorted(found)
+        existing = [file for file in inside if os.path.isfile(os.path.join(root, file))]
+        files |= {file for file in existing if not _is_unfinished(file, suffix)}
+    return sorted(files)
 
 
-def _set_aside(path: str, suffix: str) -> bool:
-    """Whether a file lies in a table's folder, below one that its writer has not finished."""
+def _is_unfinished(path: str, suffix: str) -> bool:
+    """Return whether a name within a table's folder begins with an underscore, as those of unfinished files do."""
     folders = path.split(os.sep)
     table = next((at for at, name in enumerate(folders[:-1]) if suffix and name.endswith(suffix)), len(folders))
     return any(name.startswith("_") for name in folders[table + 1 :])
 
 
 def require_plain_name(where: str, path: str | os.PathLike[str]) -> None:
-    """Refuses a path that Snakemake would take for a pattern.
+    """Refuse a path with braces, which Snakemake would read as a pattern with wildcards.
 
     Raises:
         InputError: naming the key ``where`` of the configuration.
@@ -247,11 +255,11 @@ def require_plain_name(where: str, path: str | os.PathLike[str]) -> None:
 
 
 def damaged(path: str | os.PathLike[str], error: Exception) -> InputError:
-    """The sentence about an intermediate file that cannot be read."""
-    return InputError(f"{path} cannot be read ({first_line(error)}): delete it and run again, it will be made anew.")
+    """Return the error for a file of ``results/`` that cannot be read."""
+    return InputError(f"{path} cannot be read ({first_line(error)}): delete it and run again, to make it again.")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, short enough for a sentence."""
+    """Return the first line of an exception's message, short enough for a sentence."""
     text = str(error).strip() or type(error).__name__
     return re.sub(r"\s+", " ", text.splitlines()[0])[:200].rstrip(".")

@@ -1,4 +1,4 @@
-"""How processes end: with the one that started them, and at once when their work is done."""
+"""The end of processes: a process ends together with its parent, and at once when its work is done."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import signal
 import sys
 from typing import NoReturn
 
-# who starts processes that die with it leaves its process id here, for those that it does not live to see
+# This environment variable holds the id of the process that starts others. A new process reads it to see whether its
+# starter died before the new process could ask for a signal.
 STARTER = "DEJAVU_STARTER"
 
 
 def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Asks Linux to send a signal to this process when its parent dies, and sends it if the starter is dead already.
+    """Ask Linux to send a signal to this process when its parent dies, or send it now if the starter is dead already.
 
-    Elsewhere than on Linux, a process outlives a parent that dies later.
+    On other systems than Linux, this process outlives a parent that dies later.
     """
     if sys.platform == "linux":
         set_parent_death_signal = 1
@@ -26,9 +27,9 @@ def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
 
 
 def end_well() -> NoReturn:
-    """Ends this process with status 0 and without Python's teardown, which takes two seconds where torch is loaded.
+    """End this process with status 0, without Python's teardown, which takes two seconds where torch is loaded.
 
-    Files have to be closed; what functions registered with :mod:`atexit` would do is not done.
+    The caller must have closed its files. Functions that are registered with :mod:`atexit` do not run.
     """
     sys.stdout.flush()
     sys.stderr.flush()

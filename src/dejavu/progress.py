@@ -1,4 +1,4 @@
-"""What a job says while it works: a log that holds everything, and progress on the terminal."""
+"""Messages of a job while it works: everything goes to its log, and progress lines also to the terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _terminal: int | None = None
 
 @contextmanager
 def logged(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Sends all that this process and its children print, at the level of file descriptors, to the log ``path``.
+    """Send everything that this process and its children print to the log ``path``; end the process with the block.
 
-    Progress lines go to the terminal as well. Its good end is that of the process, at once
-    (:func:`~dejavu.processes.end_well`). A failure ends the process with status 1 after the log holds its
-    traceback, or one sentence for an :class:`InputError` and for a disk that is full or read-only; Snakemake shows the
-    log of a failed job. What the log's own disk does not take goes to the terminal. The process dies with the Snakemake
-    that started it, so that the next one need not fear what it writes.
+    The redirection is one of file descriptors, so it includes what libraries in C print. Progress lines go to the
+    terminal as well. A block that succeeds ends the process with status 0 (:func:`~dejavu.processes.end_well`). A block
+    that fails ends it with status 1. The log then holds one sentence for an :class:`InputError` or for a disk that is
+    full or read-only, and a traceback for any other error; Snakemake shows the log of a failed job. If the log's own
+    disk is full, the message goes to the terminal. The process dies with the Snakemake that started it, so it cannot
+    write into the files of the next run.
     """
     global _terminal
     die_with_parent()
@@ -39,7 +40,7 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    # the first line, for a job that is killed before it says anything: Snakemake shows no log that is empty
+    # Snakemake does not show an empty log, so this line makes the log of a job that is killed early visible.
     with suppress(OSError):
         os.write(2, f"on {socket.gethostname()}, process {os.getpid()}\n".encode())
     try:
@@ -51,8 +52,8 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _say_why(error: Exception) -> None:
-    told = error if isinstance(error, InputError) else refused_writing(error)
-    text = traceback.format_exc() if told is None else f"error: {told}\n"
+    sentence = error if isinstance(error, InputError) else refused_writing(error)
+    text = traceback.format_exc() if sentence is None else f"error: {sentence}\n"
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -64,19 +65,19 @@ def _say_why(error: Exception) -> None:
 
 
 def say(line: str) -> None:
-    """Prints one line to the log and, inside :func:`logged`, to the terminal."""
+    """Print one line to the log and, inside :func:`logged`, to the terminal."""
     print(line, file=sys.stderr, flush=True)
     if _terminal is not None:
         os.write(_terminal, (line + "\n").encode())
 
 
 class Progress:
-    """Says how far, how fast and how long still, at most once in ten seconds, and once at the end.
+    """Prints the units done, the rate and the time left, at most once in ten seconds, and once at the end.
 
     Args:
-        title: what is being done, as in ``train baseline a``.
+        title: the name of the work, such as ``train baseline a``.
         total: the number of units in all, or 0 when it is not known.
-        unit: their name in the plural.
+        unit: the name of the units, in the plural.
     """
 
     def __init__(self, title: str, total: int, unit: str) -> None:
@@ -86,12 +87,12 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def skip(self, count: int) -> None:
-        """Counts ``count`` units that an earlier run had done; they do not enter the rate."""
+        """Count ``count`` units that an earlier run did; they are left out of the rate."""
         self.done += count
         self._skipped += count
 
     def advance(self, count: int, note: str = "") -> None:
-        """Counts ``count`` more units as done; ``note`` is shown with the line, if one is due."""
+        """Count more units as done, and print a line with ``note`` if the last one is ten seconds old."""
         self.done += count
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
@@ -99,7 +100,7 @@ class Progress:
             say(self._line(now, note))
 
     def finish(self, note: str = "") -> None:
-        """Says the last line."""
+        """Print the last line."""
         say(self._line(time.monotonic(), note))
 
     def _line(self, now: float, note: str) -> str:

@@ -1,4 +1,4 @@
-"""What the samples of a role depend on, and which split trains the sides that are trained on them."""
+"""Roles of a split: the configuration that a role's samples depend on, and the split in which a side is trained."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from typing import Any
 
 from dejavu.paths import TRAINING, TRAINING_STATE, at
 from dejavu.sides import sides_measured, trained_sides
-from dejavu.tables.fields import ROLES
+from dejavu.tables.fields import ROLES, SIDES
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
-    """Return the sections of those roles of a split that list samples of the given role's dataset, by role.
+    """Return role -> section, for the listed roles of a split that have the same dataset as the given role.
 
-    A listed sample belongs to no other role.
+    A listed sample belongs to no other role, so the given role depends on these lists.
 
     Args:
-        split: a section of a checked configuration.
-        role: of the split.
+        split: the section of a split in a checked configuration.
+        role: a role of the split.
     """
     roles = split["roles"]
     return {
-        other: roles[other]
-        for other in ROLES
-        if roles[other]["uids"] is not None and roles[other]["dataset"] == roles[role]["dataset"]
+        name: roles[name]
+        for name in ROLES
+        if roles[name]["uids"] is not None and roles[name]["dataset"] == roles[role]["dataset"]
     }
 
 
 def drawing(split: Mapping, role: str) -> dict[str, Any]:
-    """Return all of the configuration that the samples of a role depend on; other roles' numbers play no part."""
+    """Return the part of the configuration that a role's samples depend on; the limits of other roles are not in it.
+
+    In a further replicate, the samples of ``a`` and of ``b`` depend on how the split draws both.
+    """
+    if "replicate" in split and role in SIDES:
+        original = {key: value for key, value in split.items() if key != "replicate"}
+        pool = [drawing(original, side) for side in SIDES]
+        return {"pool": pool, "replicate": split["replicate"]["number"], "role": role}
     section = split["roles"][role]
     lists = {
-        other: {"file": listed["uids"], "column": listed["uids_column"], "max_missing": listed["max_missing"]}
-        for other, listed in listed_roles(split, role).items()
+        name: {"file": listed["uids"], "column": listed["uids_column"], "max_missing": listed["max_missing"]}
+        for name, listed in listed_roles(split, role).items()
     }
     return {
         "dataset": section["dataset"],
@@ -41,21 +48,23 @@ def drawing(split: Mapping, role: str) -> dict[str, Any]:
         "interval": section["interval"],
         "limit": section["limit"],
         "stratify": split["stratify"],
-        # of every role, or members and others would differ by how often things are repeated
+        # Deduplication applies to all roles. Otherwise members and other samples would differ in how often they repeat.
         "deduplicate": split["deduplicate"],
         "listed": lists,
     }
 
 
 def trained_in(config: Mapping, split: str, model: str, letter: str) -> str:
-    """Return the split in whose folder a side is trained: of splits that draw its role alike, one trains for all.
+    """Return the split in whose folder a side is trained.
 
-    A split that has trained the side, or has begun to, stays the one, so that another name in the configuration trains
-    nothing again; otherwise it is the first by name, so that the order in the configuration plays no part.
+    Splits that draw the side's role alike share one training. The split is the first of these by name that has trained
+    the side or has begun to, so that a new split in the configuration trains nothing again. If none has, it is the
+    first by name that measures the side, so that the order of the configuration plays no part.
 
     Args:
-        config: checked and complete.
-        split, model, letter: whose side it is.
+        config: the checked and complete configuration.
+        split: the split that measures the side.
+        model, letter: name of the model, and ``a`` or ``b``.
     """
     splits = config["splits"]
     wanted = drawing(splits[split], letter)

@@ -1,4 +1,4 @@
-"""What the two sides of a model are, and at which numbers of samples seen they are measured."""
+"""The two sides of a model: their kinds, and the numbers of samples seen at which they are measured."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from dejavu.tables.fields import SIDES
 
-# the text encoder that is built in
+# name of the built-in text encoder
 TFIDF = "tfidf"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of side, which the configuration names with a key of its own.
+    """A kind of side, which has its own key in the configuration.
 
     Attributes:
-        noun: what it is called in messages.
-        has_images: whether it embeds images, too.
-        keys: further keys of a side that concern this kind alone.
+        noun: the kind's name in messages.
+        has_images: whether a side of this kind embeds images as well as texts.
+        keys: further keys of a side's section that only this kind takes.
     """
 
     noun: str
@@ -26,7 +26,7 @@ class Kind:
     keys: tuple[str, ...] = ()
 
 
-# the key of a side that names it; :data:`dejavu.encoders.load.LOADERS` says how each is loaded
+# key of a side's section -> the kind of side that it names; dejavu.encoders.load.LOADERS says how each kind is loaded
 KINDS = {
     "model": Kind("model that is trained here", keys=("samples_seen",)),
     "checkpoint": Kind("checkpoint", keys=("architecture", "preprocessing", "clip_benchmark")),
@@ -36,15 +36,16 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Side:
-    """What one side of a model is, and where its files lie.
+    """One side of a model: its kind, and the names under which its files are found.
 
     Attributes:
-        model, letter: whose side it is.
-        kind: ``trained`` here, or one of :data:`KINDS`; ``model`` is the trained side of another model.
-        source: the recipe, the checkpoint or the text encoder.
-        search: what its queries search: ``images`` or ``captions`` of the public samples.
-        seen: the number of samples seen that stands in the names of the model's files; 0 where nobody knows.
-        embedded: (model, samples seen) that its embeddings are filed under.
+        model, letter: name of the model, and ``a`` or ``b``.
+        kind: ``trained`` for a side that is trained for this model, or a key of :data:`KINDS`; ``model`` is the trained
+            side of another model.
+        source: name of the model whose recipe it is trained with, or the checkpoint, or the text encoder.
+        search: ``images`` or ``captions`` of the public samples, which the side's queries search.
+        seen: number of samples seen, which is in the paths of the model's files; 0 where it is unknown.
+        embedded: (model, samples seen) in the paths of the side's embeddings.
     """
 
     model: str
@@ -57,22 +58,22 @@ class Side:
 
     @property
     def own(self) -> bool:
-        """Whether this is an image-text model that is embedded for this very side."""
+        """Whether the side embeds images and does not take its embeddings from another model's side."""
         return self.has_images and self.kind != "model"
 
     @property
     def has_images(self) -> bool:
-        """Whether this is an image-text model, embedded for this side or for another model's."""
+        """Whether the side embeds images; only a text encoder does not."""
         return self.kind not in KINDS or KINDS[self.kind].has_images
 
 
 def kind_of(section: Mapping) -> str:
-    """Return the kind of a side that is not trained for its model: the key that names it."""
+    """Return the kind of a side in ``sides``: the one key of :data:`KINDS` that its section sets."""
     return next(kind for kind in KINDS if section[kind] is not None)
 
 
 def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | None = None) -> Side:
-    """The side of a model of a checked configuration, at a number of samples seen; the last where none is given."""
+    """Return a side of a model in a checked configuration, at a number of samples seen, by default the last."""
     section = models[model]
     if "sides" not in section:
         seen = int(seen or section["samples_seen"])
@@ -85,7 +86,7 @@ def side_of(models: Mapping[str, Mapping], model: str, letter: str, seen: int | 
 
 
 def samples_seen(models: Mapping[str, Mapping], model: str) -> int:
-    """Samples that a model has seen in the end: of its trained side, 0 where no side was trained here."""
+    """Return the number of samples seen at the end of a model's training; 0 where neither side is trained here."""
     section = models[model]
     if "sides" not in section:
         return int(section["samples_seen"])
@@ -98,7 +99,7 @@ def _seen_of(models: Mapping[str, Mapping], side: Mapping) -> int:
 
 
 def sides_measured(config: Mapping, split: str) -> list[Side]:
-    """Both sides of everything that is measured in a split, by model, then by samples seen."""
+    """Return both sides of every model measured in a split, by model, then by samples seen."""
     measured = config["splits"][split]["models"]
     return [
         side_of(config["models"], model, letter, seen)
@@ -109,5 +110,5 @@ def sides_measured(config: Mapping, split: str) -> list[Side]:
 
 
 def trained_sides(sides: Iterable[Side]) -> list[Side]:
-    """The sides that are trained here, each once, whatever checkpoints of it are measured."""
+    """Return the sides that are trained for their model, each once, however many of its checkpoints are measured."""
     return list({(side.model, side.letter): side for side in sides if side.kind == "trained"}.values())

@@ -1,4 +1,4 @@
-"""Slurm jobs of a Snakemake that was killed: they run on, and would write what the next one writes."""
+"""Slurm jobs that a killed Snakemake left: they still run, and would write the same files as the next run."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ from pathlib import Path
 from dejavu.errors import InputError
 from dejavu.files import first_line
 
-# the executor's comment on every job that it submits begins so
+# Snakemake's executor for Slurm gives every job a comment with this beginning.
 COMMENT = "rule_"
-# what Slurm's commands say on a machine that belongs to no cluster
+# Slurm's commands print this on a machine that belongs to no cluster.
 NO_CLUSTER = "configuration source"
 
 
 def end_leftovers(folder: Path, seconds: float = 120.0) -> list[str]:
-    """Cancels the jobs that an earlier run in a folder submitted, and waits until they have ended.
+    """Cancel the Slurm jobs that an earlier run in a folder submitted, and wait until they have ended.
 
-    To be called by who holds Snakemake's lock on the folder, so that no living Snakemake waits for them.
+    The caller must hold Snakemake's lock on the folder, so that no other Snakemake waits for these jobs.
 
     Args:
         folder: the working directory of Snakemake.
-        seconds: how long to wait.
+        seconds: longest time to wait.
 
     Returns:
-        The ids of the jobs; none where there is no Slurm.
+        The ids of the jobs; an empty list where there is no Slurm.
 
     Raises:
-        InputError: when Slurm does not answer, or jobs are still there at the end.
+        InputError: when Slurm does not answer, or a job has not ended after ``seconds``.
     """
     if shutil.which("squeue") is None:
         return []
-    found = _jobs_of(folder)
-    if found:
-        subprocess.run(["scancel", *found], check=False)
+    jobs = _jobs_of(folder)
+    if jobs:
+        subprocess.run(["scancel", *jobs], check=False)
     deadline = time.monotonic() + seconds
-    while left := set(found) & set(_jobs_of(folder)):
+    while running := set(jobs) & set(_jobs_of(folder)):
         if time.monotonic() > deadline:
             raise InputError(
-                f"Slurm jobs {', '.join(sorted(left))} of an earlier run in {folder} have not ended {seconds:.0f} s "
-                "after they were cancelled, and would write what this run writes: wait until squeue shows them no more."
+                f"Slurm jobs {', '.join(sorted(running))} of an earlier run in {folder} have not ended {seconds:.0f} s "
+                "after they were cancelled, and would write the same files as this run: wait until squeue no longer "
+                "shows them."
             )
         time.sleep(1)
-    return found
+    return jobs
 
 
 def _jobs_of(folder: Path) -> list[str]:
-    """Ids of this user's jobs, waiting or running, that the executor submitted in a folder."""
+    """Return the ids of this user's jobs, waiting or running, that Snakemake submitted in a folder."""
     command = ["squeue", "--me", "--noheader", "--format=%A|%k|%Z"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if NO_CLUSTER in done.stderr:
+    listing = subprocess.run(command, capture_output=True, text=True, check=False)
+    if NO_CLUSTER in listing.stderr:
         return []
-    if done.returncode:
-        said = first_line(RuntimeError(done.stderr))
-        raise InputError(f"squeue does not say which jobs an earlier run left ({said}): try again when it does.")
-    jobs = [line.split("|", 2) for line in done.stdout.splitlines()]
+    if listing.returncode:
+        reason = first_line(RuntimeError(listing.stderr))
+        raise InputError(f"squeue cannot list the jobs that an earlier run left ({reason}): try again when it works.")
+    jobs = [line.split("|", 2) for line in listing.stdout.splitlines()]
     return [
         job
         for job, comment, directory in jobs

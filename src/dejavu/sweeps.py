@@ -1,4 +1,4 @@
-"""Studies: one axis, some values, and the models and splits that they ask for, each with a name of its own."""
+"""Studies: the values along one axis become points, and points add models and splits to the configuration."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from dejavu.errors import InputError, closest
 from dejavu.sides import samples_seen
 from dejavu.tables.fields import SIDES
 
-# axes that are no key of a recipe
+# Axes that are no key of a recipe.
 CHECKPOINT = "checkpoint"
 SPLIT_AXES = ("training_set_size", "public_set_size", "deduplicate")
 _NO_AXIS = ("like", "sides", "checkpoints")
 
 
 def expand_studies(config: dict, schema: Mapping) -> None:
-    """Adds the models and splits of every study, in place; every study gets ``points``, one for each value.
+    """Add the models and splits of every study to the configuration, in place, and ``points`` to every study.
 
-    A point is ``{value, split, model, samples_seen}``. A value that makes a model of the split again, as the value 0 of
-    a mask does, is that model. ``models`` of a split becomes the list of the models measured in it.
+    Every value of a study gives one point, ``{value, split, model, samples_seen}``. If a model of the split already has
+    that value, the point uses it and no model is added. For instance, text_mask 0 means the study's own model if that
+    masks nothing.
+    ``models`` of a split becomes the list of the models that are measured in the split.
 
     Args:
-        config: complete, but not checked beyond its schema.
-        schema: of the configuration.
+        config: a configuration with all defaults, checked against its schema only.
+        schema: the JSON schema of the configuration.
 
     Raises:
-        InputError: when a study names what there is not, or a value is none of its axis.
+        InputError: when a study names a model, split or axis that does not exist, or the axis does not take a value.
     """
     models, splits = list(config["models"]), list(config["splits"])
     for name, split in config["splits"].items():
@@ -42,17 +44,17 @@ def expand_studies(config: dict, schema: Mapping) -> None:
     trained = [model for model in models if "sides" not in config["models"][model]]
     for name, study in config["studies"].items():
         where = f"studies.{name}"
-        study["model"] = _the_one(f"{where}.model", study["model"], trained, "trained model")
-        study["split"] = _the_one(f"{where}.split", study["split"], splits, "split")
+        study["model"] = _named_or_only(f"{where}.model", study["model"], trained, "trained model")
+        study["split"] = _named_or_only(f"{where}.split", study["split"], splits, "split")
         _require(f"{where}.model", study["model"], config["splits"][study["split"]]["models"], "model of its split")
         _check_values(where, study, schema)
         study["points"] = [_point(config, study, value) for value in study["values"]]
 
 
 def settle_measured(config: dict) -> None:
-    """Turns ``models`` of every split into model -> samples seen at which it is measured, ascending.
+    """Turn ``models`` of every split into model -> the numbers of samples seen at which it is measured, ascending.
 
-    In a split that a study made, only the last checkpoints are measured.
+    A split that a study added measures only the last checkpoint of each model.
     """
     studies = config["studies"].values()
     made = {point["split"] for study in studies for point in study["points"]} - {study["split"] for study in studies}
@@ -67,15 +69,16 @@ def settle_measured(config: dict) -> None:
 
 
 def compared_with(config: Mapping, likes: Mapping[str, str | None]) -> dict[str, str]:
-    """Model -> the model that it is compared with; none for the one that all others go back to.
+    """Return model -> the model that it is compared with.
 
-    A model is compared with the one that it is ``like``, a model that a study made with the study's own, and a model
-    whose side a is another model's with that one. The others are compared with the first of them by name, since the
-    order of a configuration means nothing.
+    A model is compared with the model in its ``like``. A model that a study added is compared with the study's own
+    model, and a model whose side a belongs to another model is compared with that model. The first by name of the
+    remaining models is compared with none, and the others are compared with it. The order of a configuration means
+    nothing, so the names decide.
 
     Args:
-        config: complete, its studies expanded.
-        likes: model as it was written -> the name in its ``like``.
+        config: a complete configuration with expanded studies.
+        likes: model of the configuration as written -> the name in its ``like``, or None.
     """
     origins = {name: like for name, like in likes.items() if like is not None}
     for name, model in config["models"].items():
@@ -85,8 +88,8 @@ def compared_with(config: Mapping, likes: Mapping[str, str | None]) -> dict[str,
     for study in config["studies"].values():
         made = {point["model"] for point in study["points"]} - set(likes)
         origins |= {name: study["model"] for name in made if name not in origins}
-    others = sorted(set(config["models"]) - set(origins))
-    return dict(sorted({**origins, **dict.fromkeys(others[1:], others[0] if others else "")}.items()))
+    remaining = sorted(set(config["models"]) - set(origins))
+    return dict(sorted({**origins, **dict.fromkeys(remaining[1:], remaining[0] if remaining else "")}.items()))
 
 
 def _point(config: dict, study: Mapping, value: Any) -> dict:
@@ -111,7 +114,7 @@ def _point(config: dict, study: Mapping, value: Any) -> dict:
 
 
 def _split_with(config: dict, study: Mapping, value: Any) -> str:
-    """The name of the split with other training sets, or another public set; all its other roles are the same."""
+    """Return the name of the split with this value, adding it if needed: only the roles of the study's axis differ."""
     base = config["splits"][study["split"]]
     changed = copy.deepcopy(base)
     if study["axis"] == "deduplicate":
@@ -130,7 +133,7 @@ def _split_with(config: dict, study: Mapping, value: Any) -> str:
 
 
 def _model_with(config: dict, study: Mapping, value: Any) -> str:
-    """The name of the model with another value; it keeps no checkpoint besides the last."""
+    """Return the name of the model with this value, adding it if needed; it keeps only its last checkpoint."""
     measured = config["splits"][study["split"]]["models"]
     changed = {**config["models"][study["model"]], study["axis"]: value, "checkpoints": []}
     for model in measured:
@@ -143,7 +146,7 @@ def _model_with(config: dict, study: Mapping, value: Any) -> str:
     return name
 
 
-# axis -> (key of the recipe, the value of it at which the axis changes next to nothing, what to do)
+# axis -> (a key of the recipe, the value of this key that makes the axis idle, what to do about it)
 _IDLE = {
     "temperature": ("learn_temperature", True, "set learn_temperature: false, or take max_logit_scale as the axis"),
     "max_logit_scale": ("learn_temperature", False, "set learn_temperature: true, or take temperature as the axis"),
@@ -153,12 +156,12 @@ _IDLE = {
 
 
 def _require_effect(study: Mapping, recipe: Mapping) -> None:
-    """Refuses an axis that another key of the recipe makes idle: its trainings would be paid for nothing."""
+    """Refuse an axis that another key of the recipe makes idle, since its trainings would hardly differ."""
     key, idle, remedy = _IDLE.get(study["axis"], ("", None, ""))
     if key and recipe[key] == idle:
         raise InputError(
             f"a study varies {study['axis']} of models.{study['model']}, whose {key} is {json.dumps(idle)}, so "
-            f"{'only where training begins would differ' if study['axis'] == 'temperature' else 'nothing would differ'}"
+            f"{'only the start of training would differ' if study['axis'] == 'temperature' else 'nothing would differ'}"
             f": {remedy} in models.{study['model']}."
         )
 
@@ -168,8 +171,8 @@ def _name(base: str, axis: str, value: Any) -> str:
     return f"{base}.{axis}-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", shown).strip("-")
 
 
-def _the_one(where: str, named: str | None, known: Sequence[str], kind: str) -> str:
-    """What a study names, or the only thing there is."""
+def _named_or_only(where: str, named: str | None, known: Sequence[str], kind: str) -> str:
+    """Return the name that a study gives; where it gives none, return the only known name."""
     if named is None and len(known) != 1:
         raise InputError(f"configuration key {where!r} is missing: add it, a {kind}: {', '.join(known) or 'none'}.")
     if named is not None:
@@ -186,7 +189,7 @@ def _require(where: str, named: str, known: Sequence[str], kind: str) -> None:
 
 
 def _check_values(where: str, study: Mapping, schema: Mapping) -> None:
-    """Refuses an axis that there is not, and a value that its key does not take."""
+    """Refuse an axis that does not exist, and a value that the axis does not take."""
     recipe = schema["properties"]["models"]["additionalProperties"]["properties"]
     count = {"type": "integer", "minimum": 1}
     axes = {key: part for key, part in recipe.items() if key not in _NO_AXIS}

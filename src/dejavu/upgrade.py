@@ -1,9 +1,9 @@
-"""``make upgrade``: takes finished results as those of the code as it is now, after it has listed what differs.
+"""``make upgrade``: list the steps whose code has changed, and accept their results as those of the present code.
 
-Snakemake's record of an output has the code hash of the step that made it (:mod:`dejavu.fingerprint`). Where that is
-another than the step's hash today, the output would be made again. Whoever knows that a change computes the same, from
-the changelog or because it is theirs, writes today's hash into the records here. Nothing else of a record changes, so
-what was edited in the configuration or in the data still runs again.
+Snakemake records, for every output, the code hash of the step that made it (:mod:`dejavu.code_hash`). If the step has
+another hash today, the next run makes the output again. A user may know, from the changelog or from having made the
+change, that the new code computes the same. Then this command writes today's hash into the records. It changes nothing
+else in a record, so an edit of the configuration or of the data still runs its steps again.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from dejavu.code_hash import step_code
 from dejavu.data.forms.registry import all_steps
 from dejavu.errors import InputError, closest
 from dejavu.files import write_text
-from dejavu.fingerprint import step_code
 from dejavu.plan.results import recorded_outputs
 
 BASE = Path(__file__).resolve().parents[2]
-# a code hash as Snakemake notes it, among the parameters of a job
+# A code hash as it stands among the recorded parameters of a job.
 NOTED = re.compile(r"'(?P<script>\w+\.py) [0-9a-f]{16}'")
 
 
 @dataclass
 class Step:
-    """The outputs of a rule that other code has made.
+    """A rule that has outputs of earlier code.
 
     Attributes:
-        scripts: whose code differs.
-        records: record file -> the record with today's hashes.
+        scripts: the scripts whose code hash differs from today's.
+        records: record file of an output -> the record with today's hashes.
     """
 
     scripts: set[str] = field(default_factory=set)
@@ -42,14 +42,14 @@ class Step:
 
 
 def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
-    """The rules whose outputs were made by other code than today's.
+    """Return rule -> its step, for the rules with outputs that earlier code made.
 
     Args:
         records: Snakemake's folder, ``.snakemake``.
         base: the project's folder.
 
     Raises:
-        InputError: when there are no records, or a run is under way.
+        InputError: when there are no records, or a run has locked the folder.
     """
     if not (records / "metadata").is_dir():
         raise InputError(f"{records.resolve()} has no records of results: run this in the folder that has results/.")
@@ -59,7 +59,7 @@ def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
             "`snakemake --unlock` first."
         )
     scripts = {path.name for path in (base / "workflow" / "scripts").glob("*.py")}
-    # steps that share a script with others, under whose names their hashes are noted: as the rules have it
+    # Some steps share a script. As in the rules, their code hashes are recorded under the names of the steps.
     shared: dict[str, tuple[str, str | None]] = {"embed_captions.py": ("embed.py", None)}
     shared |= {f"{step.name}.py": ("raw.py", form.__module__) for form, step in all_steps()}
 
@@ -76,7 +76,7 @@ def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
             record = json.loads(path.read_bytes())
             noted = {match["script"]: match[0] for match in map(NOTED.fullmatch, record["params"]) if match}
         except (ValueError, KeyError, TypeError):
-            continue  # Snakemake ignores half a record, too
+            continue  # Snakemake ignores a damaged record, too.
         changed = {old: new for script, old in noted.items() if (new := today(script)) not in (None, old)}
         if changed and Path(records.parent, output).exists():
             step = steps.setdefault(record["rule"], Step())
@@ -86,7 +86,7 @@ def differing_steps(records: Path, base: Path = BASE) -> dict[str, Step]:
 
 
 def describe(steps: Mapping[str, Step]) -> str:
-    """The steps in words, a line each."""
+    """Return a text for the user with one line per step."""
     if not steps:
         return "The code of every step is that which made these results."
     width = max(map(len, steps))
@@ -100,27 +100,27 @@ def describe(steps: Mapping[str, Step]) -> str:
 
 
 def take(steps: Mapping[str, Step]) -> None:
-    """Writes today's hashes into the records of these steps' outputs."""
+    """Write today's hashes into the records of the steps' outputs."""
     for step in steps.values():
         for path, record in step.records.items():
             write_text(path, json.dumps(record))
 
 
 def main(arguments: list[str]) -> None:
-    """Lists the steps whose code differs and takes their results, or only lists them."""
+    """List the steps whose code differs and accept their results, or only list them."""
     parser = argparse.ArgumentParser(prog="make upgrade", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("steps", nargs="*", help="take the results of these steps only (default: of all)")
     parser.add_argument("--list", action="store_true", help="list what differs, and take nothing")
     parser.add_argument("--directory", type=Path, default=Path(), help="folder that has results/ (default: this one)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        steps = differing_steps(given.directory / ".snakemake")
+        steps = differing_steps(options.directory / ".snakemake")
         print(describe(steps))
-        for name in given.steps:
+        for name in options.steps:
             if name not in steps:
                 raise InputError(f"{name} is none of these steps{closest(name, steps)}: name steps of the list.")
-        if steps and not given.list:
-            taken = {name: step for name, step in steps.items() if name in given.steps or not given.steps}
+        if steps and not options.list:
+            taken = {name: step for name, step in steps.items() if name in options.steps or not options.steps}
             take(taken)
             print(f"Taken as results of the code as it is now, and not made again: {', '.join(sorted(taken))}.")
         elif steps:

@@ -96,7 +96,7 @@ def test_the_inference_is_said_in_words(browser: webdriver.Chrome, page: Path) -
         "the sides are equal",
         "max-t",
         "The smallest true gap",
-        "What the one-model test cannot know",
+        "Limits of the one-model test",
     ):
         assert words in said, words
 

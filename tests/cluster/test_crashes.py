@@ -285,7 +285,7 @@ def test_a_killed_process_is_named_even_when_the_one_that_lost_it_fails_first(tm
 def test_a_job_that_lacks_the_nodes_is_told_in_one_sentence(slurm, tmp_path, launcher):
     slurm.ended(slurm.submit(launcher, f"--chdir={tmp_path}", "--gpus-per-node=1", "--output=output"), 60)
     assert (tmp_path / "error").read_text() == (
-        "train: srun ended with status 1 before any of its processes could tell why: see the log, and run again; "
+        "train: srun ended with status 1, and none of its processes reported why: see the log, and run again; "
         "training goes on from its last state."
     )
     assert "srun: error" in (tmp_path / "output").read_text()

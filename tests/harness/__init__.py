@@ -1,1 +1,1 @@
-"""What tests share: projects, pictures, models, databases, a Slurm; tests import nothing from each other."""
+"""Code that tests share: projects, pictures, models, databases, a Slurm. Tests import nothing from other tests."""

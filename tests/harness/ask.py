@@ -1,4 +1,4 @@
-"""Has a job run by the process that :mod:`tests.warm` keeps, in the place of a Python that would run it."""
+"""A client that lets the process kept by :mod:`tests.harness.warm` run a job, instead of starting Python for it."""
 
 import array
 import json
@@ -8,7 +8,7 @@ import sys
 
 
 def ask(path: str, script: str) -> None:
-    """Hands over the script, this process's folder, environment and streams; ends as the job ended."""
+    """Send the script and this process's folder, environment and streams to the socket; exit as the job exits."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     content = json.dumps({"script": script, "folder": os.getcwd(), "environment": dict(os.environ)}).encode()

@@ -1,4 +1,4 @@
-"""Whether two runs gave the same: rows of their databases, measured columns aside, and bytes of their checkpoints."""
+"""Comparison of two runs: rows of their databases, measured columns aside, and bytes of their checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import duckdb
 
 from dejavu.tables import MEASURED
 
-# what is not the same where other models were run beside, and why
+# Tables that depend on all models of a configuration, with the reason; they differ between runs of different models.
 OF_ALL_MODELS = {
     "config": "names all models",
     "stages": "counts what went into tables of all models",
@@ -18,15 +18,18 @@ OF_ALL_MODELS = {
 
 
 def differing_tables(truth: Path, other: Path, models: Sequence[str] = ()) -> list[str]:
-    """The tables of two databases whose rows are not the same, as multisets, measured columns aside.
+    """Return the names of the tables whose rows differ between two databases, as multisets, measured columns aside.
 
     Args:
-        truth: a database.
-        other: another.
-        models: looks at the rows of these models, and at no table of OF_ALL_MODELS; none: looks at everything.
+        truth: path of the database with the expected rows.
+        other: path of the database to compare.
+        models: compare the rows of these models only, without the tables of OF_ALL_MODELS; empty: compare all rows.
     """
     with duckdb.connect() as connection:
         schemas = {}
+        # where views find tables that lie beside their database
+        folders = f"{truth.parent},{other.parent}".replace("'", "''")
+        connection.execute(f"SET file_search_path = '{folders}'")
         for name, path in (("truth", truth), ("other", other)):
             quoted = str(path).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
@@ -36,7 +39,7 @@ def differing_tables(truth: Path, other: Path, models: Sequence[str] = ()) -> li
 
 
 def differing_checkpoints(truth: Path, other: Path) -> list[str]:
-    """The checkpoints that only one of two results folders has, or that have other bytes there."""
+    """Return the checkpoints that one of two results folders lacks, or whose bytes differ between them."""
     names = {path.relative_to(folder) for folder in (truth, other) for path in folder.rglob("checkpoints/*.pt")}
     return sorted(
         str(name)

@@ -1,4 +1,4 @@
-"""Databases with the tables of the contract, filled with what a test plants."""
+"""Databases with the tables of the contract and the rows of a test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from dejavu.database.tables import create_tables, create_views, insert
+from dejavu.sides import KINDS
 from dejavu.tables import DATABASE
 
 VIEW_QUERIES = Path(__file__).parents[2] / "workflow" / "sql" / "views"
@@ -17,20 +18,25 @@ CONFIG = {"report.k": 10, "report.labels": "all", "measure.bootstrap": 99}
 
 
 def write_database(path: Path, rows: Mapping[str, Sequence[dict] | pa.Table], **config: object) -> Path:
-    """Write a database; a table that is not given is empty but for ``metrics``, a column that a row lacks is null.
+    """Write a database. A table without rows is empty, except ``metrics``; a column that a row lacks is null.
 
     Args:
-        path: the file to make.
+        path: path of the database.
         rows: table -> its rows.
         config: further keys of the configuration, with ``__`` for dots.
     """
-    given = CONFIG | {key.replace("__", "."): value for key, value in config.items()}
-    keys = [{"key": key, "value": json.dumps(value)} for key, value in given.items()]
+    values = CONFIG | {key.replace("__", "."): value for key, value in config.items()}
+    keys = [{"key": key, "value": json.dumps(value)} for key, value in values.items()]
     with duckdb.connect(str(path)) as connection:
         create_tables(connection)
         create_views(connection, VIEW_QUERIES)
-        for name, found in {"config": keys, **rows}.items():
+        for name, records in {"config": keys, **rows}.items():
             schema = DATABASE[name][1]
-            part = found if isinstance(found, pa.Table) else pa.Table.from_pylist(list(found), schema=schema)
+            if name == "sides":
+                records = [
+                    {"has_images": side["kind"] not in KINDS or KINDS[side["kind"]].has_images, **side}
+                    for side in records
+                ]
+            part = records if isinstance(records, pa.Table) else pa.Table.from_pylist(list(records), schema=schema)
             insert(connection, name, part.select(schema.names).cast(schema))
     return path

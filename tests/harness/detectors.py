@@ -1,4 +1,4 @@
-"""Detectors with tiny random weights."""
+"""Tiny object detectors with random weights."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Faults that the jobs of a run meet. Copied as ``sitecustomize.py`` into a folder on PYTHONPATH, it is run by every
-Python that starts, and acts in the processes of the workflow's scripts only.
+"""Faults that this module injects into the jobs of a run. Tests copy the module as ``sitecustomize.py`` into a folder
+on PYTHONPATH: every Python process runs it at its start, and it acts in the processes of the workflow's scripts only.
 
-A rule's first job meets each of the faults that the environment variable FAULTS names, one at each attempt, and a note
-of the fault is left in the folder FAULT_NOTES:
+The environment variable FAULTS names the faults. The first job of each rule meets one fault at each attempt, and each
+fault leaves a file in the folder FAULT_NOTES:
 
-    read-only:RULE  the file system of results/ is made read-only before the script of this rule does anything
-    full            nothing is free on it while the script runs
+    read-only:RULE  the file system of results/ becomes read-only before the script of this rule does anything
+    full            the file system of results/ has no free space while the script runs
     killed          SIGKILL when the first output is written but not yet renamed; training's state is no output
 """
 
@@ -56,8 +56,8 @@ FAULTS = {"read-only": make_read_only, "full": fill_disk, "killed": kill_at_rena
 
 
 def meet_fault(rule):
-    for given in os.environ["FAULTS"].split():
-        fault, _, only = given.partition(":")
+    for entry in os.environ["FAULTS"].split():
+        fault, _, only = entry.partition(":")
         note = Path(os.environ["FAULT_NOTES"], f"{rule}.{fault}")
         if only in ("", rule) and not note.exists():
             FAULTS[fault](note)

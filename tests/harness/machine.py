@@ -1,8 +1,8 @@
-"""One machine of the test cluster: runs a daemon, and takes every process below it along when it ends.
+"""One machine of the test cluster: a process that runs a daemon, and kills all processes below itself when it ends.
 
-``machine.py PARENT FOLDER COMMAND…`` ends when its daemon ends, on SIGTERM, and when its parent dies, however that
-died (then the last machine removes the folder too). Orphans are adopted, so that a job that has detached itself is
-still below its machine: slurmd starts its slurmstepds in just this way.
+``machine.py PARENT FOLDER COMMAND…`` ends when its daemon ends, on SIGTERM, and when its parent dies in any way; in the
+last case it also removes the folder. The machine adopts orphans, so jobs that detach themselves stay below it: slurmd
+detaches its slurmstepds in this way.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(parent: int, folder: str, command: list[str]) -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     try:
-        if os.getppid() == parent:  # it may have died before the line above
+        if os.getppid() == parent:  # the parent may have died before PR_SET_PDEATHSIG was set
             daemon = subprocess.Popen(command).pid
             while os.wait()[0] != daemon:
                 pass
@@ -39,8 +39,8 @@ def main(parent: int, folder: str, command: list[str]) -> None:
 
 
 def kill_all_below() -> None:
-    """Kills, not asks, as a power cut would; again and again, for what was born meanwhile."""
-    with suppress(ChildProcessError):  # there is no child left
+    """Kill all processes below this one with SIGKILL, as a power cut would, until no new process appears."""
+    with suppress(ChildProcessError):  # os.waitpid raises when no child is left
         while True:
             for process in psutil.Process().children(recursive=True):
                 with suppress(psutil.NoSuchProcess):

@@ -11,7 +11,7 @@ from dejavu.tables import SAMPLES
 
 @pytest.fixture
 def pairs(tmp_path, write_batch, picture) -> tuple[Path, list[dict]]:
-    """The samples folder and the records of 14 samples in three files of 5, 5 and 4."""
+    """Return the samples folder and the records of 14 samples in three files of 5, 5 and 4."""
     rows = [(1 + i // 5) << 32 | i % 5 for i in range(14)]
     words = ["red", "blue", "dog", "cat", "star", "ring", "sea"]
     records = [

@@ -56,7 +56,7 @@ CONFIG = {
 
 @dataclass
 class Project:
-    """A copy of the workflow with a configuration of its own, as a fresh clone would be."""
+    """A copy of the workflow with its own configuration, like a fresh clone."""
 
     folder: Path
 
@@ -76,7 +76,7 @@ class Project:
         return project
 
     def copy(self, folder: Path) -> Project:
-        """Another clone, with results and Snakemake's records copied in, times kept."""
+        """Return another clone in a folder, with results and Snakemake's records copied and their times kept."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
@@ -92,12 +92,15 @@ class Project:
         return done.stdout + done.stderr
 
     def planned(self) -> Counter[str]:
-        """The jobs that a run would do: ``rule`` or ``rule key=value …`` for those with wildcards besides the split."""
+        """Return the planned jobs of a run and their numbers.
+
+        A job is ``rule``, or ``rule key=value …`` where it has wildcards besides dataset, split and samples seen.
+        """
         output = self.run("--dry-run")
         jobs: Counter[str] = Counter()
         for rule, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", output, re.MULTILINE):
-            found = re.search(r"^    wildcards: (.*)$", body, re.MULTILINE)
-            pairs = [] if found is None else found.group(1).split(", ")
+            wildcards = re.search(r"^    wildcards: (.*)$", body, re.MULTILINE)
+            pairs = [] if wildcards is None else wildcards.group(1).split(", ")
             kept = sorted(p for p in pairs if not p.startswith(("dataset=", "split=", "seen=")))
             if rule != "all":
                 jobs[" ".join([rule, *kept])] += 1

@@ -1,8 +1,8 @@
 """A real Slurm on loopback for tests: munged, slurmctld and several slurmd, all as the current user.
 
-Needs no root, systemd, cgroups or slurmdbd. Everything lies in one folder under the system's temporary folder (not
-pytest's, since paths of sockets are limited to about 100 characters), and ports are whatever is free. Each daemon
-runs below a process of its own, a :mod:`machine <tests.cluster.machine>`, which leaves nothing behind however the
+This Slurm needs no root, systemd, cgroups or slurmdbd. All its files are in one folder below the system's temporary
+folder (pytest's own is too deep: paths of sockets have at most about 100 characters). It listens on free ports. Each
+daemon runs below a :mod:`machine <tests.harness.machine>`, a process that leaves nothing behind in whatever way the
 tests end.
 """
 
@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
-WHERE = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # daemons are not on a user's path
-# Slurm wants character devices as GPUs and never opens them
+WHERE = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # a user's PATH lacks the daemons
+# Slurm requires character devices as GPUs, but never opens them.
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 CONFIG = """\
@@ -49,7 +49,7 @@ SlurmdPidFile={folder}/log/%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/%n.log
 
-# no cgroups: processes are found by descent, memory is polled
+# Without cgroups, Slurm finds processes by their descent, and polls their memory.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
@@ -64,11 +64,11 @@ SlurmdParameters=config_overrides
 PropagateResourceLimits=NONE
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=100000
 
-# ended jobs stay known, as there is no accounting
+# Without accounting, Slurm forgets ended jobs after MinJobAge: keep them for a day.
 MinJobAge=86400
 OverTimeLimit=0
 KillWait=2
-# a dead node is noticed after about 12 seconds; the message's limit counts for more than the node's
+# Slurm notices a dead node after about 12 seconds. MessageTimeout contributes more to this time than SlurmdTimeout.
 SlurmdTimeout=5
 MessageTimeout=3
 ReturnToService=2
@@ -83,16 +83,16 @@ NODE = (
 
 
 class DaemonEnded(RuntimeError):
-    """A daemon ended that should run; the message holds the last lines it wrote."""
+    """A daemon ended unexpectedly; the message has the last lines that it wrote."""
 
 
 def missing() -> list[str]:
-    """The commands of Slurm and munge that this machine lacks."""
+    """Return the commands of Slurm and munge that this machine lacks."""
     return [command for command in (*DAEMONS, *CLIENTS) if shutil.which(command, path=WHERE) is None]
 
 
 def wait_until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first true value of the condition; TimeoutError, which says what was waited for, if there is none."""
+    """Wait for a condition and return its first true value; raise TimeoutError, naming ``what``, when time is up."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:
@@ -103,10 +103,11 @@ def wait_until(condition: Callable[[], T | None], seconds: float, what: str) -> 
 
 @dataclass
 class Slurm:
-    """A cluster with two partitions, ``cpu`` (the default) and ``gpu``, that both have all nodes.
+    """A cluster with two partitions, ``cpu`` (the default) and ``gpu``; both contain all nodes.
 
-    What nodes are said to have may exceed what there is, memory in MiB; there are five GPUs per node at most, which
-    jobs only see in CUDA_VISIBLE_DEVICES. Start it from the main thread: it ends with the thread that started it.
+    The CPUs and the memory (MiB) of the nodes may exceed those of this machine. A node has at most five GPUs, which
+    jobs see only in CUDA_VISIBLE_DEVICES. Start the cluster from the main thread: it ends with the thread that started
+    it.
     """
 
     nodes: int = 2
@@ -121,7 +122,7 @@ class Slurm:
         return [f"node{number}" for number in range(1, self.nodes + 1)]
 
     def start(self) -> None:
-        """Returns when all nodes are idle. Another process may take a port that was free: then it tries again."""
+        """Start all daemons and return when all nodes are idle; try three times, since others may take a free port."""
         for last in (False, False, True):
             try:
                 self._start()
@@ -135,7 +136,7 @@ class Slurm:
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self._write_files()
         munge = self.folder / "munge"
-        # forced, because it would rather have a folder that everybody can enter
+        # Without --force, munged refuses a folder that other users cannot enter.
         options = [f"--socket={munge / 'socket'}", f"--key-file={munge / 'key'}", f"--seed-file={munge / 'seed'}"]
         self._launch("munged", "--foreground", "--force", f"--pid-file={munge / 'pid'}", "--num-threads=2", *options)
         self._wait(lambda: (munge / "socket").exists(), "munged")
@@ -145,7 +146,7 @@ class Slurm:
         self._wait(lambda: self._idle() == set(self.names), "nodes come up")
 
     def stop(self) -> None:
-        """Power off: kills all jobs and daemons and removes the folder. What is stopped may be stopped again."""
+        """Kill all jobs and daemons, and remove the folder; a second call does nothing."""
         for machine in self.machines.values():
             machine.terminate()
         for machine in self.machines.values():
@@ -154,21 +155,21 @@ class Slurm:
         if hasattr(self, "folder"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    # what a test uses
+    # Methods for tests.
 
     @property
     def config(self) -> str:
         return str(self.folder / "slurm.conf")
 
     def environment(self) -> dict[str, str]:
-        """All variables for a subprocess that talks to this Slurm, and to no other that this process may run in."""
+        """Return the environment for a subprocess that uses this Slurm, also where tests run in another Slurm's job."""
         foreign = re.compile("SLURM|SBATCH_|SRUN_|SQUEUE_|SCANCEL_|SCONTROL_|SINFO_")
         ours = {key: value for key, value in os.environ.items() if not foreign.match(key)}
         path = os.pathsep.join([str(self.folder / "bin"), os.environ.get("PATH", os.defpath)])
         return ours | {"SLURM_CONF": self.config, "PATH": path}
 
     def run(self, *command: str, timeout: float = 60) -> str:
-        """What a command writes to standard output; RuntimeError if it fails."""
+        """Run a command and return its standard output; raise RuntimeError if it fails."""
         how: dict = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "check": False}
         done = subprocess.run(command, env=self.environment(), timeout=timeout, **how)
         if done.returncode != 0:
@@ -176,11 +177,11 @@ class Slurm:
         return done.stdout
 
     def submit(self, script: str, *options: str) -> int:
-        """The id of a new batch job that runs a line of shell; its output is thrown away unless options say more."""
+        """Submit a batch job that runs a line of shell, and return its id; options may keep its output."""
         return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options, f"--wrap={script}"))
 
     def jobs(self) -> list[dict]:
-        """What is queued or runs: id (int), state, name, comment, workdir, nodes (a list of names), reason."""
+        """Return the queued and running jobs: id (int), state, name, comment, workdir, nodes (names), reason."""
         fields = {
             "id": "%A",
             "state": "%T",
@@ -195,43 +196,47 @@ class Slurm:
         return [job | {"id": int(job["id"]), "nodes": node_names(job["nodes"])} for job in jobs]
 
     def job(self, number: int | str) -> dict[str, str]:
-        """All that Slurm knows of a job, ended ones included, under its names: JobState, ExitCode, NodeList, …"""
-        found: dict[str, str] = {}
+        """Return what Slurm knows of a job, running or ended, by Slurm's keys: JobState, ExitCode, NodeList, …"""
+        values: dict[str, str] = {}
         for line in self.run("scontrol", "show", "job", str(number)).splitlines():
-            alone = re.match(r"\s*(Command|WorkDir|Comment|StdErr|StdIn|StdOut)=(.*?)\s*$", line)  # may hold blanks
-            found.update([(alone[1], alone[2])] if alone else re.findall(r"(\S+?)=(\S*)", line))
-        return found
+            # The values of these keys may contain blanks, and have a line of their own.
+            alone = re.match(r"\s*(Command|WorkDir|Comment|StdErr|StdIn|StdOut)=(.*?)\s*$", line)
+            values.update([(alone[1], alone[2])] if alone else re.findall(r"(\S+?)=(\S*)", line))
+        return values
 
     def ended(self, number: int | str, seconds: float = 30) -> dict[str, str]:
-        """:meth:`job` once it has ended."""
+        """Wait until a job has ended, and return what :meth:`job` returns."""
 
         def look() -> dict[str, str] | None:
-            found = self.job(number)
-            return None if found["JobState"] in ("PENDING", "RUNNING", "COMPLETING") else found
+            job = self.job(number)
+            return None if job["JobState"] in ("PENDING", "RUNNING", "COMPLETING") else job
 
         return wait_until(look, seconds, f"job {number} ends")
 
     def processes(self, node: str) -> list[int]:
-        """Processes of jobs on a node, without Slurm's own."""
-        found = []
+        """Return the ids of the processes of jobs on a node, without Slurm's own processes."""
+        ids = []
         for process in psutil.Process(self.machines[node].pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if process.name() not in ("slurmd", "slurmstepd"):
-                    found.append(process.pid)
-        return found
+                    ids.append(process.pid)
+        return ids
 
     def crash(self, node: str) -> None:
-        """Power off: slurmd and all of the node's jobs are gone at once, and Slurm has yet to notice."""
+        """Kill a node's slurmd and all its jobs at once, as a power cut would; Slurm notices only later."""
         machine = self.machines.pop(node)
         machine.terminate()
         machine.wait(timeout=30)
 
     def restart(self, node: str) -> None:
-        """Returns when the node takes jobs. Jobs lost in a crash that Slurm has not noticed yet, it never notices."""
+        """Start a crashed node again, and return when it takes jobs.
+
+        Where Slurm has not noticed the crash by now, it never notices that the node's jobs are lost.
+        """
         self._launch(node, "-D", "-N", node, "-f", self.config, command="slurmd")
         self._wait(lambda: node in self._idle(), f"{node} comes back")
 
-    # how it is done
+    # Implementation.
 
     def _launch(self, name: str, *options: str, command: str = "") -> None:
         daemon = shutil.which(command or name, path=WHERE) or name
@@ -245,11 +250,11 @@ class Slurm:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for pytest, which stops them in order
+                start_new_session=True,  # Ctrl-C reaches pytest alone, which stops the daemons in order
             )
 
     def _wait(self, condition: Callable[[], object], what: str) -> None:
-        """Waits as long as all daemons run."""
+        """Wait for a condition, at most 30 seconds; raise DaemonEnded when a daemon ends meanwhile."""
 
         def look() -> object:
             for name, machine in self.machines.items():
@@ -261,10 +266,10 @@ class Slurm:
         wait_until(look, 30, what)
 
     def _idle(self) -> set[str]:
-        """The nodes that take jobs; none as long as the controller does not answer."""
+        """Return the nodes that take jobs; an empty set while the controller does not answer."""
         with suppress(RuntimeError):
             lines = self.run("sinfo", "--noheader", "--Node", "--states=idle,mixed,allocated", "--format=%N %T")
-            return {line.split()[0] for line in lines.splitlines() if not line.endswith("*")}  # * does not answer
+            return {line.split()[0] for line in lines.splitlines() if not line.endswith("*")}  # *: node does not answer
         return set()
 
     def _write_files(self) -> None:
@@ -290,10 +295,10 @@ class Slurm:
         devices = ",".join(DEVICES[: self.gpus])
         gpus = [f"NodeName={name} Name=gpu File={devices}\n" for name in self.names if devices]
         (self.folder / "gres.conf").write_text("".join(gpus))
-        # named, or slurmd looks for the mounted version and ends where there is none
+        # Without this line, slurmd looks for the mounted version of cgroups, and ends where there is none.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
-        # Snakemake's jobs drop SLURM_CONF before they call srun
+        # Snakemake's jobs drop SLURM_CONF before they call srun, so wrappers of the clients set it again.
         for client in CLIENTS:
             wrapper = self.folder / "bin" / client
             wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.config} exec {shutil.which(client, path=WHERE)} "$@"\n')
@@ -301,7 +306,7 @@ class Slurm:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
+    """Return ports of loopback on which no process listens now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -310,7 +315,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def node_names(text: str) -> list[str]:
-    """``node1`` or ``node[1-2,4]`` as a list."""
+    """Return the names of nodes in Slurm's notation, such as ``node1`` or ``node[1-2,4]``, as a list."""
     prefix, _, inside = text.partition("[")
     if not inside:
         return [text] if text else []

@@ -1,12 +1,12 @@
-"""Whether runs that are killed at random moments, again and again, end with the rows of one that was not.
+"""Soak test: runs that are killed again and again, at random moments, must end with the rows of an undisturbed run.
 
 One undisturbed run of a tiny configuration is the truth. Then, until the time is over, fresh copies of the project are
-run, killed with SIGKILL, unlocked and run again, until they are complete. Killed is one of: the process group of
-Snakemake; Snakemake alone, whose job runs on as an orphan beside the next start; one job. Training writes its state
-after every step, so that kills come before, after and in the midst of it.
+run, killed with SIGKILL, unlocked and run again, until they are complete. A kill hits the process group of Snakemake,
+or Snakemake alone, whose job runs on as an orphan beside the next start, or one job. Training writes its state after
+every step, so kills happen before, during and after such a write.
 
-Prints a line for every event and writes results/soak.json after every round. The exit status is 1 when a run differed
-or was never complete; such a run's project stays.
+The soak test prints a line for every event, and writes results/soak.json after every round. The exit status is 1 when a
+run differed or was never complete; the project of such a run is kept.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ from tests.harness.project import CONFIG, Project
 RESULTS = Path("results") / "soak.json"
 KINDS = ("group", "snakemake", "job")
 STEPS = 100
-# the configuration's least is one minute, longer than these trainings last; 0: after every step
+# 0: training writes its state after every step. The configuration allows no less than one minute, which is longer than
+# these trainings take.
 OPTIONS = ("--set-resources", "train:state_seconds=0")
 MAX_RESTARTS = 30
 STUCK_SECONDS = 60 * 60
-# how long jobs whose Snakemake was killed may go on after the run is complete
+# Longest time, in seconds, that orphaned jobs may go on after the run is complete.
 ORPHAN_SECONDS = 60
 TEXTS_KEPT = 10
 
@@ -51,24 +52,24 @@ SCRIPT = re.compile(r"\S*/\.snakemake/scripts/[^./\s]+\.(\w+)\.py")
 WORKER = "dejavu.training.worker"
 CONTINUED = re.compile(r"^\[(train .+)\] continues after step ([\d,]+) ", re.MULTILINE)
 REFUSED = re.compile(r"(train \S+ \S+ \S+): another process is training this side")
-# an exception that was raised while another was handled repeats this; each part counts
+# A chain of exceptions has this header once per exception; each part counts as a traceback.
 TRACEBACK = re.compile(r"^ *Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*", re.MULTILINE)
 
 
 def configuration() -> dict:
-    """The tests' configuration, with longer trainings, of which those of one model run on two processes."""
+    """Return the tests' configuration with longer trainings; one model trains on two processes."""
     config = copy.deepcopy(CONFIG)
     config["models"]["baseline"]["samples_seen"] = STEPS * config["models"]["baseline"]["batch_size"]
     config["models"]["masked"]["processes"] = 2
     return config
 
 
-# when, what and whom to kill
+# The choice of what to kill, and when.
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: seconds after Snakemake's start, what is killed, and where among the jobs, in [0, 1)."""
+    """One kill: delay in seconds after Snakemake's start, kind of target, place among the running jobs in [0, 1)."""
 
     delay: float
     kind: str
@@ -76,38 +77,41 @@ class Kill:
 
 
 def plan(seed: int, number: int, mean: float) -> Iterator[Kill]:
-    """The kills of a round, one for each start, without end; ``mean`` is the mean of their delays in seconds."""
+    """Yield endlessly the kills of a round, one for each start; ``mean`` is the mean delay in seconds."""
     rng = random.Random(f"{seed} {number}")
     while True:
         yield Kill(rng.expovariate(1 / mean), rng.choice(KINDS), rng.random())
 
 
 def job_name(command: list[str]) -> str | None:
-    """The script that a process runs, without its ending, ``worker`` for a process of a training, or None."""
+    """Return the name of the workflow script that a command runs; ``worker`` for a training process; else None."""
     if WORKER in command:
         return "worker"
-    found = [match.group(1) for argument in command if (match := SCRIPT.fullmatch(argument))]
-    return found[0] if found else None
+    names = [match.group(1) for argument in command if (match := SCRIPT.fullmatch(argument))]
+    return names[0] if names else None
 
 
 def jobs_of(pid: int) -> list[tuple[str, psutil.Process]]:
-    """The processes under a Snakemake that do the work of jobs, by the time of their start."""
-    found = []
+    """Return the processes of jobs below a Snakemake, each with the job's name, in the order of their start."""
+    jobs = []
     try:
         for process in psutil.Process(pid).children(recursive=True):
             try:
                 name = job_name(process.cmdline())
                 if name is not None:
-                    found.append((process.create_time(), process.pid, name, process))
+                    jobs.append((process.create_time(), process.pid, name, process))
             except psutil.Error:
                 continue
     except psutil.NoSuchProcess:
         return []
-    return [(name, process) for _, _, name, process in sorted(found, key=lambda entry: entry[:2])]
+    return [(name, process) for _, _, name, process in sorted(jobs, key=lambda entry: entry[:2])]
 
 
 def strike(snakemake: subprocess.Popen, kill: Kill) -> str | None:
-    """Kills; returns the name of the job that was killed or running, ``none``, or None where all was over before."""
+    """Do a kill, and return the name of the job that was killed or running.
+
+    The name is ``none`` where no job was running. The result is None where Snakemake ended before the kill.
+    """
     jobs = jobs_of(snakemake.pid)
     while kill.kind == "job" and not jobs:
         if snakemake.poll() is not None:
@@ -128,27 +132,27 @@ def strike(snakemake: subprocess.Popen, kill: Kill) -> str | None:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """The processes whose working directory is in a folder."""
+    """Return the processes whose working directory is in a folder."""
     folder = folder.resolve()
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def wait_for(folder: Path, seconds: float) -> None:
-    """Waits until no process works in a folder, at most some seconds."""
+    """Wait, at most ``seconds``, until no process has its working directory in a folder."""
     deadline = time.monotonic() + seconds
     while processes_in(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def end(folder: Path) -> int:
-    """Ends all processes that work in a folder; returns how many there were."""
+    """Kill all processes whose working directory is in a folder, and return their number."""
     ended: set[psutil.Process] = set()
     while processes := processes_in(folder):
         for process in processes:
@@ -161,25 +165,26 @@ def end(folder: Path) -> int:
     return len(ended)
 
 
-# what became of it
+# The outcome of rounds.
 
 
 @dataclass
 class Round:
-    """What one project went through until it was complete.
+    """The history of one project from its first start until it was complete.
 
     Attributes:
-        kills, killed_in: number of kills by what was killed, and by the job that was running.
-        restarts: starts after the first; ``beside``: those at which an orphan still ran.
-        continued: trainings that went on from a saved state.
-        refused: trainers that found another at work.
-        orphans: jobs that still ran when a run was complete, and were ended.
-        failures: starts that failed though nothing was killed and no trainer was refused.
-        complete: whether a start ended well.
-        differing: tables and checkpoints that are not those of the truth.
-        temporaries, states: what was left under results.
+        kills, killed_in: number of kills by kind of target, and by the job that was running.
+        restarts: number of starts after the first.
+        beside: number of restarts while an orphan was still running.
+        continued: number of trainings that resumed from a saved state.
+        refused: number of trainings that were refused because an orphan trained the same side.
+        orphans: number of processes that still ran when the run was complete, and were ended.
+        failures: number of starts that failed although nothing was killed and no training was refused.
+        complete: whether a start succeeded.
+        differing: names of tables and checkpoints that differ from the truth.
+        temporaries, states: temporary files and state folders that were left under results/.
         unexpected: tracebacks, and the last lines of failures.
-        folder: where the project is, if it stayed.
+        folder: folder of the project if it was kept, otherwise None.
     """
 
     number: int
@@ -204,32 +209,32 @@ class Round:
 
 
 def summary(rounds: list[Round]) -> dict:
-    """The counts over all rounds, the first unexpected messages, and the rounds themselves, as JSON can hold them."""
-    counts: dict = {"rounds": len(rounds), "incomplete": sum(not one.complete for one in rounds)}
-    counts["differing"] = sum(bool(one.differing) for one in rounds)
+    """Return the counts over all rounds, the first unexpected messages, and the rounds, as values for JSON."""
+    counts: dict = {"rounds": len(rounds), "incomplete": sum(not played.complete for played in rounds)}
+    counts["differing"] = sum(bool(played.differing) for played in rounds)
     for name in ("restarts", "beside", "continued", "refused", "orphans", "failures"):
-        counts[name] = sum(getattr(one, name) for one in rounds)
+        counts[name] = sum(getattr(played, name) for played in rounds)
     for name in ("temporaries", "states", "unexpected"):
-        counts[name] = sum(len(getattr(one, name)) for one in rounds)
+        counts[name] = sum(len(getattr(played, name)) for played in rounds)
     for name in ("kills", "killed_in"):
-        total: Counter[str] = sum((getattr(one, name) for one in rounds), Counter())
+        total: Counter[str] = sum((getattr(played, name) for played in rounds), Counter())
         counts[name] = dict(total.most_common())
-    counts["first_unexpected"] = [text for one in rounds for text in one.unexpected][:TEXTS_KEPT]
-    counts["kept"] = [one.folder for one in rounds if one.folder]
-    counts["each_round"] = [vars(one) for one in rounds]
+    counts["first_unexpected"] = [text for played in rounds for text in played.unexpected][:TEXTS_KEPT]
+    counts["kept"] = [played.folder for played in rounds if played.folder]
+    counts["each_round"] = [vars(played) for played in rounds]
     return counts
 
 
 def tracebacks(text: str) -> list[str]:
-    """Every traceback in a text, each once."""
-    return list(dict.fromkeys(found.strip() for found in TRACEBACK.findall(text)))
+    """Return the distinct tracebacks in a text."""
+    return list(dict.fromkeys(traceback.strip() for traceback in TRACEBACK.findall(text)))
 
 
-# the soak
+# The soak test.
 
 
 class Soak:
-    """All rounds, in a folder of their own."""
+    """The soak test: all its rounds, in one folder."""
 
     def __init__(self, folder: Path, minutes: float, seed: int, cores: int, kills: float) -> None:
         self.folder, self.minutes, self.seed, self.cores, self.kills = folder, minutes, seed, cores, kills
@@ -238,10 +243,10 @@ class Soak:
         (folder / "temporary").mkdir()
 
     def run(self) -> dict:
-        """Makes the truth, plays rounds until the time is over, and returns the summary."""
+        """Make the truth, play rounds until the time is over, and return the summary."""
         self.note(f"seed {self.seed}; an undisturbed run is made in {self.folder}")
         begun = time.monotonic()
-        # copied for every run, so that whoever edits the sources meanwhile does not change what is run
+        # Every run copies this clone, so edits of the sources during the soak test do not change later runs.
         self.clone = Project.make(self.folder / "clone", configuration())
         self.truth = self.clone.copy(self.folder / "truth")
         status, _, output = self.start(self.truth, None)
@@ -255,49 +260,50 @@ class Soak:
         return self.write()
 
     def play(self, number: int, mean: float) -> Round:
-        """Runs one project to its end, and looks at what it left."""
-        one = Round(number)
+        """Run one project, with kills and restarts, until it is complete, and compare its results with the truth."""
+        played = Round(number)
         project = self.clone.copy(self.folder / f"round-{number}")
         for kill in plan(self.seed, number, mean):
-            # where the time is over, what has begun is finished undisturbed
+            # Once the time is over, the current round finishes without further kills.
             status, struck, output = self.start(project, kill if self.seconds_left() > 0 else None)
             if struck is not None:
-                one.kills[kill.kind] += 1
-                one.killed_in[struck] += 1
+                played.kills[kill.kind] += 1
+                played.killed_in[struck] += 1
                 self.note(f"round {number}: killed after {kill.delay:.1f} s: {kill.kind}, job {struck}")
-            self.read(one, project, status, struck, output)
+            self.read(played, project, status, struck, output)
             if status == 0:
-                one.complete = True
+                played.complete = True
                 break
-            if status is None or one.restarts == MAX_RESTARTS or not self.unlock(one, project):
+            if status is None or played.restarts == MAX_RESTARTS or not self.unlock(played, project):
                 break
-            one.restarts += 1
+            played.restarts += 1
             if orphans := processes_in(project.folder):
-                one.beside += 1
+                played.beside += 1
                 self.note(
                     f"round {number}: {len(orphans)} processes of a killed Snakemake run on beside the next start"
                 )
-        self.settle(one, project)
-        if one.complete:
-            self.compare(one, project)
-        if one.good:
+        self.settle(played, project)
+        if played.complete:
+            self.compare(played, project)
+        if played.good:
             shutil.rmtree(project.folder)
         else:
-            one.folder = str(project.folder)
-        self.note(f"round {number}: {self.verdict(one)}")
-        return one
+            played.folder = str(project.folder)
+        self.note(f"round {number}: {self.verdict(played)}")
+        return played
 
     def start(self, project: Project, kill: Kill | None, *arguments: str) -> tuple[int | None, str | None, str]:
-        """Starts Snakemake and waits for its end.
+        """Start Snakemake and wait until it ends.
 
-        Returns its status, None where it had to be ended; the job that was killed or running, None where nothing was
-        killed; and all that it and its jobs have printed.
+        Returns:
+            The exit status, None where Snakemake was stuck and had to be killed; the job that was killed or running at
+            the kill, None without a kill; and the output of Snakemake and its jobs.
         """
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["TMPDIR"] = str(self.folder / "temporary")
         command = [sys.executable, "-m", "snakemake", "--cores", str(self.cores), *OPTIONS, *arguments]
         path = self.folder / "output.txt"
-        # another file for every start, since orphans go on writing to theirs
+        # Each start needs a new file, because orphans go on writing into the file of their own start.
         path.unlink(missing_ok=True)
         with open(path, "wb") as file:
             process = subprocess.Popen(
@@ -323,98 +329,100 @@ class Soak:
             process.wait()
         return status, struck, path.read_text(errors="replace")
 
-    def read(self, one: Round, project: Project, status: int | None, struck: str | None, output: str) -> None:
-        """Counts what a start has printed, there and in logs, and waits for the other trainer where one was refused."""
+    def read(self, played: Round, project: Project, status: int | None, struck: str | None, output: str) -> None:
+        """Count the events in a start's output and in the logs; where training was refused, wait for the orphan."""
         if continued := set(CONTINUED.findall(output)):
-            one.continued += len(continued)
+            played.continued += len(continued)
             self.note(
-                f"round {one.number}: " + "; ".join(f"{title} continued after step {s}" for title, s in continued)
+                f"round {played.number}: " + "; ".join(f"{title} continued after step {s}" for title, s in continued)
             )
-        texts = {f"output of start {one.restarts + 1}": output}
+        texts = {f"output of start {played.restarts + 1}": output}
         for log in sorted((project.folder / "logs").rglob("*.log")):
             texts[str(log.relative_to(project.folder))] = log.read_text(errors="replace")
-        known = {text.partition("\n")[2] for text in one.unexpected}
+        known = {text.partition("\n")[2] for text in played.unexpected}
         for where, text in texts.items():
-            for found in tracebacks(text):
-                if found not in known:
-                    known.add(found)
-                    one.unexpected.append(f"round {one.number}, {where}:\n{found}")
-                    self.note(f"round {one.number}: a traceback in {where}: {found.splitlines()[-1]}")
+            for traceback in tracebacks(text):
+                if traceback not in known:
+                    known.add(traceback)
+                    played.unexpected.append(f"round {played.number}, {where}:\n{traceback}")
+                    self.note(f"round {played.number}: a traceback in {where}: {traceback.splitlines()[-1]}")
         refused = set(REFUSED.findall(output))
         if refused:
-            one.refused += len(refused)
-            self.note(f"round {one.number}: refused while an orphan trains: {', '.join(sorted(refused))}")
+            played.refused += len(refused)
+            self.note(f"round {played.number}: refused while an orphan trains: {', '.join(sorted(refused))}")
             wait_for(project.folder, STUCK_SECONDS)
         elif status != 0 and struck is None:
-            one.failures += 1
+            played.failures += 1
             tail = "\n".join(output.splitlines()[-60:])
-            one.unexpected.append(f"round {one.number}, start {one.restarts + 1} failed, status {status}:\n{tail}")
-            self.note(f"round {one.number}: start {one.restarts + 1} failed by itself, status {status}")
+            played.unexpected.append(
+                f"round {played.number}, start {played.restarts + 1} failed, status {status}:\n{tail}"
+            )
+            self.note(f"round {played.number}: start {played.restarts + 1} failed by itself, status {status}")
 
-    def unlock(self, one: Round, project: Project) -> bool:
-        """Unlocks the project where a killed Snakemake left it locked; False where that failed."""
+    def unlock(self, played: Round, project: Project) -> bool:
+        """Unlock the project if a killed Snakemake left it locked; return False where unlocking failed."""
         locks = project.folder / ".snakemake" / "locks"
         if not locks.is_dir() or not any(locks.iterdir()):
             return True
         status, _, output = self.start(project, None, "--unlock")
         if status != 0:
-            one.failures += 1
-            one.unexpected.append(f"round {one.number}, --unlock failed, status {status}:\n{output[-4000:]}")
+            played.failures += 1
+            played.unexpected.append(f"round {played.number}, --unlock failed, status {status}:\n{output[-4000:]}")
         return status == 0
 
-    def settle(self, one: Round, project: Project) -> None:
-        """Lets orphans end, and ends those that do not."""
+    def settle(self, played: Round, project: Project) -> None:
+        """Wait for orphans to end, and kill those that do not."""
         wait_for(project.folder, ORPHAN_SECONDS)
-        one.orphans = end(project.folder)
+        played.orphans = end(project.folder)
 
-    def compare(self, one: Round, project: Project) -> None:
-        """Looks at a complete run: the same rows and checkpoints as the truth, nothing left, nothing to be done."""
+    def compare(self, played: Round, project: Project) -> None:
+        """Compare a complete run with the truth: rows, checkpoints, leftover files, and jobs that are still planned."""
         ours, truth = project.results, self.truth.results
-        one.differing = differing_tables(truth / "memorization.duckdb", ours / "memorization.duckdb")
-        one.differing += differing_checkpoints(truth, ours)
-        one.temporaries, one.states = (
-            sorted(str(path.relative_to(project.folder)) for path in found)
-            for found in ((project.folder / "results").rglob(".*.tmp"), ours.glob("state/*/*"))
+        played.differing = differing_tables(truth / "memorization.duckdb", ours / "memorization.duckdb")
+        played.differing += differing_checkpoints(truth, ours)
+        played.temporaries, played.states = (
+            sorted(str(path.relative_to(project.folder)) for path in leftovers)
+            for leftovers in ((project.folder / "results").rglob(".*.tmp"), ours.glob("state/*/*"))
         )
         _, _, output = self.start(project, None, "--dry-run")
         if "Nothing to be done" not in output:
-            one.differing.append("the plan after the end")
-            one.unexpected.append(f"round {one.number}, plan after the end:\n{output[-4000:]}")
+            played.differing.append("the plan after the end")
+            played.unexpected.append(f"round {played.number}, plan after the end:\n{output[-4000:]}")
 
-    def verdict(self, one: Round) -> str:
-        """A round in one line."""
-        if not one.complete:
-            return f"NEVER COMPLETE after {one.restarts} restarts, kept in {one.folder}"
-        left = f"{len(one.temporaries)} temporary files and {len(one.states)} states left"
-        if one.differing:
-            return f"DIFFERS in {', '.join(one.differing)}; {left}; kept in {one.folder}"
-        return f"the same rows after {one.kills.total()} kills; {left}"
+    def verdict(self, played: Round) -> str:
+        """Return the outcome of a round in one line."""
+        if not played.complete:
+            return f"NEVER COMPLETE after {played.restarts} restarts, kept in {played.folder}"
+        left = f"{len(played.temporaries)} temporary files and {len(played.states)} states left"
+        if played.differing:
+            return f"DIFFERS in {', '.join(played.differing)}; {left}; kept in {played.folder}"
+        return f"the same rows after {played.kills.total()} kills; {left}"
 
     def write(self) -> dict:
-        """Writes and returns the summary so far."""
+        """Write and return the summary so far."""
         minutes = (time.monotonic() - self.started) / 60
         counts = {"seed": self.seed, "minutes": round(minutes, 1), **summary(self.rounds)}
         write_json(RESULTS, counts)
         return counts
 
     def seconds_left(self) -> float:
-        """Seconds until the time is over, at least 0."""
+        """Return the seconds until the time is over, at least 0."""
         return max(0.0, self.started + 60 * self.minutes - time.monotonic())
 
     def note(self, text: str) -> None:
-        """Says an event, and how much time is left."""
+        """Print an event, with the time that is left."""
         say(f"[soak] {self.seconds_left() / 60:.1f} min left: {text}")
 
 
 def main(arguments: list[str]) -> int:
-    """Soaks; returns the exit status."""
+    """Run the soak test from the command line, and return the exit status."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="starts after it are not killed")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of the kills; printed")
     parser.add_argument("--cores", type=int, default=1, help="Snakemake's --cores")
     parser.add_argument("--kills", type=float, default=4.0, help="mean number of kills in an undisturbed run's time")
     options = parser.parse_args(arguments)
-    # as Ctrl-C, so that all is ended and removed then, too
+    # SIGTERM must end and remove everything, as Ctrl-C does: raise SystemExit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="dejavu-soak-")).resolve()
     soak = Soak(folder, options.minutes, options.seed, options.cores, options.kills)
@@ -425,7 +433,7 @@ def main(arguments: list[str]) -> int:
         return 130
     finally:
         end(folder)
-        if all(one.good for one in soak.rounds):
+        if all(played.good for played in soak.rounds):
             shutil.rmtree(folder)
     del counts["each_round"]
     print(json.dumps(counts, indent=1))

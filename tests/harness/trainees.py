@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch._dynamo  # noqa: F401  # takes seconds, and an optimiser imports it in its first step
+import torch._dynamo  # noqa: F401  # takes seconds; imported here, because an optimiser imports it in its first step
 
 from dejavu import files
 from dejavu.tables import MANIFEST
@@ -56,7 +56,7 @@ def recipe(architecture: str = "ViT-B-32", **changes) -> Recipe:
 
 @dataclass(frozen=True)
 class Place:
-    """A training set, and where its runs go."""
+    """A training set, and the folder of its trainings."""
 
     folder: Path
     samples: str
@@ -80,27 +80,27 @@ class Place:
         return {path.name: path.read_bytes() for path in (self.folder / name / "checkpoints").iterdir()}
 
     def metrics(self, name: str) -> list[dict]:
-        """What is not a measurement of the run itself."""
+        """Return the metrics of a training without the measurements of time."""
         lines = pq.read_table(self.folder / name / "metrics.parquet").to_pylist()
         return [{k: v for k, v in line.items() if k not in ("samples_per_second", "data_wait")} for line in lines]
 
 
 class Trainees:
-    """Starts processes that have imported all that training needs already; they can be killed, with all theirs."""
+    """Starts processes that have already imported everything that training needs, each in its own process group."""
 
     def __init__(self) -> None:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([__name__])
 
     def run(self, target: Callable[..., None], *arguments: Any) -> int:
-        """The exit status of a process that does this; negative is the signal that ended it."""
+        """Call a function in a new process, and return the exit status: a signal that ended the process is negative."""
         process = self.start(target, *arguments)
         process.join(120)
         assert process.exitcode is not None, "it did not end"
         return process.exitcode
 
     def start(self, target: Callable[..., None], *arguments: Any) -> Any:
-        """A process that does this."""
+        """Start a process that calls a function, and return the process."""
         process = self.context.Process(target=_lead, args=(target, *arguments))
         process.start()
         return process
@@ -113,7 +113,7 @@ def _lead(target: Callable[..., None], *arguments: Any) -> None:
 
 @pytest.fixture(scope="session")
 def trainees() -> Trainees:
-    # the server imports before it is told where from
+    # The fork server imports modules before it gets sys.path, so the path goes into the environment.
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT), before or ""])
     made = Trainees()
@@ -125,30 +125,30 @@ def trainees() -> Trainees:
     return made
 
 
-# what the processes do
+# Functions that the processes call.
 
 
 def hold(state: Path) -> None:
-    """Holds the state's lock until it is killed."""
+    """Hold the lock of a state folder until this process is killed."""
     with locked(state, "holder"):
         (state / "held").touch()
         signal.pause()
 
 
 def train_counted(place: Place, name: str, how: Recipe, counts: Path) -> None:
-    """Trains, and notes how many functions had been called when the first step began, and at the end."""
+    """Train, and write the number of function calls before the first step, and the number at the end."""
     with _counted(counts):
         place.train(name, how)
 
 
 def train_until_call(place: Place, name: str, how: Recipe, last: int) -> None:
-    """Trains, killed with all its processes when so many functions have been called."""
+    """Train, and kill the whole process group at function call number ``last``."""
     _die_at_call(last)
     place.train(name, how)
 
 
 def train_until_rename(place: Place, name: str, how: Recipe, of: str, last: int) -> None:
-    """Trains, killed when a file of this name has been written that many times but not yet renamed."""
+    """Train, and kill the process group when file ``of`` has been written ``last`` times, before the last rename."""
     written, rename = itertools.count(1), os.replace
 
     def replace(temporary, target):
@@ -161,9 +161,9 @@ def train_until_rename(place: Place, name: str, how: Recipe, of: str, last: int)
 
 
 def train_on_two(place: Place, name: str, how: Recipe, last: int | None, counts: Path) -> None:
-    """Trains on two processes; the first, with all others, is killed when so many functions have been called in it.
+    """Train on two processes; kill the process group at function call number ``last`` of the first process.
 
-    If it is not, the counts are noted as by :func:`train_counted`.
+    Where ``last`` is None, nothing is killed, and the counts are written as by :func:`train_counted`.
     """
 
     def launch(processes: Processes, *others: object) -> None:

@@ -1,7 +1,8 @@
-"""Runs of Snakemake that share imports: Snakemake and its jobs are forks of processes that imported what they need.
+"""Fast runs of Snakemake: Snakemake and its jobs are forks of two processes that have already imported what they need.
 
-What runs is ``snakemake.cli.main``, as behind the command, and it starts its jobs through the shell, as ever; only that
-the job's Python is not started anew. Tests of processes (killed, on Slurm, from the command line) do not come this way.
+The forks call ``snakemake.cli.main``, as the command does, and Snakemake starts its jobs through the shell as usual.
+Only the Python of a job is a fork and not a new process. Tests of processes (killed, on Slurm, or from the command
+line) do not use this module.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 @cache
 def _server() -> tuple[subprocess.Popen[str], str]:
-    """The process that runs of Snakemake are forks of, and the socket of the one that jobs are forks of."""
+    """Return the process that forks runs of Snakemake, and the path of the socket of the process that forks jobs."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     server = subprocess.Popen(
         [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -39,7 +40,7 @@ def _server() -> tuple[subprocess.Popen[str], str]:
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Snakemake in a folder, with what it printed."""
+    """Run Snakemake in a folder, and return its status and output."""
     server, _ = _server()
     assert server.stdin and server.stdout
     with tempfile.TemporaryDirectory() as made:
@@ -51,9 +52,9 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def start(folder: Path, *arguments: str, log: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """A Snakemake of its own in a folder, which goes on beside the tests; what it prints is added to a file."""
+    """Start a separate Snakemake in a folder and return without waiting; its output is appended to ``log``."""
     command = [sys.executable, __file__, _server()[1], *arguments]
-    # a file, and no pipe, which would fill while nobody reads
+    # The output goes to a file: a pipe that nobody reads would fill and block Snakemake.
     with open(log, "a") as file:
         return subprocess.Popen(
             command, cwd=folder, env=os.environ | environment, stdout=file, stderr=file, text=True, process_group=0
@@ -61,7 +62,7 @@ def start(folder: Path, *arguments: str, log: Path, environment: dict[str, str])
 
 
 def _serve() -> None:
-    """Forks Snakemake for every line of standard input; ends when that is closed, as when the tests were killed."""
+    """Fork Snakemake for every line of standard input; end when standard input closes, as when the tests are killed."""
     jobs = _start_jobs()
     print(jobs, flush=True)
     _import_for_snakemake(jobs)
@@ -86,8 +87,8 @@ def _snakemake(arguments: list[str]) -> NoReturn:
 
 
 def _import_for_snakemake(jobs: str) -> None:
-    """Imports Snakemake, and has its jobs run by the process behind a socket."""
-    # what the Snakefile imports, but nothing of this package, of which every project under test has its own copy
+    """Import Snakemake, and let the process behind a socket run its jobs."""
+    # Import the packages that the Snakefile imports, but not `dejavu`: every project under test has its own copy.
     sys.path.pop(0)
     import jsonschema  # noqa: F401
     import PIL.Image  # noqa: F401
@@ -103,7 +104,7 @@ def _import_for_snakemake(jobs: str) -> None:
 
 
 def _start_jobs() -> str:
-    """Starts the process that jobs are forks of, which ends with this one; returns the path of its socket."""
+    """Start the process that forks jobs, and return the path of its socket; the process ends with this one."""
     path = str(Path(tempfile.mkdtemp(prefix="warm-"), "jobs"))
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
@@ -114,7 +115,7 @@ def _start_jobs() -> str:
         listening.close()
         return path
     os.close(theirs)
-    # its own group, so that a job that is ended takes nobody along
+    # A session of its own: a signal to the group of a job must not reach other processes.
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -141,7 +142,7 @@ def _import_for_jobs() -> None:
     import scipy.stats  # noqa: F401
     import sklearn.feature_extraction.text  # noqa: F401
 
-    # as jobs import it, without what they leave out
+    # Import OpenCLIP as jobs do, through the module that leaves out slow imports.
     import dejavu.training.openclip  # noqa: F401
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "dejavu"]:
@@ -150,7 +151,7 @@ def _import_for_jobs() -> None:
 
 
 def _attend(connection: socket.socket) -> None:
-    """Runs one job for who asked for it: sends its status, or ends the job when nobody waits any more."""
+    """Run one job for a client and send its status; kill the job when the client is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     content, streams = _receive(connection)
     job = os.fork()
@@ -167,7 +168,7 @@ def _attend(connection: socket.socket) -> None:
 
 
 def _run(content: dict, streams: list[int]) -> int:
-    """The job itself: a script in a process that looks as if Python had been started for it."""
+    """Run a script in a process that looks like a newly started Python, and return the exit status."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -179,7 +180,7 @@ def _run(content: dict, streams: list[int]) -> int:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [os.path.dirname(script), *filter(None, paths)]
     tempfile.tempdir = None
-    # as at the start of Python
+    # Python runs sitecustomize at its start; tests use it to inject faults.
     sys.orig_argv = [sys.executable, script]
     with suppress(ImportError):
         importlib.import_module("sitecustomize")

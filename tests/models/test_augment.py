@@ -48,7 +48,7 @@ def test_a_crop_has_the_area_and_the_ratio_asked_for_and_lies_in_the_image():
         assert 0.295 < width * height / (600 * 400) < 0.505
         assert 0.74 < width / height < 1.345
         ratios.append(width / height)
-    # wide is as likely as high
+    # wide crops are as likely as high crops
     assert np.log(ratios).mean() == pytest.approx(0, abs=0.015)
 
 
@@ -67,7 +67,7 @@ def test_crops_are_distributed_as_torchvision_s(size, scale):
 
 def test_what_is_shown_is_the_crop_scaled_and_crops_reach_beyond_the_central_square():
     found = views(200, crop_scale=(0.25, 0.25)).astype(float)
-    # the ramps across a view tell how much of the image it shows
+    # the ramps of colour tell how much of the image a crop shows
     width = (found[:, :, -1, 0] - found[:, :, 0, 0]).mean(1) / 255 * 16 / 15
     height = (found[:, -1, :, 1] - found[:, 0, :, 1]).mean(1) / 255 * 16 / 15
     assert width * height == pytest.approx(0.25, abs=0.04)
@@ -93,7 +93,7 @@ def test_colours_are_taken_away_as_often_as_asked():
 
 
 def test_brightness_changes_within_the_strength_four_times_in_five():
-    # of an image of one gray the contrast, the saturation and the hue cannot change
+    # an image of one gray has no contrast, saturation or hue to change
     found = views(500, flat((100, 100, 100)), color_jitter=0.5)[:, 0, 0, 0]
     assert found.min() == pytest.approx(60, abs=3)
     assert found.max() == pytest.approx(140, abs=3)

@@ -97,7 +97,7 @@ def test_what_is_right_is_told_with_its_numbers(mine, looked_into):
     objects = told(findings, "datasets.mine.annotate", OK)
     assert "120 objects in 60 images; 60 of them reach measure.score_threshold 0.5, and 60 images" in objects
     assert "15 samples are listed; 15 of 15" in told(findings, "splits.audit.roles.a", OK)
-    # of the 45 that are not listed, whose positions are known
+    # the 45 samples that are not listed have known positions
     supplied = [
         int(re.findall(r"about (\d+) samples", told(findings, f"splits.audit.roles.{role}", state))[0])
         for role, state in (("b", LOOK), ("public", OK), ("holdout", OK))
@@ -175,7 +175,7 @@ def test_captions_that_tell_members_from_others_are_noticed(mine, looked_into, p
 
 def test_a_model_whose_weights_are_not_its_own_is_no_better_than_luck(mine, looked_into):
     said = told(looked_into(mine), "models.released.sides.a", LOOK)
-    assert "of 60 captions" in said and "where luck has 50% ± 8%: the weights, their architecture" in said
+    assert "of 60 captions" in said and "where chance has 50% ± 8%: the weights, their architecture" in said
 
 
 def test_members_that_were_drawn_by_their_positions_leave_nothing_in_an_interval(mine, looked_into, tmp_path):
@@ -193,7 +193,7 @@ def test_members_that_were_drawn_by_their_positions_leave_nothing_in_an_interval
 
 def test_an_own_image_comes_after_those_that_are_as_near():
     images, captions = np.eye(4)[[1, 0, 2, 2]], np.eye(4)[[0, 0, 2, 2]]
-    # behind all others, the nearest, and two that are the same
+    # the own image is behind all others, and the nearest; two own images are equal, so each comes second
     assert own_ranks(images, captions) == [4, 1, 2, 2]
 
 

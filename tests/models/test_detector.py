@@ -36,7 +36,7 @@ def dino(folder: Path) -> None:
         SwinConfig,
     )
 
-    # the model knows the ends of labels by their number in BERT's vocabulary
+    # the model finds the end of a label by the token's number in BERT's vocabulary
     fixed = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: ".", 1029: "?"}
     words = [fixed.get(i, f"[unused{i}]") for i in range(1030)] + ["red", "dog", "cat", "##s", "fox", "owl", "elk"]
     tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)})
@@ -133,7 +133,7 @@ def test_owl_finds_what_transformers_own_functions_find(detectors, folders, monk
     expected = processor.post_process_grounded_object_detection(outputs, 0.1, sizes, [list(LABELS)] * 2)
     monkeypatch.setattr(module, "MAX_OVERLAP", 1.0)
     for image, ours, theirs in zip(given, detectors[kind](given), expected, strict=True):
-        # they keep the best label of every box, and boxes that reach beyond the image
+        # transformers keeps the best label of every box, and boxes that reach beyond the image
         bounds = torch.tensor([image.width, image.height] * 2)
         boxes = theirs["boxes"].clamp(min=torch.zeros(4), max=bounds).tolist()
         for label, score, box in zip(theirs["text_labels"], theirs["scores"].tolist(), boxes, strict=True):
@@ -327,7 +327,7 @@ def batch(tmp_path: Path, picture, write_batch) -> Callable[..., list[dict]]:
     def run(detector: Detector, name: str = "objects", key: str = "k") -> list[dict]:
         samples = sorted(folder.glob("*.parquet"))
         objects = [tmp_path / name / file.name for file in samples]
-        shutil.rmtree(tmp_path / name, ignore_errors=True)  # as Snakemake does
+        shutil.rmtree(tmp_path / name, ignore_errors=True)  # Snakemake deletes the outputs before a job
         detect_batch(
             detector,
             dict(zip(samples, objects, strict=True)),

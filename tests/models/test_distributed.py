@@ -16,7 +16,7 @@ from dejavu.training.distributed import Processes, launch
 from tests.harness.trainees import Place, recipe, train_on_two, trainees
 
 __all__ = ["trainees"]
-# the keys' biases have no gradient but rounding, which AdamW makes steps of unless epsilon is larger
+# the gradient of the keys' biases is rounding alone; with a larger epsilon AdamW makes no steps of it
 HOW = {"batch_size": 8, "epsilon": 1e-4}
 
 

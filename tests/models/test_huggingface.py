@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from dejavu.encoders import find
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.encoders.pretrained import load_pretrained
 from dejavu.errors import InputError
 
@@ -47,7 +49,7 @@ def folder(request, tmp_path) -> tuple[str, Path]:
     vision = TOWER | {"image_size": SIZE, "patch_size": 16}
     torch.manual_seed(0)
     if kind == "clip":
-        # the end is where eos_token_id stands, but for the number 2, with which it is the largest of all
+        # the end token is eos_token_id; where that is 2, the token with the largest number is the end
         text |= {"eos_token_id": 2, "projection_dim": 16}
         config = CLIPConfig(text_config=text, vision_config=vision | {"projection_dim": 16}, projection_dim=16)
         model = CLIPModel(config)
@@ -88,6 +90,11 @@ def test_embeddings_are_those_of_transformers(folder, monkeypatch, through, capf
         texts = clip.encode_text(clip.tokenize(CAPTIONS))
     assert (images - wanted.image_embeds).abs().max() < 1e-6
     assert (texts - wanted.text_embeds).abs().max() < 1e-6
+    # in batches sorted by length, of which CLIP's are cut
+    encoder = ClipEncoder(clip, Running(batch_size=2))
+    assert np.abs(encoder.texts(CAPTIONS) - wanted.text_embeds.numpy()).max() < 1e-6
+    assert np.abs(encoder.images([square()]) - wanted.image_embeds.numpy()).max() < 1e-6
+    assert (clip.model.cut(tokens[[0, 2]]).shape[1] < LENGTH) == (kind == "clip")
     assert clip.model.logit_scale.item() == theirs.logit_scale.item()
     assert f"{path / 'preprocessor_config.json'}" in capfd.readouterr().err
 

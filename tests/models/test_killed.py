@@ -30,7 +30,7 @@ def place(tmp_path, pairs) -> Place:
 
 @pytest.fixture
 def how(tiny_architecture):
-    # with dropout, so that random numbers which are not restored show
+    # dropout shows whether the random state was restored
     architecture = tiny_architecture("dropout-for-tests", width=16, patch_dropout=0.5)
     return lambda **changes: recipe(architecture, batch_size=4, checkpoints=[30, 61], **changes)
 
@@ -64,14 +64,14 @@ def test_killed_at_random_moments_training_ends_with_the_same_bytes(trainees, pl
     assert before_rename("30.pt", 1) == KILLED
     moments = random.Random(0)
     for number in range(10):
-        # two while it starts, the others while it trains, each within the next few steps
+        # two kills fall into the start, the others into the training, each within the next few steps
         earliest, latest = (0, before) if number in (0, 5) else (before, before + (total - before) // 8)
         assert at_call(moments.randrange(earliest, latest)) == KILLED
-    # the last checkpoint is written beside the state, and copied in the end to where it belongs
+    # the last checkpoint is written beside the state, and copied to its place in the end
     assert before_rename("96.pt", 1) == KILLED
     assert before_rename("96.pt", 2) == KILLED
     assert before_rename("metrics.parquet", 1) == KILLED
-    # all this time it went on, and never began anew
+    # each start continued the training, and none began anew
     assert not (place.state("killed") / "aside").exists()
     assert start_again(trainees, place, place.train, "killed", recipe) == 0
     require_same(place)

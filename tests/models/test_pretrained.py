@@ -392,7 +392,7 @@ def test_a_tower_or_tokenizer_outside_the_cache_is_refused_without_a_server(monk
         build(name)
 
 
-# what an import of OpenCLIP costs
+# the cost of importing OpenCLIP
 
 IMPORTED = """
 import json, sys

@@ -73,7 +73,7 @@ def test_steps_are_those_of_open_clip_train(learner, how):
     ours = learner(**how)
     theirs = learner(**how).clip.model
     theirs.output_dict = True
-    # as open_clip_train.main groups them
+    # open_clip_train.main groups the weights in the same way
     named = list(theirs.named_parameters())
     plain = [value for name, value in named if value.ndim < 2]
     groups = [
@@ -114,7 +114,7 @@ def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole(learner, vision, 
     whole, parts = learner(vision, **how), learner(vision, accumulation=4, **how)
     images, tokens = batch(whole)
     if vision:
-        # in parts dropout draws other numbers; of a whole batch in one part it draws the same
+        # dropout draws other numbers for a batch in parts, and the same numbers for a batch in one part
         parts.recipe = recipe(parts.recipe.architecture, accumulation=1, **how)
         one_part = [(images, tokens)]
         parts._differentiate = lambda *_: parts._differentiate_in_parts(one_part)
@@ -128,7 +128,7 @@ def test_a_batch_in_four_parts_gives_the_gradient_of_the_whole(learner, vision, 
 
 
 def test_after_several_steps_a_batch_in_four_parts_has_made_the_same_weights(learner):
-    # the keys' biases have no gradient but rounding, which AdamW makes steps of unless epsilon is larger
+    # the gradient of the keys' biases is rounding alone; with a larger epsilon AdamW makes no steps of it
     whole, parts = learner(epsilon=1e-4), learner(epsilon=1e-4, accumulation=4)
     assert losses(parts, 8) == pytest.approx(losses(whole, 8), abs=1e-5)
     for name, value in whole.weights().items():
@@ -223,7 +223,7 @@ def test_an_operation_without_a_reproducible_form_is_told(learner):
 
         @staticmethod
         def backward(_, gradient):
-            # what torch raises where it knows of one
+            # torch raises this error where it knows the cause
             raise RuntimeError("unordered_backward does not have a deterministic implementation, but you set\n...")
 
     clip = learner({"patch_dropout": 0.5}).clip

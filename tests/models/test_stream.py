@@ -209,9 +209,9 @@ def test_no_more_is_held_than_the_buffer_and_a_few_batches(tmp_path, write_batch
     with closing(PairStream(store, np.array(rows), 32, 40, 0, workers=workers).batches(4)) as batches:
         for shown, _ in enumerate(islice(batches, 150), start=1):
             if shown == 1:
-                time.sleep(0.3)  # in which threads could run far ahead
+                time.sleep(0.3)  # time in which threads could run far ahead
             held.append(store.count - 4 * shown)
-    # the file that is being read, and with threads the batches to come
+    # held are the file that is being read and, with threads, the next batches
     assert 40 <= max(held) <= 40 + 8 + 4 * (module.BATCHES_AHEAD + 1)
 
 

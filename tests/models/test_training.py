@@ -246,7 +246,7 @@ def test_a_state_left_by_another_run_is_set_aside_and_not_continued(run, pairs, 
         run("x", kill_in_step=5)
     state = next(run.place.state("x").glob("*/state.pt")).read_bytes()
     if change.pop("data", False):
-        # the same rows, and one caption that is another
+        # the same rows, with another caption in one
         pairs[1][3]["caption"] += "s"
         write_batch(pairs[0], SAMPLES, pairs[1])
     with pytest.raises(Killed):
@@ -265,7 +265,7 @@ def test_of_the_states_that_are_set_aside_the_newest_is_kept(run):
     assert len(list(run.place.state("x").glob("aside/*"))) == 1
     with pytest.raises(Killed):
         run("x", kill_in_step=3, code="d")
-    # what was set aside last is of this very run
+    # the state that was set aside last is of this run
     assert len(run.steps) == 2
     run("x", code="d")
     assert len(run.steps) == 10 - 4

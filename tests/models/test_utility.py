@@ -100,7 +100,7 @@ def scenes(clip: Clip, picture, write):
     means = np.array([unit(of_class.mean(axis=0)) for of_class in prompts])
     truth = np.argmax(vectors @ means.T, axis=1)
     truth[::7] = (truth[::7] + 2) % len(CLASSES)
-    # images of a random model hardly differ, so whole classes may be missing
+    # a random model hardly separates images, so whole classes may be missing
     return images, vectors, prompts, truth
 
 
@@ -228,7 +228,7 @@ def test_of_values_of_c_that_are_as_good_the_smallest_is_taken():
 def test_c_is_chosen_on_images_of_every_class():
     labels = np.array([1, 0, 0, 0, 0] * 4)
     labels[1] = 1
-    # in order of the files every fifth image is of class 0, which a C near zero always says
+    # in the order of the files, every fifth image is of class 0, which a probe with a C near zero always predicts
     assert choose_regularization(np.eye(2, dtype=np.float32)[labels], labels, [1e-6, 100.0]) == 100.0
 
 
@@ -251,7 +251,7 @@ def test_a_caption_is_right_only_where_it_is_more_similar_than_every_false_one(c
             for false in choices
         )
     ]
-    # one that is only as similar: its false caption is the true one
+    # an image whose false caption is the true one, so both are equally similar
     tests.append({"image": picture(99), "caption": "a star", "negatives": ["a star", "a star"], "kind": "same"})
     tests.insert(1, {"image": b"no image", "caption": "a star", "negatives": ["x"], "kind": "order"})
     path = write("tests", **{key: [test[key] for test in tests] for key in tests[0]})
@@ -286,8 +286,8 @@ ZERO_SHOT = {"task": "zero_shot", "part": "data", "labels": ["sea", "city"], "cl
         ({"labels": ["sea", "cities"]}, r"the label 'cities' is none of the 2 classes \(did you mean 'city'\?\)"),
         ({"labels": [0, 2]}, r"the label 2 is none of the 2 classes, numbered from 0 to 1: correct utility\.zero_shot"),
         ({"labels": [0, -1]}, "the label -1 is none of"),
-        ({"labels": [0, 1], "classes": None}, "its labels are numbers, as 0, .* give utility.zero_shot.b.classes"),
-        ({"labels": ["sea", "sea"], "classes": ["sea", "city", "sea"]}, "'sea' stands there twice"),
+        ({"labels": [0, 1], "classes": None}, "its labels are numbers, such as 0, .* set utility.zero_shot.b.classes"),
+        ({"labels": ["sea", "sea"], "classes": ["sea", "city", "sea"]}, "'sea' is there twice"),
         ({"labels": ["sea", None]}, "scenes.parquet row 1: label is None: fill it in"),
         ({"images": [b"x", b"y"]}, "none of its 2 images can be used"),
     ],

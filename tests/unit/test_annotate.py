@@ -329,7 +329,7 @@ def test_wrong_vocabularies_are_refused_naming_the_file_and_the_line(tmp_path):
     (tmp_path / "twice.txt").write_text("dog\ncat\nDog\n")
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    places = {"twice.txt": "line 3: 'Dog' stands in line 1", "empty.txt": "no label", "latin.txt": "not UTF-8"}
+    places = {"twice.txt": "line 3: 'Dog' is already in line 1", "empty.txt": "no label", "latin.txt": "not UTF-8"}
     for name, place in places.items():
         with pytest.raises(InputError) as error:
             read_vocabulary(str(tmp_path / name))

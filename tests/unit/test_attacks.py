@@ -48,7 +48,7 @@ def attacks(roles: dict[str, Pairs], letter: str = "a", draws: int = 200) -> dic
 def test_alignment_is_the_cosine_of_the_pair_less_the_means_with_unrelated_halves(rows):
     measured, unrelated = embeddings(1, rows), embeddings(2, range(12))
     shared = {row: i for i, row in enumerate(unrelated.rows)}
-    for i, row in enumerate(measured.rows):  # what is in both is the same pair
+    for i, row in enumerate(measured.rows):  # a row in both sets is the same pair
         if row in shared:
             unrelated.images[shared[row]], unrelated.captions[shared[row]] = measured.images[i], measured.captions[i]
     found = alignment(measured, unrelated)
@@ -183,9 +183,9 @@ def test_the_p_value_of_an_area_is_that_of_the_rank_sum_test():
         "b": pairs(rng.normal(size=90)),
         "holdout": pairs(rng.normal(size=50)),
     }
-    found = attacks(roles, draws=4000)["csa", "roc_auc"]
+    found = attacks(roles, draws=1500)["csa", "roc_auc"]
     wanted = stats.mannwhitneyu(roles["a"].csa, roles["b"].csa, alternative="greater").pvalue
-    assert found["p_value"] == pytest.approx(wanted, abs=0.012)
+    assert found["p_value"] == pytest.approx(wanted, abs=0.018)
 
 
 def test_a_rate_far_out_has_no_interval_where_there_are_few_groups():

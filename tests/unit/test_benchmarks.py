@@ -18,7 +18,8 @@ from dejavu.config import load_config
 from dejavu.data.benchmarks import find_benchmarks, read_images, read_values
 from dejavu.data.evaluation import draw_compositional, draw_labelled
 from dejavu.data.results import read_results
-from dejavu.data.synthetic import COLORS, SCENES, make_pairs, make_world
+from dejavu.data.scenes import COLORS, SCENES
+from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.errors import InputError
 
 WORLD = make_world(3)
@@ -132,10 +133,13 @@ def test_drawn_captions_are_true_by_the_objects_and_boxes_of_their_image(kind):
 @pytest.mark.parametrize(
     ("tasks", "sentence"),
     [
-        ({"zero_shot": {"s": {}}}, "utility.zero_shot.s.data' is missing: add it, or synthetic"),
+        ({"zero_shot": {"s": {}}}, "utility.zero_shot.s.data' is missing: add it, or set synthetic"),
         ({"zero_shot": {"s": {"synthetic": "demo", "data": ["x"]}}}, "has both synthetic and data"),
-        ({"zero_shot": {"s": {"synthetic": "dem"}}}, r"'dem', which is no dataset that is drawn \(did you mean 'demo'"),
-        ({"compositional": {"s": {"synthetic": "own"}}}, "'own', which is no dataset that is drawn: those are demo"),
+        ({"zero_shot": {"s": {"synthetic": "dem"}}}, r"'dem', which is no synthetic dataset \(did you mean 'demo'"),
+        (
+            {"compositional": {"s": {"synthetic": "own"}}},
+            "'own', which is no synthetic dataset: the synthetic",
+        ),
         ({"linear_probe": {"s": {"train": ["x"]}}}, "utility.linear_probe.s.test' is missing"),
         ({"zero_shot": {"s": {"synthetic": "demo", "template": "x"}}}, "utility.zero_shot.s.template' is unknown"),
     ],

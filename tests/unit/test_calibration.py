@@ -5,43 +5,34 @@ Everything that is believed here of the library is shown to be refused of a vers
 
 from __future__ import annotations
 
+import ast
 import dataclasses
-import importlib.util
-import sys
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+from simulations import scores as simulation
 
 from dejavu.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("calibration", ROOT / "benchmarks" / "calibration.py")
-    module = importlib.util.module_from_spec(spec)
-    # dataclasses look their module up by name
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-calibration = load()
 RUNS, DRAWS = 400, 200
-AUCG = calibration.METRICS.index("aucg")
-REMEMBERED = calibration.Scenario(better=1, memory=0.2)
+AUCG = simulation.METRICS.index("aucg")
+REMEMBERED = simulation.Scenario(better=1, memory=0.2)
 
 
 def simulate(scenario, runs: int = RUNS):
-    return calibration.simulate(scenario, runs, DRAWS, np.random.default_rng(1), Progress("test", 0, "resamples"))
+    return simulation.simulate(scenario, runs, DRAWS, np.random.default_rng(1), Progress("test", 0, "resamples"))
 
 
 @pytest.fixture(scope="module")
 def forgetful():
     """Side a is better at everything by two standard deviations, and nothing is memorized."""
-    return simulate(calibration.Scenario(better=2))
+    return simulate(simulation.Scenario(better=2))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +57,7 @@ def test_a_sign_flip_test_is_no_test_of_memorization(forgetful):
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says(remembered):
-    truth = calibration.true_symmetric(REMEMBERED)
+    truth = simulation.true_symmetric(REMEMBERED)
     assert believable(remembered.interval_holds(truth), 0.95)
     middle, half = (remembered.low + remembered.high) / 2, (remembered.high - remembered.low) / 2
     assert not believable(np.abs(middle - truth) <= half / 2, 0.95), "an interval of half the width would pass"
@@ -76,7 +67,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(remembered):
 @pytest.mark.parametrize("where", ["forgetful", "remembered"])
 def test_the_band_holds_all_truths_at_once_as_often_as_it_says(where, request):
     run = request.getfixturevalue(where)
-    truth = calibration.true_symmetric(REMEMBERED) if where == "remembered" else np.zeros(3)
+    truth = simulation.true_symmetric(REMEMBERED) if where == "remembered" else np.zeros(3)
     held = run.band_holds(truth).all(axis=1)
     assert believable(held, 0.95)
     assert held.sum() > run.interval_holds(truth).all(axis=1).sum(), "the band is no wider than an interval"
@@ -85,31 +76,40 @@ def test_the_band_holds_all_truths_at_once_as_often_as_it_says(where, request):
 
 def test_the_detectable_gap_is_shown_in_four_of_five_runs():
     rng, progress = np.random.default_rng(2), Progress("test", 0, "resamples")
-    memory, gap = calibration.memory_of_detectable(AUCG, 100, DRAWS, rng, progress)
-    assert calibration.true_symmetric(calibration.Scenario(0, memory))[AUCG] == pytest.approx(gap, abs=1e-4)
-    run = simulate(calibration.Scenario(0, memory))
+    memory, gap = simulation.memory_of_detectable(AUCG, 100, DRAWS, rng, progress)
+    assert simulation.true_symmetric(simulation.Scenario(0, memory))[AUCG] == pytest.approx(gap, abs=1e-4)
+    run = simulate(simulation.Scenario(0, memory))
     assert believable(run.band_excludes_zero[:, AUCG], 0.8)
     # a gap of the critical value times the error, without the term for the power, is shown in every other run
-    smaller = dataclasses.replace(run, value=run.value - calibration.POWER_QUANTILE * run.error)
+    smaller = dataclasses.replace(run, value=run.value - simulation.POWER_QUANTILE * run.error)
     assert not believable(smaller.band_excludes_zero[:, AUCG], 0.8)
 
 
 def test_without_memorization_the_true_symmetric_gap_is_zero():
     for better in (0, 1, 2):
-        assert calibration.true_symmetric(calibration.Scenario(better)) == pytest.approx(np.zeros(3), abs=1e-12)
+        assert simulation.true_symmetric(simulation.Scenario(better)) == pytest.approx(np.zeros(3), abs=1e-12)
 
 
 def test_the_true_gaps_are_those_of_a_large_sample():
-    value, error = calibration.simulated_symmetric(REMEMBERED, 100_000, np.random.default_rng(3))
-    assert (np.abs(value - calibration.true_symmetric(REMEMBERED)) < 4 * error).all()
+    value, error = simulation.simulated_symmetric(REMEMBERED, 100_000, np.random.default_rng(3))
+    assert (np.abs(value - simulation.true_symmetric(REMEMBERED)) < 4 * error).all()
     assert (error < 0.03 * value).all()
 
 
-def test_the_script_prints_the_tables_that_the_page_shows(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["calibration.py", "--runs", "10", "--draws", "50", "--queries", "1000"])
-    monkeypatch.setattr(calibration, "OTHER_DRAWS", (20,))
-    calibration.main()
-    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("**")]
+def titles_in(script: Path) -> list[str]:
+    """What begins with a number and a full stop among the texts of a script; of a formatted text its beginning."""
+    constants = (
+        node for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
+    )
+    return [node.value for node in constants if isinstance(node.value, str) and re.match(r"\d+\. \w", node.value)]
+
+
+def test_the_page_shows_the_tables_that_the_scripts_print():
     shown = (ROOT / "docs" / "concepts" / "calibration.md").read_text(encoding="utf-8")
-    assert len(titles) == 7
-    assert all(title[:40] in shown for title in titles)
+    titles = [
+        title
+        for name in ("calibration", "verdicts", "evidence")
+        for title in titles_in(ROOT / "benchmarks" / f"{name}.py")
+    ]
+    assert sorted(int(title.split(".")[0]) for title in titles) == list(range(1, 14))
+    assert all(title in shown for title in titles)

@@ -157,7 +157,7 @@ def test_hashes_of_reencoded_downloads_are_not_compared_and_said_once(dataset, p
     }
     write_tar(dataset.folder / "0.tar", {f"{i}.png": image for i, image in enumerate(images)})
     assert len(dataset.add("0.parquet", table, IN_TAR)) == 100
-    assert capfd.readouterr().err.count("nothing in it tells whether the images of the tar beside it") == 1
+    assert capfd.readouterr().err.count("it is unknown whether the tar beside it is of the same download") == 1
 
 
 # downloads that failed

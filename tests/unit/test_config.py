@@ -10,60 +10,18 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.harness.configurations import GIVEN, MISSING, ROLES, STUDY, TFIDF, changed
 
-from dejavu.config import load_config
+from dejavu.data.forms.registry import all_forms
 from dejavu.errors import InputError
-from dejavu.sides import side_of
+from dejavu.sides import KINDS
 from dejavu.tables.database import flatten
 
-GIVEN: dict[str, Any] = {
-    "datasets": {"demo": {"synthetic": {"pairs": 1000, "files": 2}}},
-    "splits": {
-        "default": {
-            "dataset": "demo",
-            "roles": {
-                "a": {"interval": [0.0, 0.2], "limit": 100},
-                "b": {"interval": [0.2, 0.4], "limit": 100},
-                "public": {"interval": [0.4, 0.7], "limit": 200},
-                "holdout": {"interval": [0.7, 1.0]},
-            },
-        }
-    },
-    "models": {
-        "base": {"architecture": "ViT-B-32", "samples_seen": 5000, "batch_size": 64, "seed": 7},
-        "masked": {"like": "base", "text_mask": 0.6},
-        "longer": {"like": "masked", "samples_seen": 9000},
-    },
-    "measure": {"k": [1, 10]},
-}
-ROLES = "splits.default.roles"
-STUDY = {"model": "base", "axis": "text_mask", "values": [0, 0.2]}
-MISSING = object()
-TFIDF = {"text_encoder": "tfidf"}
+# the sentences name all forms and kinds of side, also those that are added later
+*MORE_FORMS, LAST_FORM = sorted({form.key for form in all_forms()})
+ONE_FORM = f"exactly one of {', '.join(MORE_FORMS)} and {LAST_FORM}"
 
-
-@pytest.fixture
-def load(repository):
-    schema = repository / "workflow/schemas/config.schema.yaml"
-    return lambda given, entered=None: load_config(given, schema, repository, entered)
-
-
-def changed(**changes: Any) -> dict:
-    """The configuration with values set at dotted paths; MISSING takes a key away."""
-    given = copy.deepcopy(GIVEN)
-    for path, value in changes.items():
-        *above, last = path.split(".")
-        section = given
-        for key in above:
-            section = section.setdefault(key, {})
-        if value is MISSING:
-            del section[last]
-        else:
-            section[last] = value
-    return given
-
-
-# what is changed, the key path that the sentence names, and what it says about the way out
+# mistake -> (changed keys, the path of the key that the sentence names, the remedy in the sentence)
 WRONG = {
     "unknown_section": ({"speed": {}}, "'speed'", "takes device, datasets"),
     "misspelt_section": ({"mesure": {}}, "'mesure'", "did you mean 'measure'?"),
@@ -140,8 +98,8 @@ WRONG = {
     "limit_above_supply": ({f"{ROLES}.a.limit": 900}, f"{ROLES}.a.limit", "lower the limit"),
     "k_above_public": ({"measure.k": [10, 201]}, "measure.k", "lower k, or raise the limit"),
     "unknown_dataset": ({"splits.default.dataset": "dmo"}, "splits.default.dataset", "did you mean 'demo'?"),
-    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", "exactly one of coco, raw and synthetic"),
-    "no_source": ({"datasets.demo": {}}, "datasets.demo", "exactly one of coco, raw and synthetic"),
+    "two_sources": ({"datasets.demo.raw": ["*.parquet"]}, "datasets.demo", ONE_FORM),
+    "no_source": ({"datasets.demo": {}}, "datasets.demo", ONE_FORM),
     "more_files_than_pairs": ({"datasets.demo.synthetic.files": 2000}, "datasets.demo.synthetic.files", "lower it"),
     "unknown_architecture": (
         {"models.base.architecture": "ViT-B-23"},
@@ -176,12 +134,12 @@ WRONG = {
     "nothing_for_a_side": (
         {"models.test": {"sides": {"a": {"model": "base"}, "b": {}}}},
         "models.test.sides.b",
-        "exactly one of model, checkpoint, text_encoder",
+        f"exactly one of {', '.join(KINDS)}",
     ),
     "two_things_for_a_side": (
         {"models.test": {"sides": {"a": {"model": "base", "checkpoint": "a_tag"}, "b": {"text_encoder": "tfidf"}}}},
         "models.test.sides.a",
-        "exactly one of model, checkpoint, text_encoder",
+        f"exactly one of {', '.join(KINDS)}",
     ),
     "side_of_no_model": (
         {"models.test": {"sides": {"a": {"model": "bsae"}, "b": {"text_encoder": "tfidf"}}}},
@@ -215,7 +173,7 @@ WRONG = {
     ),
     "folder_with_an_architecture": (
         {"models.test": {"sides": {"a": {"checkpoint": "/tmp", "architecture": "ViT-B-32"}, "b": TFIDF}}},
-        "models.test.sides.a.architecture: the folder of the checkpoint says what it is",
+        "models.test.sides.a.architecture: the folder of the checkpoint names the architecture",
         "remove it",
     ),
     "preprocessing_of_a_model": (
@@ -315,12 +273,14 @@ def test_defaults_are_filled_in_also_in_sections_that_are_not_there(load):
     assert config["measure"]["labels"] == [1, 5, 10, "all"]
     assert config["measure"]["samplings"] == {"repeats": 100, "fraction": 0.1}
     assert config["measure"]["k"] == [1, 10]
-    assert config["report"] == {"k": 10, "labels": "all", "gallery": 12}
+    assert config["report"] == {"k": 10, "labels": "all", "gallery": 12, "database_rows": 50_000_000}
     assert config["datasets"]["demo"]["synthetic"] == {
         "pairs": 1000,
         "files": 2,
         "seed": 0,
         "captions": 1,
+        "image_size": 128,
+        "miscaptioned": 0,
     }
     assert config["splits"]["default"]["seed"] == 0
     assert config["splits"]["default"]["roles"]["holdout"]["limit"] is None
@@ -400,31 +360,6 @@ def test_a_number_with_an_exponent_is_a_number_though_yaml_reads_text(load):
     assert loaded["models"]["base"]["learning_rate"] == 1e-3
 
 
-def test_sides_are_complete_and_hold_nothing_about_training(load):
-    given = changed(**{"models.test": {"sides": {"a": {"model": "base"}, "b": {"text_encoder": "tfidf"}}}})
-    model = load(given)["models"]["test"]
-    assert set(model) == {"sides"}
-    assert (model["sides"]["a"]["search"], model["sides"]["b"]["search"]) == ("images", "captions")
-
-
-def test_a_checkpoint_whose_training_samples_are_listed_is_accepted(load, tmp_path):
-    (tmp_path / "members.txt").write_text("uid-1\n")
-    sides = {"a": {"checkpoint": "a_tag", "architecture": "ViT-B-32"}, "b": {"text_encoder": "tfidf"}}
-    roles = {f"{ROLES}.a": {"uids": str(tmp_path / "members.txt")}}
-    assert load(changed(**{"models.test": {"sides": sides}, **roles}))["models"]["test"]["sides"]["a"]["checkpoint"]
-
-
-def test_what_a_side_is_and_where_its_embeddings_lie(load):
-    sides = {"a": {"model": "longer", "search": "captions"}, "b": {"text_encoder": "tfidf"}}
-    models = load(changed(**{"models.test": {"sides": sides}}))["models"]
-    trained, target, reference = (side_of(models, *who) for who in (("longer", "a"), ("test", "a"), ("test", "b")))
-    assert (trained.kind, trained.own, trained.embedded) == ("trained", True, ("longer", 9000))
-    assert (target.kind, target.own, target.embedded) == ("model", False, ("longer", 9000))
-    assert (target.search, trained.search, reference.search) == ("captions", "images", "captions")
-    assert (reference.kind, reference.source, reference.own) == ("text_encoder", "tfidf", False)
-    assert target.seen == reference.seen == 9000
-
-
 def test_a_limit_may_count_every_caption_of_an_image_where_each_is_a_sample(load):
     given = {f"{ROLES}.a.limit": 900, "datasets.demo.synthetic": {"pairs": 1000, "captions": 5}}
     load(changed(**given, **{"datasets.demo.captions": "all"}))
@@ -437,56 +372,3 @@ def test_roles_of_different_datasets_may_use_the_same_positions(load):
     given["splits"]["default"]["roles"]["public"] = {"dataset": "other", "interval": [0.0, 1.0], "limit": 200}
     roles = load(given)["splits"]["default"]["roles"]
     assert (roles["public"]["dataset"], roles["a"]["dataset"]) == ("other", "demo")
-
-
-def entered_as(key: str, text: Any) -> dict:
-    """What Snakemake reads of ``--config``, whose texts inside braces and brackets stay texts."""
-    for part in reversed(key.split(".")):
-        text = {part: text}
-    return text
-
-
-@pytest.mark.parametrize(
-    ("key", "text", "value"),
-    [
-        ("report.gallery", "3", 3),
-        ("report.labels", "all", "all"),
-        ("report.labels", "10", 10),
-        ("measure.labels", ["1", "10", "all"], [1, 10, "all"]),
-        ("measure.score_threshold", "0.25", 0.25),
-        ("models.base.learning_rate", "1e-4", 1e-4),
-        ("models.base.learn_temperature", "false", False),
-        ("models.base.gradient_clip", "null", None),
-        (f"{ROLES}.a.limit", "200", 200),
-        ("studies.s.values", ["0", "0.2"], [0, 0.2]),
-        ("datasets.demo.root", "2024", "2024"),
-    ],
-)
-def test_texts_of_the_command_line_have_the_types_that_the_schema_says(load, key, text, value):
-    given = changed(**{"studies.s": STUDY} if key.startswith("studies") else {})
-    section = given
-    *above, last = key.split(".")
-    for part in above:
-        section = section.setdefault(part, {})
-    section[last] = text
-    found = load(given, entered_as(key, text))
-    for part in key.split("."):
-        found = found[part]
-    assert (found, type(found)) == (value, type(value))
-
-
-def test_only_what_the_command_line_gave_is_read_by_the_schema(load):
-    given = changed(**{"report.gallery": "3"})
-    for entered in (None, {"report": {}}, {"report": {"k": "10"}}):
-        with pytest.raises(InputError, match="'report.gallery' is \"3\", but it must be a whole number"):
-            load(given, entered)
-
-
-def test_a_wrong_value_of_the_command_line_is_refused_as_yaml_reads_it(load):
-    for text, sentence in {
-        "-1": "is -1, but it must be at least 0",
-        "many": 'is "many", but it must be a whole',
-    }.items():
-        entered = {"report": {"gallery": text}}
-        with pytest.raises(InputError, match=sentence):
-            load(changed(**{"report.gallery": text}), entered)

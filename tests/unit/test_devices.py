@@ -16,7 +16,7 @@ from dejavu.errors import InputError
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 INSTALLED = ["GPU-1111-aa", "GPU-2222-bb", "GPU-3333-cc"]
-# a child tells what it sees, and lives until the test ends, whatever happens to its parent
+# a child writes down which GPUs it sees, and lives until the test ends, whatever happens to its parent
 CLAIMANT = """
 import subprocess, sys
 from dejavu.devices import claim
@@ -36,7 +36,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.delenv("DEJAVU_CLUSTER_JOB", raising=False)
 
     def set_up(visible: str | None, installed: list[str] = INSTALLED) -> None:
-        # set first, so that what a claim sets is taken back
+        # set before the claim, so that pytest restores the variable afterwards
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
         if visible is None:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES")

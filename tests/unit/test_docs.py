@@ -13,14 +13,13 @@ import yaml
 
 from dejavu.config.reference import configuration_reference
 from dejavu.config.schema import read_schema
-from dejavu.data.forms.registry import all_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
 def project_files() -> list[Path]:
-    """Every file that the project holds, or is about to: those that git tracks or does not ignore."""
+    """Return the files that git tracks, and new files that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -38,13 +37,13 @@ def pages() -> list[Path]:
 
 
 def prose(page: Path) -> str:
-    """The text of a page without blocks of code, where nothing is a link or a heading."""
+    """Return the text of a page without its blocks of code, which hold neither links nor headings."""
     return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """What a link can point to within a page: its headings, spelled as GitHub spells them."""
+    """Return the anchors of a page's headings, in GitHub's spelling."""
     found: set[str] = set()
     for heading in re.findall(r"^#{1,6} +(.+?) *$", prose(page), flags=re.MULTILINE):
         shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
@@ -55,7 +54,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """The targets of a page's links that stay within the project."""
+    """Yield the targets of a page's links into the project."""
     without_code = re.sub(r"`[^`\n]*`", "", prose(page))
     for target in re.findall(r"\]\(\s*([^)\s]+)\s*\)", without_code):
         if not re.match(r"[a-z]+:", target):
@@ -115,7 +114,7 @@ def schema() -> dict:
 
 
 def keys_without_text(part: object, where: str) -> Iterator[str]:
-    """Keys of the schema, wherever they stand in it, that have no description of their own."""
+    """Yield the keys of the schema, at any depth, that have no description of their own."""
     if isinstance(part, dict):
         for key, below in part.get("properties", {}).items():
             if not str(below.get("description", "")).strip():
@@ -132,7 +131,7 @@ def all_keys(part: object) -> Iterator[str]:
 
 
 def tables(page: str) -> Iterator[tuple[str, str]]:
-    """The sections of the reference: their name and their text."""
+    """Yield (name, text) of the sections of the reference."""
     for part in re.split(r"^##+ ", page, flags=re.MULTILINE)[1:]:
         heading, _, text = part.partition("\n")
         yield heading.strip("`"), text
@@ -171,6 +170,25 @@ def test_every_path_and_module_that_the_map_names_exists() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_the_tree_of_the_readme_has_every_room_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^## Where things are\n.*?^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    files = [path.relative_to(ROOT) for path in project_files()]
+    folders = {folder.as_posix() for file in files for folder in file.parents} - {"."}
+    assert not named - folders - {"Snakefile", "results", "logs"}
+    unnamed = sorted(
+        folder
+        for folder in folders - named
+        # a folder needs no line where its rooms are named, or where it lies within a named room
+        if not any(room.startswith(f"{folder}/") for room in named)
+        and not any(parent.as_posix() in named for parent in Path(folder).parents)
+    )
+    # every package of the library has a line of its own, although the library has one
+    packages = {Path(file.parent).as_posix() for file in files if file.parts[0] == "src" and file.name == "__init__.py"}
+    assert not unnamed and not packages - named, unnamed + sorted(packages - named)
+
+
 def is_in_the_project(path: str) -> bool:
     return path in ("results/", "logs/") or (ROOT / path).exists()
 
@@ -207,4 +225,5 @@ def test_the_picture_of_the_graph_shows_every_rule() -> None:
             r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", file.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert shown == (rules | {step.name for _, step in all_steps()}) - {"check"}
+    # the rules that forms of raw data bring stand in one box
+    assert shown == rules - {"check"}

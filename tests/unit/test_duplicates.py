@@ -1,4 +1,4 @@
-"""Duplicates: what counts as the same thing, groups that depend on content alone, and roles that share nothing."""
+"""Duplicates: what counts as the same thing, and groups that depend on content alone."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
+from PIL import Image
+from tests.harness.raw_forms import encoded
 
 from dejavu.config.schema import read_schema
 from dejavu.data import duplicates as duplicates_module
-from dejavu.data import near, spill
-from dejavu.data.disjoint import check_disjoint
+from dejavu.data import spill
 from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.fingerprints import fingerprint_file
-from dejavu.data.images import decode_rgb
 from dejavu.data.ingest import Ingested, Ingestion, RawFile, ingest_file
-from dejavu.data.near import near_pairs, perceptual_hashes, thumbnail
 from dejavu.data.raw import Columns, table_name
 from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.errors import InputError
 from dejavu.files import write_table
 from dejavu.progress import Progress
 from dejavu.report.queries import Queries
-from dejavu.tables import DUPLICATES, FINGERPRINTS, GROUPS, MANIFEST, SAMPLES
+from dejavu.tables import DUPLICATES, FINGERPRINTS, GROUPS, SAMPLES
 
 NOTHING = Criteria(key=False, image=False, caption=False, near_image=None)
 EXACT = Criteria(key=True, image=True, caption=True, near_image=None)
@@ -47,12 +45,6 @@ def small_parts(monkeypatch):
 
 def progress() -> Progress:
     return Progress("test", 0, "samples")
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +91,6 @@ def partition(of_row: dict[int, str]) -> set[frozenset[int]]:
     for row, group in of_row.items():
         members.setdefault(group, set()).add(row)
     return {frozenset(rows) for rows in members.values()}
-
-
-# criteria
 
 
 @pytest.mark.parametrize(
@@ -202,9 +191,6 @@ def test_all_captions_of_an_image_are_one_group_whatever_the_criteria(ingested, 
     assert [d["criteria"] for d in duplicates.values()] == [{"origin": 3}, {"origin": 2}]
 
 
-# groups
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -294,40 +280,6 @@ def test_a_damaged_file_of_fingerprints_is_met_with_a_sentence(tmp_path):
         group_duplicates([tmp_path / "f"], tmp_path / "groups.parquet", tmp_path / "duplicates.parquet", EXACT)
 
 
-# near images
-
-
-def test_pairs_of_near_hashes_are_those_of_comparing_all(monkeypatch):
-    monkeypatch.setattr(near, "PAIRS_AT_ONCE", 50)
-    rng = np.random.default_rng(0)
-    centers = rng.integers(0, 2**64, 30, dtype=np.uint64)
-    flips = rng.random((30, 20, 64)) < rng.uniform(0, 0.12, (30, 20, 1))
-    masks = np.packbits(flips, axis=2).view(np.uint64)[:, :, 0]
-    hashes = np.unique(centers[:, None] ^ masks)
-    apart = np.bitwise_count(hashes[:, None] ^ hashes[None])
-    for distance in (0, 1, 2, 4, 7, 12):
-        expected = {(i, j) for i, j in np.argwhere(apart <= distance).tolist() if i < j}
-        found: set[tuple[int, int]] = set()
-        for one, other in near_pairs(hashes, distance):
-            assert len(one) <= 50 + len(hashes)
-            found |= {(min(p), max(p)) for p in zip(one.tolist(), other.tolist(), strict=True)}
-        assert found == expected, distance
-
-
-def test_an_image_scaled_brightened_or_encoded_with_loss_has_a_near_hash(scenes):
-    for pair in scenes[:40]:
-        image = decode_rgb(pair["image"])
-        versions = [
-            image,
-            image.resize((96, 96), Image.Resampling.BICUBIC),
-            ImageEnhance.Brightness(image).enhance(0.85),
-            decode_rgb(encoded(image, "JPEG", quality=60)),
-        ]
-        hashes, known = perceptual_hashes(np.stack([thumbnail(version) for version in versions]))
-        assert known.all()
-        assert np.bitwise_count(hashes ^ hashes[0]).max() <= 4
-
-
 def test_flat_images_are_not_near_one_another(grouped):
     images = [encoded(Image.new("RGB", (16, 16), color)) for color in ("white", "black", "white")]
     records = [{"row": row, "image": image} for row, image in enumerate(images)]
@@ -349,9 +301,6 @@ def test_drawn_scenes_are_all_different_by_default(grouped, scenes, repository):
     ]
     found, duplicates = grouped(records, by_default)
     assert len(set(found.values())) == len(records) and duplicates == {}
-
-
-# the report
 
 
 def test_the_report_counts_groups_by_criterion_and_lists_the_largest(tmp_path, repository):
@@ -385,100 +334,3 @@ def test_the_report_counts_groups_by_criterion_and_lists_the_largest(tmp_path, r
     assert (largest[0]["role"], largest[0]["used"]) == ("b", 2)
     assert (largest[1]["role"], largest[1]["used"]) == (None, 0)
     assert {e["key"]: e["value"] for e in largest[0]["criteria"]} == {"caption": 3, "image": 4}
-
-
-# roles that share nothing
-
-
-@pytest.fixture
-def roles(tmp_path):
-    """Writes manifests of roles, from their samples' fingerprints, and checks them."""
-
-    def check(members: dict[str, list[dict]], criteria: Criteria = EXACT, datasets: dict | None = None) -> None:
-        every = [
-            {"key": None, "image": None, "caption": None, "near_image": None, "copy": r["row"], "origin": r["row"]} | r
-            for records in members.values()
-            for r in records
-        ]
-        unique = {r["row"]: {name: r[name] for name in FINGERPRINTS.names} for r in every}
-        folder = write_fingerprints(tmp_path, [unique[row] for row in sorted(unique)])
-        manifests = {}
-        for role, records in members.items():
-            manifests[role] = tmp_path / "manifests" / f"{role}.parquet"
-            rows = [
-                {"row": r["row"], "uid": "u", "group_id": r.get("group", f"g{r['row']}"), "position": 0.5}
-                for r in reversed(records)
-            ]
-            write_table(manifests[role], pa.Table.from_pylist(rows, MANIFEST), MANIFEST)
-        check_disjoint(manifests, [folder], criteria, datasets)
-
-    return check
-
-
-def test_roles_that_share_nothing_pass(roles):
-    roles(
-        {
-            "a": [{"row": 1, "key": 5, "image": 1, "caption": 1}, {"row": 2, "key": 5, "image": 1, "caption": 2}],
-            "b": [{"row": 3, "key": 1, "image": 5, "caption": 7}, {"row": 5 << 32}],
-            "public": [{"row": 4}],
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("shared", "words"),
-    [
-        ({"row": 9}, "share a sample"),
-        ({"group": "g"}, "share a duplicate group"),
-        ({"copy": 77}, "share copies of a sample"),
-        ({"key": 77}, "share a key"),
-        ({"image": 77}, "share an image"),
-        ({"caption": 77}, "share a caption"),
-    ],
-)
-def test_roles_that_share_anything_are_refused_naming_both(roles, shared, words):
-    with pytest.raises(InputError) as error:
-        roles({"a": [{"row": 1}, {"row": 2} | shared], "b": [{"row": 3}], "public": [{"row": 4} | shared]})
-    message = str(error.value)
-    assert f"roles a and public {words}: row {shared.get('row', 2)} of " in message
-    assert f"row {shared.get('row', 4)} of " in message and "Delete the folder" in message
-    assert "\n" not in message
-
-
-def test_roles_may_share_what_is_no_criterion(roles):
-    members = {"a": [{"row": 1, "caption": 7}], "b": [{"row": 2, "caption": 7}]}
-    roles(members, Criteria(key=True, image=True, caption=False, near_image=None))
-    with pytest.raises(InputError, match="share a caption"):
-        roles(members)
-
-
-def test_of_all_that_is_shared_the_smallest_value_is_named(roles):
-    pairs = {"a": [], "b": []}
-    for number in range(40):
-        shared = {"caption": 1000 - number}
-        pairs["a"].append({"row": number} | shared)
-        pairs["b"].append({"row": 1 << 32 | number} | shared)
-    with pytest.raises(InputError, match=f"row 39 of .* and row {1 << 32 | 39} of "):
-        roles(pairs)
-
-
-def test_manifests_of_other_data_are_refused(tmp_path):
-    folder = write_fingerprints(tmp_path, [{"row": row, "copy": row, "origin": row} for row in range(20)])
-    manifests = {}
-    for role, start in (("a", 0), ("b", 15)):
-        manifests[role] = tmp_path / "manifests" / f"{role}.parquet"
-        rows = [{"row": r, "uid": "u", "group_id": f"g{r}", "position": 0.5} for r in range(start, start + 10)]
-        write_table(manifests[role], pa.Table.from_pylist(rows, MANIFEST), MANIFEST)
-    with pytest.raises(InputError, match="5 rows of a manifest are not in any file .* Delete the manifests folder"):
-        check_disjoint(manifests, [folder], EXACT)
-    assert sorted(path.name for path in (tmp_path / "manifests").iterdir()) == ["a.parquet", "b.parquet"]
-
-
-def test_keys_count_within_a_dataset_and_images_between_them(roles):
-    datasets = {"a": "one", "b": "one", "public": "other"}
-    same_key = [{"row": 1, "key": 7}]
-    roles({"a": same_key, "b": [{"row": 2}], "public": [{"row": 3, "key": 7}]}, datasets=datasets)
-    with pytest.raises(InputError, match="roles a and b share a key"):
-        roles({"a": same_key, "b": [{"row": 2, "key": 7}], "public": [{"row": 3}]}, datasets=datasets)
-    with pytest.raises(InputError, match="roles b and public share an image: .* make one dataset of them"):
-        roles({"a": same_key, "b": [{"row": 2, "image": 5}], "public": [{"row": 3, "image": 5}]}, datasets=datasets)

@@ -1,11 +1,14 @@
 """Claims about single samples, about a recipe and about privacy are wrong no more often than they say."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from dejavu.memorization import audit as audits
+from dejavu.memorization import replicates as recipes
 from dejavu.memorization.audit import audit, epsilon_bound
 from dejavu.memorization.discoveries import evidence, q_values, remembered_share
 from dejavu.memorization.replicates import recipe_interval
@@ -27,7 +30,7 @@ def test_the_list_has_no_more_false_samples_than_its_rate(replicates, share):
     rng = np.random.default_rng(replicates)
     false = []
     for _ in range(100):
-        remembered, coins, gaps, control = replicated(rng, replicates, share)
+        remembered, coins, gaps, control = replicated(rng, replicates, share, number=240)
         listed = evidence(gaps, coins, control, np.arange(len(control[0]))).q_value <= 0.1
         false.append((listed & ~remembered).sum() / max(1, listed.sum()))
     assert np.mean(false) <= 0.1 + 3 * np.std(false) / 10
@@ -55,10 +58,10 @@ def test_p_values_are_uniform_without_memorization_whatever_the_quality_of_the_s
 
 def test_a_group_of_the_control_has_one_vote_and_ties_count_against_a_sample():
     gaps, coins = np.array([[2.0, 1.0]]), np.array([[1, 1]])
-    # ten copies of one thing and one other thing
+    # a group of ten copies, and a group of one
     control, groups = np.array([[*[3.0] * 10, 1.0]]), np.array([*[7] * 10, 8])
     assert evidence(gaps, coins, control, groups).p_value.tolist() == [2 / 3, 1.0]
-    # of a sample that side b saw, the advantage is that of b
+    # the advantage of a sample that side b saw is its score under b minus that under a
     assert evidence(-gaps, -coins, -control, groups).p_value.tolist() == [2 / 3, 1.0]
 
 
@@ -84,17 +87,26 @@ def test_the_bound_on_the_share_is_not_above_the_truth(replicates, share):
         bounds.append(remembered_share(gaps, coins, control, np.arange(500), np.arange(500)))
         truths.append(remembered.mean())
     assert np.mean(np.array(bounds) <= truths) >= 0.95
-    # with an effect beyond doubt, the bound is of use
+    # where the effect is large, the bound is near the true share
     assert np.mean(bounds) > share - 0.2
 
 
+@pytest.fixture
+def remembering(monkeypatch):
+    """Simulations ask for the same bounds and quantiles again and again; they are the slowest part of them."""
+    monkeypatch.setattr(audits, "epsilon_bound", cache(epsilon_bound))
+    for distribution in (recipes.student, recipes.normal):
+        monkeypatch.setattr(distribution, "ppf", cache(distribution.ppf))
+
+
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])
+@pytest.mark.usefixtures("remembering")
 def test_epsilon_is_below_that_of_a_known_mechanism(epsilon):
     rng = np.random.default_rng(5)
     chance = 1 / (1 + math.exp(-epsilon))
     bounds = []
     for _ in range(200):
-        # randomized response: what it says of a member, and of another
+        # randomized response: the answers for members, and for other samples
         members, others = rng.random(300) < chance, rng.random(300) > chance
         bounds.append(audit(members.astype(float), others.astype(float), rng).epsilon)
     assert np.mean(np.array(bounds) <= epsilon) >= 0.95
@@ -119,6 +131,7 @@ def test_scores_that_know_nothing_refute_nothing():
 
 
 @pytest.mark.parametrize("number", [3, 5, 8])
+@pytest.mark.usefixtures("remembering")
 def test_intervals_hold_a_recipe_s_value_and_that_of_one_more_training(number):
     rng = np.random.default_rng(number)
     recipe, following = [], []
@@ -131,6 +144,7 @@ def test_intervals_hold_a_recipe_s_value_and_that_of_one_more_training(number):
     assert np.mean(following) == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.usefixtures("remembering")
 def test_noise_of_queries_that_all_replicates_share_widens_the_interval():
     rng = np.random.default_rng(7)
     held = []

@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_writer_alone(tmp_path
     killed_before_renaming(path)
     write_text(other, "of another job")
     assert len(list(tmp_path.glob(".*"))) == 3
-    # a temporary folder of the same target, in use while it is written
+    # another process is writing a temporary folder of the same target
     with temporary_beside(path) as folder:
         folder.mkdir()
         write_text(path, "new")
@@ -160,10 +160,10 @@ def test_a_full_disk_outside_of_our_writers_is_one_sentence_in_the_log(tmp_path,
 
     sentence = f"error: a file in {tmp_path} cannot be written, since the disk is full: make room"
     assert run("x.log", "Path('/dev/full').write_bytes(b'x')") == (1, "")
-    # below the line that says where it ran
+    # the first line says where the job ran
     (told,) = Path("x.log").read_text().splitlines()[1:]
     assert told.startswith(sentence)
-    # where the log's own disk is full, the terminal has it
+    # where the disk of the log is full, the terminal shows the message
     status, terminal = run("/dev/full", "print('x' * 100_000)")
     assert status == 1
     assert terminal.startswith(sentence)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dejavu.memorization import draws as drawing
 from dejavu.memorization import gaps
 from dejavu.memorization.metrics import KEYS, binned, query_values
 
@@ -121,7 +122,7 @@ def test_resampling_has_a_row_for_each_draw_and_a_column_for_each_metric():
 
 @pytest.mark.parametrize("cells", [1, 100])
 def test_drawing_in_parts_gives_every_draw(cells, monkeypatch):
-    monkeypatch.setattr(gaps, "CELLS_PER_DRAW", cells)
+    monkeypatch.setattr(drawing, "CELLS_PER_PART", cells)
     values = grouped(sample(0, 30, 2))
     assert gaps.bootstrap(values, 17, np.random.default_rng(0)).shape == (17, 2)
     assert gaps.samplings(values, 17, 0.5, np.random.default_rng(0)).shape == (17, 2)
@@ -244,7 +245,10 @@ def test_top_order_is_descending_and_breaks_ties_by_row(queries, random):
     keys = {"nearest": nearest, "correct": correct, "gap": correct - other}
     for sort, key in keys.items():
         wanted = sorted(range(len(queries)), key=lambda i, key=key: (-key[i], rows[i]))
-        assert gaps.top_order(sort, correct.astype(np.int32), other.astype(np.int32), nearest, rows).tolist() == wanted
+        scores = correct.astype(np.int32), other.astype(np.int32), nearest, rows
+        assert gaps.top_order(sort, *scores).tolist() == wanted
+        for first in (0, 1, len(queries) // 2, len(queries), len(queries) + 3):
+            assert gaps.top_order(sort, *scores, first).tolist() == wanted[:first]
 
 
 @settings(max_examples=50, deadline=None)

@@ -142,7 +142,7 @@ def test_images_of_random_bytes_never_stop_ingest(tmp_path, picture):
         images.append(bytes(content))
     _, quarantine = ingest(tmp_path, pa.table({"image": images, "caption": ["a dog"] * len(images)}))
     assert quarantine
-    # an address in memory would differ from run to run
+    # an address in memory differs from run to run
     assert not [q["detail"] for q in quarantine if " at 0x" in q["detail"]]
 
 

@@ -52,7 +52,7 @@ def test_a_word_whose_singular_ends_in_s_is_one_label_with_its_plural(plural, si
     assert Normalizer()(plural) == Normalizer()(singular)
 
 
-# made once with another library, and each pair that the rules judged otherwise was judged by hand
+# another library made the table once; where the rules disagreed with it, a person decided
 PLURALS = [
     tuple(line.split())
     for line in (Path(__file__).parent / "plurals.txt").read_text(encoding="utf-8").splitlines()
@@ -211,7 +211,7 @@ def named_of(vocabulary, caption):
     return named_in(vocabulary)(caption)
 
 
-# judged by hand: a caption in the manner of COCO, and what of COCO's labels it names
+# a caption in the style of COCO -> the labels of COCO that it names, as a person judged
 CAPTIONS = [
     ("A man riding a wave on top of a surfboard.", "person, surfboard"),
     ("Two women sitting on a sofa watching television", "person, couch, tv"),
@@ -251,7 +251,7 @@ def judged(named):
 
 
 def test_captions_name_what_people_say_that_they_name():
-    # a pitcher of juice is taken for one of baseball, and an elephant's mother for a person
+    # known errors: a pitcher of juice is taken for a pitcher of baseball, and an elephant's mother for a person
     wrong = [caption for caption, named in CAPTIONS if named_of("coco", caption) != judged(named)]
     assert len(CAPTIONS) == 30 and len(wrong) <= 2, wrong
 

@@ -76,7 +76,7 @@ def test_spellings_that_look_the_same_mean_the_same_sample(tmp_path, dataset, ke
         ("img{}", "img{},train", "or bring the list as .csv with a header"),
         ("img{}", '"img{}"', "(without quotation marks)"),
         ("0123456789abcdef0123456789abcd{:02d}", "img{}", "datasets.*.columns.key names no column"),
-        ("img{}", "something else {}", "The dataset has uids as 'img0'"),
+        ("img{}", "something else {}", "The dataset has uids such as 'img0'"),
     ],
 )
 def test_spellings_that_differ_are_refused_with_an_example_of_both(tmp_path, dataset, key, spelled, told):
@@ -86,7 +86,7 @@ def test_spellings_that_differ_are_refused_with_an_example_of_both(tmp_path, dat
     message = str(error.value)
     assert "splits.default.roles.a.uids: 10 of 10 uids of" in message and "(100.0%) are not in the dataset" in message
     assert told in message
-    # what is missing altogether nobody means to leave out
+    # where every uid is missing, the list is wrong, so max_missing is no remedy
     assert "max_missing" not in message
 
 
@@ -115,7 +115,7 @@ def test_a_table_of_text_is_read_by_the_name_of_its_column(tmp_path, dataset, na
                    for i in range(-1, 10))  # fmt: skip
     given = listed(tmp_path, text.encode("utf-8-sig"), name, column="key")
     assert find_members(given, dataset(KEYS)).rows.tolist() == list(range(10))
-    with pytest.raises(InputError, match=r"no column 'uid', but split, key, note: name .*roles\.a\.uids_column"):
+    with pytest.raises(InputError, match=r"no column 'uid'; it has split, key, note: name .*roles\.a\.uids_column"):
         find_members(listed(tmp_path, text.encode(), name), dataset(KEYS))
 
 
@@ -142,7 +142,7 @@ def test_the_training_table_itself_can_be_the_list(tmp_path, dataset, values):
 def test_tables_whose_column_cannot_hold_uids_are_refused(tmp_path):
     for table, told in (
         (pa.table({"uid": [0.0, 1.0]}), "column 'uid' is double, but uids are texts"),
-        (pa.table({"key": ["a"]}), "has no column 'uid', but key"),
+        (pa.table({"key": ["a"]}), "has no column 'uid'; it has key"),
         (pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["uid", "uid"]), "has several columns 'uid'"),
         (pa.table({"uid": pa.array([None], pa.string())}), "lists no uid"),
     ):
@@ -161,7 +161,7 @@ def test_a_list_that_says_nothing_is_refused_naming_the_file(tmp_path, content):
 @pytest.mark.parametrize(("lost", "refused"), [(0, False), (12, False), (200, True)])
 def test_some_of_a_long_list_tell_whether_it_fits_but_for_luck(tmp_path, dataset, lost, refused):
     uids = [f"key-{number:04d}" for number in range(1000)]
-    # evenly over the list, so that the hundred that are looked for have their share
+    # spread evenly over the list, so that the hundred uids that are looked for hold their share
     spelled = [f"KEY-{number:04d}" if lost and number % (1000 // lost) == 0 else uid for number, uid in enumerate(uids)]
     members, samples = listed(tmp_path, lines(spelled).encode()), dataset(uids)
     if not refused:

@@ -14,7 +14,7 @@ from sklearn import metrics
 
 from dejavu.memorization import membership
 
-# few different values, so that most draws have ties
+# few different values make ties in most draws
 VALUES = st.integers(0, 6)
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 1.7, 3.0])
 COUNTS = st.integers(0, 3)
@@ -152,13 +152,13 @@ def test_true_positive_rate_grows_with_the_false_positive_rate(members, others):
 def test_no_false_positive_leaves_the_members_above_every_non_member():
     x, y = np.array([5, 5, 3, 1]), np.array([4, 3, 2])
     assert membership.true_positive_rate(x, y, np.ones(4), np.ones(3), 0.0) == 0.5
-    # a tie with the highest non-member cannot be told from it
+    # a score equal to that of the highest non-member is not above it
     assert membership.true_positive_rate(np.array([4, 4]), y, np.ones(2), np.ones(3), 0.0) == 0.0
 
 
 def test_a_share_that_falls_between_two_non_members_takes_the_stricter_threshold():
     x, y = np.array([9, 7, 5, 3]), np.array([8, 6, 4, 2])
-    # one of four may be exceeded at 25 and at 49 %, two at 50 %
+    # of four non-members, one may exceed the threshold at 25 % and at 49 %, and two at 50 %
     found = [membership.true_positive_rate(x, y, np.ones(4), np.ones(4), rate) for rate in (0.24, 0.25, 0.49, 0.5)]
     assert found == [0.25, 0.5, 0.5, 0.75]
 

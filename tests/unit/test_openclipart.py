@@ -24,7 +24,7 @@ SVG = """<?xml version="1.0"?>
 <dc:publisher><cc:Agent><dc:title>Open Clip Art Library</dc:title></cc:Agent></dc:publisher>
 <dc:creator><cc:Agent><dc:title>Jo Painter</dc:title></cc:Agent></dc:creator>
 <cc:license rdf:resource="{licence}"/></cc:Work></rdf:RDF></metadata><text>not a title</text></svg>"""
-# nine levels of ten: a gigabyte, were it expanded
+# nine levels of ten entities each would expand to a gigabyte
 BOMB = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "0123456789"}">' for i in range(9))
 
 

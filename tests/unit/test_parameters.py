@@ -23,7 +23,7 @@ def masked(model: str) -> dict:
 def test_captions_are_masked_as_in_training_where_that_masks_and_else_as_measured():
     asked = {"captions": 4, "seed": 7}
     assert masked("tokens") == {"text_mask": 0.5, "text_mask_unit": "tokens", "text_mask_with": "mask"} | asked
-    # how nothing would be hidden plays no part
+    # the way of hiding words does not matter where none are hidden
     stated = {"text_mask": 0.6, "text_mask_unit": "words", "text_mask_with": "nothing"} | asked
     assert masked("base") == masked("tokens-none") == stated
 

@@ -152,7 +152,7 @@ def with_side(encoder: str) -> dict:
 def test_a_model_that_is_neither_a_folder_nor_cached_is_refused(monkeypatch, tmp_path, kind, given, told) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     Path("empty").mkdir()
-    # nothing that loads a model expands it
+    # loading a model does not expand the path
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "models" / "e5").mkdir(parents=True)
     (tmp_path / "models" / "e5" / "config.json").write_text("{}")

@@ -16,6 +16,7 @@ from dejavu.measurement.groups import QueryRoles
 from dejavu.measurement.options import Measure, Statistics
 from dejavu.measurement.population import summarize
 from dejavu.measurement.scoring import ScoredFiles, score_population
+from dejavu.memorization import draws
 from dejavu.memorization.metrics import KEYS
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECTS, SAMPLES
 
@@ -296,6 +297,35 @@ def test_a_count_takes_as_large_a_share_of_the_holdout_as_of_the_training_role(p
     rows = [row for row in planted.summarize()["top_l"] if all(row[key] == value for key, value in cell.items())]
     # 2 of 4 are half, so 4 of the 8: three that are lucky and one that is not
     assert {row["l"]: row["recall_gap"] for row in rows}[2] == pytest.approx(3 / 4 * 1 / 2)
+
+
+def test_groups_of_many_blocks_give_the_numbers_of_one_but_for_draws(plant, monkeypatch):
+    planted = plant({"a": 3, "b": 2, "holdout": 1})
+    for role in TRAINED:
+        planted.score(role)
+    at_once = planted.summarize()
+    monkeypatch.setattr(draws, "GROUPS_PER_BLOCK", 3)
+    in_blocks = planted.summarize()
+    assert in_blocks["recall_curves"] == at_once["recall_curves"]
+    drawn = (
+        "mean",
+        "std",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "p_joint",
+        "detectable",
+        "recall_gap_low",
+        "recall_gap_high",
+    )
+    for table in ("population_gaps", "top_l"):
+        for row, other in zip(in_blocks[table], at_once[table], strict=True):
+            for name in set(row) - set(drawn):
+                assert row[name] == (pytest.approx(other[name], abs=1e-12) if name == "value" else other[name]), name
+    assert in_blocks["bootstrap_draws"] != at_once["bootstrap_draws"]
+    symmetric = [row for row in in_blocks["population_gaps"] if row["population"] == "symmetric"]
+    assert all(row["ci_low"] <= row["value"] <= row["ci_high"] and 0 < row["p_value"] <= 1 for row in symmetric)
+    assert not list(planted.folder.glob(".*")), "a temporary folder is left"
 
 
 def test_recall_curves_hold_the_share_that_was_planted(plant):

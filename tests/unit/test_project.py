@@ -14,17 +14,17 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "files", "progress", "tables", "paths", "fingerprint", "devices", "processes", "slurm"},
+    {"errors", "files", "progress", "tables", "paths", "code_hash", "devices", "processes", "slurm"},
     {"data"},
     {"memorization"},
     {"training", "encoders", "retrieval"},
     {"measurement", "utility"},
     {"database"},
     {"report"},
-    {"check"},
+    {"check", "costs"},
 ]
-# used by the Snakefile, above data; database writes the configuration out
-BESIDE = {"checkpoints": 0, "config": 1, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
+# modules that the Snakefile uses -> the floor up to which they import
+BESIDE = {"checkpoints": 0, "config": 1, "replicates": 0, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
 
 CONDA_NAMES = {
     "python-duckdb": "duckdb",
@@ -64,12 +64,18 @@ def test_imports_go_down_only() -> None:
                 assert floor_of(target) <= floor_of(module), f"{module} imports {target}, which is on a higher floor"
 
 
+def test_the_map_has_the_floors_of_the_library() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", page, re.MULTILINE)
+    assert {int(floor): set(re.findall(r"`(\w+)`", names)) for floor, names in rows} == dict(enumerate(FLOORS))
+
+
 def test_no_module_imports_itself_through_others() -> None:
     graph: dict[str, set[str]] = {}
     files = {module_of(file): file for file in (ROOT / "src" / "dejavu").rglob("*.py")}
     for module, file in files.items():
         named: set[str] = set()
-        # also what is imported within a function, which hides a circle and does not undo it
+        # imports within functions count: they hide a circle and do not undo it
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 named |= {alias.name for alias in node.names}
@@ -83,7 +89,7 @@ def test_no_module_imports_itself_through_others() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-# lists, of which one entry a line is the best form
+# lists with one entry a line
 LISTS = {"src/dejavu/data/vocabularies", "src/dejavu/memorization/words"}
 
 

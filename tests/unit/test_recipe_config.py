@@ -79,7 +79,7 @@ def test_a_recipe_comes_back_with_its_checkpoints_in_order_and_its_defaults(load
 def test_a_recipe_without_its_defaults_is_the_configured_recipe(load, repository):
     model = load()
     own = own_keys(model, repository / "workflow/schemas/config.schema.yaml")
-    # what the given recipe changes, and what has no default
+    # keys that this recipe changes, and keys without a default
     assert own == {"architecture": "ViT-B-32", "samples_seen": 5000, "batch_size": 64}
     filled = dataclasses.asdict(Recipe(**own))
     assert {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()} == model
@@ -90,7 +90,7 @@ def test_every_key_of_a_recipe_stands_in_the_schema_with_its_default_and_its_mea
     schema = read_schema(repository / "workflow/schemas/config.schema.yaml")
     keys = schema["properties"]["models"]["additionalProperties"]["properties"]
     fields = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    # of a model that is not trained
+    # keys of a model that is not trained here
     assert set(keys) - set(fields) == {"like", "sides"}
     for name, default in fields.items():
         key = keys[name]

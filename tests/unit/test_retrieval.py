@@ -426,10 +426,13 @@ ALONE = list(range(40))
 RESAMPLING = Resampling(draws=100, seed=0)
 
 
-@pytest.mark.parametrize("block", [2048, 4, 1])
+@pytest.mark.parametrize(
+    ("limit", "block"),
+    [("QUERIES_PER_BLOCK", 2048), ("QUERIES_PER_BLOCK", 4), ("QUERIES_PER_BLOCK", 1), ("CELLS_PER_BLOCK", 100)],
+)
 @pytest.mark.parametrize("groups", [ALONE[:30], [i // 3 for i in range(30)], [min(i, 20) for i in range(30)]])
-def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_similar(block, groups, monkeypatch):
-    monkeypatch.setattr(utility, "QUERIES_PER_BLOCK", block)
+def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_similar(limit, block, groups, monkeypatch):
+    monkeypatch.setattr(utility, limit, block)
     queries, candidates = whole_numbers(7, 30, 3), whole_numbers(8, 30, 3)
     found = ranks_of_own(queries, candidates, np.array(groups)).tolist()
     assert found == [rank_of_own(queries, candidates, groups, i) for i in range(30)]

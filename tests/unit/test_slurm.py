@@ -11,7 +11,7 @@ import pytest
 from dejavu.errors import InputError
 from dejavu.slurm import end_leftovers
 
-# jobs are files of a folder: squeue shows them, scancel removes them
+# a job is a file in a folder: squeue lists the files, scancel removes them
 SQUEUE = 'cat "$JOBS"/* 2>/dev/null; true'
 SCANCEL = 'echo "$@" >> "$CALLS"; for job in "$@"; do rm "$JOBS/$job"; done'
 
@@ -89,5 +89,5 @@ def test_commands_of_slurm_on_a_machine_of_no_cluster_mean_no_leftovers(cluster,
 def test_a_scheduler_that_does_not_answer_stops_the_run(cluster, tmp_path: Path) -> None:
     said = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
     cluster({"8": ("rule_train", tmp_path)}, squeue=f"echo '{said}' >&2; exit 1")
-    with pytest.raises(InputError, match=r"squeue does not say .*Unable to contact slurm controller.*try again"):
+    with pytest.raises(InputError, match=r"squeue cannot list .*Unable to contact slurm controller.*try again"):
         end_leftovers(tmp_path)

@@ -101,7 +101,7 @@ def write(path: Path, split: str, models: list[str], holdout: int = 20) -> Path:
                     if population == "symmetric" and scope == "all":
                         drawn = enumerate(draws_of(model, gap))
                         rows["bootstrap_draws"] += [{**this, "draw": i, "value": value} for i, value in drawn]
-        if model == "masked-8":  # what its captions do not show
+        if model == "masked-8":  # another query shows its memory, and the caption does not
             this = {**cell, "query": "remainder", "model": model, "scope": "all", "metric": "ppg"}
             more = {"value": 0.2, "ci_low": 0.1, "ci_high": 0.3, "p_value": 0.01, "n": 100}
             rows["population_gaps"] += [{**this, **more, "population": "symmetric"}]
@@ -174,7 +174,7 @@ def test_a_change_between_splits_is_paired_by_the_groups_that_both_ask(databases
 
     every = {role: np.ones(200) for role in "ab"}
     assert change["change"] == pytest.approx(symmetric("default", every) - symmetric("small", every))
-    # resamples of the groups of both splits together: that of the small one is a part of that of the other
+    # the groups of both splits are resampled together; the groups of the small split are among those of the large one
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(1500):
@@ -202,7 +202,7 @@ def test_queries_that_no_two_splits_share_are_told_to_be_independent(databases, 
         errors.append(sum(values.var() / len(values) for values in pairs.values()) / 4)
     reach = (change["change_high"] - change["change_low"]) / 2
     assert reach == pytest.approx(1.96 * np.sqrt(sum(errors)), rel=0.001)
-    # of the same holdout recall@10 is resampled alike: equal draws, so nothing tells the two apart; here it is another
+    # one holdout gives equal draws of recall@10, so nothing tells the splits apart; `found` has two holdouts
     together = gather("size", STUDIES, databases).useful(1)
     assert (together["change"], together["change_low"]) == (0, None)
     assert found.useful(1)["change_low"] < 0 < found.useful(1)["change_high"]
@@ -259,9 +259,9 @@ def test_with_seeds_at_both_ends_the_claim_holds_their_noise_and_that_of_the_que
     ("start", "end", "freedom", "error"),
     [
         ({0: 0.4, 1: 0.5, 2: 0.45}, {0: 0.1, 1: 0.25, 2: 0.1}, 2, stats.sem([-0.3, -0.25, -0.35])),
-        # other seeds: Welch
+        # other seeds at the two ends: Welch's interval
         ({0: 0.4, 1: 0.5, 2: 0.45}, {7: 0.1, 8: 0.25}, None, None),
-        # seeds that one end alone has take no part where two are common
+        # where both ends share two seeds, further seeds of one end do not count
         ({0: 0.4, 1: 0.5, 2: 9.0}, {0: 0.1, 1: 0.1}, 1, stats.sem([-0.3, -0.4])),
     ],
     ids=["paired", "welch", "common"],
@@ -307,7 +307,7 @@ def test_tables_and_page_hold_every_point_with_control_and_utility(here, reposit
     with open(tmp_path / "utility.tsv", newline="") as file:
         useful = [row for row in csv.DictReader(file, delimiter="\t") if row["metric"] == "recall@10"]
     assert [float(row["utility"]) for row in useful] == pytest.approx([0.06, 0.055, 0.05])
-    # every point is better than each other in one of the two, in nearly all draws
+    # in nearly all draws, every point is better than each other point in one of the two measures
     assert min(float(row["front_share"]) for row in useful) > 0.9
     page = (site / "index.html").read_text()
     assert "&lt;masking&gt;" in page and "<masking>" not in page

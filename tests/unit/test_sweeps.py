@@ -121,7 +121,7 @@ def test_a_study_of_checkpoints_trains_nothing_more_and_keeps_them(load):
     assert set(config["models"]) == {"base", "masked"}
     assert config["models"]["base"]["checkpoints"] == [1600, 3200]
     assert config["splits"]["default"]["models"] == {"base": [1600, 3200, 6400], "masked": [6400]}
-    # in the splits of another study only the end of training is measured
+    # splits that another study makes measure the end of training only
     assert config["splits"]["default.training_set_size-100"]["models"] == {"base": [6400]}
 
 

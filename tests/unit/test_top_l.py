@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from dejavu.measurement import top_l
+from dejavu.measurement import stored_weights, top_l
 from dejavu.measurement.top_l import TopL
+from dejavu.memorization import draws as drawing
 from dejavu.memorization.gaps import top_order
 
 NUMBER, GROUPS = 60, 40
@@ -20,20 +24,33 @@ def scores(seed: int) -> dict[str, np.ndarray]:
     return found | {f"nearest_{side}": rng.random(NUMBER) for side in "ab"} | {"row": np.arange(NUMBER)}
 
 
-def rows_of(cells: dict[str, dict], groups: np.ndarray, query: str = "caption") -> list[dict]:
-    top = TopL((3,), (0.1, 0.5))
+def rows_of(
+    cells: dict[str, dict], groups: np.ndarray, query: str = "caption", folder: Path | None = None
+) -> list[dict]:
+    top = TopL((3,), (0.1, 0.5), folder)
     for seed, (population, cell) in enumerate(cells.items()):
         top.resample(population, GROUPS, np.random.default_rng(seed))
         top.add(population, {"query": query}, cell, groups, {"a": NUMBER, "b": NUMBER})
     return top.rows()
 
 
-def test_the_interval_is_that_of_resamples_whose_first_queries_are_taken(monkeypatch):
+def whole(blocks: Iterator[drawing.Parts]) -> np.ndarray:
+    return np.concatenate([np.concatenate([weights for _, weights in parts]) for parts in blocks], axis=1).astype(int)
+
+
+@pytest.mark.parametrize("groups_per_block", [GROUPS, 16], ids=["in memory", "on disk"])
+def test_the_interval_is_that_of_resamples_whose_first_queries_are_taken(groups_per_block, monkeypatch, tmp_path):
     monkeypatch.setattr(top_l, "DRAWS", 30)
+    # of the order no more than what is needed is gone through, and more where that does not suffice
+    monkeypatch.setattr(top_l, "_with_reserve", lambda taken: taken)
+    monkeypatch.setattr(stored_weights, "CHUNK", 7)
+    monkeypatch.setattr(drawing, "GROUPS_PER_BLOCK", groups_per_block)
+    monkeypatch.setattr(drawing, "CELLS_PER_PART", 7 * GROUPS)
     groups = np.sort(np.concatenate([np.arange(GROUPS), np.arange(NUMBER - GROUPS)]))
     cells = {population: scores(seed) for seed, population in enumerate(("a", "b", "holdout"))}
-    found = rows_of(cells, groups)
-    weights = np.random.default_rng(0).multinomial(GROUPS, np.full(GROUPS, 1 / GROUPS), size=30)
+    found = rows_of(cells, groups, folder=tmp_path)
+    weights = whole(drawing.resamples(drawing.block_sizes(GROUPS), 30, np.random.default_rng(0)))
+    assert len(list(tmp_path.iterdir())) == (0 if groups_per_block == GROUPS else 3)
     cell = cells["a"]
     for sort in ("nearest", "correct", "gap"):
         order = top_order(sort, cell["correct_a"], cell["correct_b"], cell["nearest_a"], cell["row"])

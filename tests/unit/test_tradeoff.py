@@ -165,7 +165,7 @@ def test_a_one_model_test_stays_in_the_trade_off_and_in_the_summary(models, tmp_
     found = {row["model"]: row for row in tradeoff(models)}
     assert list(found) == ["base", "masked", "single"]
     assert found["single"]["reference"] == "text_encoder" and found["single"]["control_value"] == 0.01
-    # its gap is on another scale: against base, which is no better, it would be on the front in all draws
+    # a one-model gap is on another scale, so this point has a front of its own
     assert found["single"]["front_share"] == 1.0
     write_summary(models, tmp_path / "summary.txt", title="planted")
     told = [line for line in (tmp_path / "summary.txt").read_text().splitlines() if "recall@10" in line]
@@ -249,7 +249,7 @@ def test_a_share_of_the_front_is_that_of_the_draws_and_a_gap_below_nought_is_nou
     wanted = np.mean([on_front(np.column_stack(draw)) for draw in zip(utility, gap, strict=True)], axis=0)
     assert front_shares(utility, gap) == pytest.approx(wanted.tolist())
     assert min(wanted) > 0.05 and max(wanted) < 0.95
-    # the first has the smaller gap, but both are none: the better one alone is on the front
+    # both gaps are below 0 and count as 0, so only the point with the better utility is on the front
     assert front_shares(np.array([[5.0, 6.0]]), np.array([[-0.2, -0.1]])) == [0.0, 1.0]
     lacking = np.array([[5.0, np.nan], [5.0, 6.0]])
     assert front_shares(lacking, np.array([[0.1, 0.1], [0.1, 0.1]])) == [0.0, 1.0]

@@ -27,7 +27,7 @@ CONFIGURED["datasets"] |= {
 
 
 def write_import(project: Project, label: str) -> None:
-    # the drawn data's keys are seed and number
+    # keys of the embedded data are made of seed and number
     images = [{"id": i, "file_name": f"images/0-{i:08d}.jpg"} for i in range(12)]
     found = [{"image_id": i, "category_id": 1, "bbox": [1, 2, 3, 4]} for i in range(9)]
     content = {"images": images, "annotations": found, "categories": [{"id": 1, "name": label}]}

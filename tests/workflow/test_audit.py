@@ -20,7 +20,7 @@ from tests.harness.project import ROOT, Project
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 PAIRS, MEMBERS = 360, 120
-# what the marked lines become: everything else stays as it is shipped
+# text of a marked line -> its replacement; all other lines stay as they are shipped
 EDITS = {
     "vocabulary: coco": "vocabulary: audit/labels.txt",
     "architecture: ViT-B-32": "architecture: config/architectures/small.json",
@@ -72,7 +72,7 @@ def test_the_page_leads_from_a_checkpoint_and_its_list_to_a_report(tmp_path: Pat
     for told in (
         "120 samples are listed; 120 of 120 that were looked for are in the dataset",
         "120 each) are told apart without any model at ROC AUC",
-        "find their own image first among 64, where luck finds one",
+        "find their own image first among 64 images, where chance finds 1",
         "images are prepared with mean 0.4815",
     ):
         assert told in looked

@@ -73,7 +73,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, once: Callable[[str], No
 
 
 def disturb(project: Project, notes: Path, hook: Path, on_disk: bool) -> Disturbed:
-    # a rule's first attempt finds no room, its second is killed, and its third finds what that one left
+    # the first attempt of a rule finds no room, the second is killed, and the third finds what the second left
     faults = f"read-only:{READ_ONLY_AT} full killed" if on_disk else "killed"
     environment = {"PYTHONPATH": str(hook), "FAULTS": faults, "FAULT_NOTES": str(notes)}
 

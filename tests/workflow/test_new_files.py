@@ -31,7 +31,7 @@ def test_a_new_raw_file_is_ingested_and_the_others_of_its_batch_are_not(tmp_path
     before = inodes(project)
     assert len(before) == 3
 
-    # the inventory, which runs as well, must not hide that the batch has changed
+    # the inventory runs as well, and must not hide that the batch has changed
     write_raw(project, "part-9.parquet")
     output = project.run(*UNTIL)
     after = inodes(project)

@@ -73,7 +73,7 @@ def test_the_steps_of_the_docs_lead_from_a_folder_and_a_csv_to_roles_with_object
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     project = Project.make(tmp_path / "project")
     found = pictures(project.folder / "images")
-    # as Excel of many countries saves it
+    # Excel saves CSV files in this way in many countries
     with open(project.folder / "pairs.csv", "w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(["file", "caption", "objects"])

@@ -103,7 +103,7 @@ def test_the_limit_of_b_never_trains_side_a(project: Project) -> None:
     project.write_config(edited(lambda c: roles_of(c)["b"].update(limit=45)))
     expected = {"manifest role=b"} | per_side("train", sides="b") | embeds(sides="b") | embeds(sides="a", roles=["b"])
     expected |= neighbors(STOPPED, sides="b") | neighbors(populations=["b"]) | scores() | per_model("population")
-    # what a caption's remainder and its rare words are depends on all roles
+    # the remainder and the rare words of a caption depend on all roles
     expected |= {"query_texts"} | per_side("embed_queries") | query_neighbors()
     expected |= per_side("utility", sides="b") | per_side("attacks") | {"disjoint"}
     assert set(project.planned()) == expected | END
@@ -124,7 +124,7 @@ def test_k_and_labels_only_score_again(project: Project, change: Callable[[dict]
 
 def test_the_score_threshold_never_annotates_again(project: Project) -> None:
     project.write_config(edited(lambda c: c["measure"].update(score_threshold=0.6)))
-    # the remainder of a caption is what names no object
+    # the remainder of a caption depends on the objects that count
     expected = {"query_texts"} | per_side("embed_queries") | query_neighbors()
     assert set(project.planned()) == expected | scores() | per_model("population") | per_side("attacks") | END
 
@@ -141,7 +141,7 @@ def test_how_captions_are_masked_as_queries_only_embeds_queries_again(project: P
     project.write_config(edited(lambda c: c["measure"].update(masked={"captions": 3})))
     expected = per_side("embed_queries") | query_neighbors() | scores() | per_model("population")
     assert set(project.planned()) == expected | per_side("attacks") | END
-    # of models whose training hides nothing; the one-model test has such a side
+    # models whose training hides nothing are masked as measure.masked says
     project.write_config(edited(lambda c: c["measure"].update(masked={"text_mask": 0.3})))
     plain = ["baseline", "one-model"]
     expected = per_side("embed_queries", ["baseline"]) | query_neighbors(plain) | scores(plain)
@@ -214,6 +214,15 @@ def test_how_training_reads_ahead_and_which_engine_searches_changes_no_result(pr
 
     project.write_config(edited(change))
     assert set(project.planned()) == END  # the database holds the whole configuration
+    project.write_config(edited(lambda c: c["measure"].update(embed_workers=1)))
+    assert set(project.planned()) == END
+
+
+def test_bfloat16_embeds_again_and_trains_nothing(project: Project) -> None:
+    project.write_config(edited(lambda c: c["measure"].update(embed_precision="bf16")))
+    searched = {job for job in neighbors() if not job.startswith("tfidf")} | query_neighbors()
+    measured = scores() | per_model("population") | per_side("attacks") | per_side("utility")
+    assert set(project.planned()) == embeds() | per_side("embed_queries") | searched | measured | END
 
 
 def edit(project: Project, module: str, *replaced: tuple[str, str]) -> None:
@@ -298,11 +307,11 @@ def test_a_change_of_training_trains_again_unless_its_results_are_taken_by_name(
     assert planned == trained | early | per_side("utility") | per_side("attacks") | END
 
     assert "train " in upgrade(project, "--list") and set(project.planned()) == planned
-    # what was edited besides code is not taken along
+    # make upgrade takes no other edit along
     project.write_config(edited(lambda c: c["measure"].update(samplings={"repeats": 30})))
     told = upgrade(project)
     steps = {line.split()[0]: line for line in told.splitlines() if line.startswith("  ")}
-    # captions that are masked as queries are masked by the same code
+    # the same code masks captions in training and as queries
     assert steps.keys() == {"recipe", "train", "embed_queries"}
     # of four trainings the checkpoints and the metrics
     assert "8 outputs" in steps["train"] and "train.py" in steps["train"]

@@ -139,7 +139,7 @@ def test_the_report_of_a_one_model_test_names_what_it_cannot_know(finished: Proj
         declared.folder / "results" / "demo" / "declared" / "report" / "index.html",
     ):
         text = page.read_text()
-        assert "What the one-model test cannot know" in text
+        assert "Limits of the one-model test" in text
         assert "that gap is not memorization" in text
 
 

@@ -21,7 +21,7 @@ def with_another_public_set(project: Project) -> dict:
     """A public set of images and objects alone, as ImageNet is in the paper."""
     drawn = pq.read_table(project.folder / "results" / "demo" / "raw" / "part-00000.parquet")
     images = drawn.select(["image", "objects"]).append_column("key", pa.array([f"i{i}" for i in range(len(drawn))]))
-    # other pictures, so that no role shares one with it
+    # other pictures, so that no role shares a picture with this set
     turned = [turned_over(image) for image in images["image"].to_pylist()]
     (project.folder / "images").mkdir()
     for number in (0, 1):
@@ -30,7 +30,7 @@ def with_another_public_set(project: Project) -> dict:
     config = copy.deepcopy(CONFIG)
     columns = {"image": "image", "caption": None, "key": "key", "objects": "objects"}
     config["datasets"]["elsewhere"] = {"raw": ["images/*.parquet"], "columns": columns, "files_per_job": 1}
-    # a name that comes before that of the split which has trained already
+    # this name sorts before that of the split that has trained already
     config["splits"]["again"] = copy.deepcopy(config["splits"]["default"])
     config["splits"]["again"]["roles"]["public"] = {"dataset": "elsewhere", "interval": [0.0, 1.0], "limit": 80}
     return config
@@ -73,7 +73,7 @@ def test_a_second_split_searches_images_without_captions_and_trains_nothing(fini
     assert sorted(trained) == [("baseline", side, CONFIG["models"]["baseline"]["samples_seen"]) for side in "ab"]
     assert sorted(costs) == [("baseline.a", True), ("baseline.b", True)]
     assert (results / "again" / "report" / "index.html").is_file()
-    # nothing is asked but captions
+    # caption is the only query
     assert not (results / "again" / "queries").exists()
     assert not list(results.glob("again/embeddings/*/*/*/*.masked.npy"))
     assert not (results / "again" / "models").exists()

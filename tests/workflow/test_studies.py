@@ -93,7 +93,7 @@ def test_the_ready_configuration_at_the_paper_s_scale_can_be_planned(tmp_path: P
     for folder in (raw, detector):
         folder.mkdir(parents=True)
     (detector / "config.json").write_text("{}")
-    # what the roles ask for, and nothing that planning does not read
+    # as many rows as the roles need, with the columns that planning reads
     rows = sum(role["limit"] for role in config["splits"]["ten-million"]["roles"].values())
     column = pa.array(["x"]).dictionary_encode().take(pa.array([0] * 1_000_000))
     for number in range(-(-rows // 1_000_000)):
@@ -101,6 +101,6 @@ def test_the_ready_configuration_at_the_paper_s_scale_can_be_planned(tmp_path: P
         (raw / f"{number:05d}.tar").touch()
     planned = project.planned()
     models = {job.split()[1] for job in planned if job.startswith("recipe")}
-    # each of two is the first value of its axes but that of the sizes
+    # two models are the first value of all their axes, except the axis of sizes
     assert len(models) == 2 + 3 + 3 + 3 + 2
     assert sum(number for job, number in planned.items() if job.startswith("study")) == len(config["studies"])

@@ -6,6 +6,7 @@ import html
 import re
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dejavu.costs.planning import plan_of, read_config
 from dejavu.memorization.metrics import KEYS, TESTED
+from dejavu.plan.job_list import all_jobs
+from dejavu.roles import trained_in
 from dejavu.tables import DATABASE, VIEWS
 from tests.harness.project import ROOT, Project
 
@@ -22,8 +26,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 MODELS = ("baseline", "masked", "early", "one-model")
 QUERIES = ("caption", "masked", "remainder", "rare")
 CONTRACT = {
-    "sides": "model side kind source search search_engine preprocessing preprocessing_known",
-    "roles": "role dataset samples listed missing",
+    "sides": "model side kind has_images source search search_engine preprocessing preprocessing_known",
+    "roles": "role dataset samples asked listed missing",
     "samples": "row uid role caption objects unnamed group_id",
     "neighbors": "model side epoch population query row rank public_row similarity",
     "sample_scores": "model epoch population query k labels scope row objects_n precision_a precision_b recall_a "
@@ -58,6 +62,7 @@ CONTRACT = {
 # the drawn data holds no duplicates, and this run no study and no list
 EMPTY = ("duplicates", "studies")
 EMPTY_QUERIES = (
+    "asked_roles",
     "checkpoints",
     "duplicate_groups",
     "listed_roles",
@@ -222,6 +227,8 @@ def test_other_queries_are_embedded_in_the_order_of_the_rows(finished: Project) 
     # two trained models with two sides, one of them with two checkpoints
     assert len(folders) == 6
     for folder in folders:
+        # no side searches them
+        assert np.load(folder / "public.captions.npy").shape == (0, 16)
         for role in ("a", "b", "holdout"):
             rows, captions = np.load(folder / f"{role}.rows.npy"), np.load(folder / f"{role}.captions.npy")
             for query in QUERIES[1:]:
@@ -288,6 +295,14 @@ def test_every_job_of_the_run_is_in_the_table_of_stages_with_what_it_cost(finish
     assert stages == {job.partition("/")[0].removesuffix(".tsv") for job in jobs} - AFTER_THE_DATABASE
     assert all(seconds is not None for _, _, seconds in rows)
     assert sum(seconds for _, _, seconds in rows) == pytest.approx(cost)
+
+
+def test_the_plan_counts_every_job_that_ran_and_no_other(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.folder)
+    planned = plan_of(read_config(Path("config/config.yaml")), {})
+    jobs = all_jobs(planned.config, planned.datasets, partial(trained_in, planned.config))
+    ran = {path.as_posix() for path in Path("results").rglob("benchmarks/**/*.tsv")}
+    assert {job.benchmark for job in jobs} == ran
 
 
 def test_the_terminal_shows_the_result_table_and_where_the_report_is(finished: Project) -> None:

@@ -1,13 +1,13 @@
-# Needs:  samples, and what a dataset's `annotate` names: a column of the raw files, files of objects, or a detector
+# Needs:  samples, and the source of objects in a dataset's `annotate`: a column of the raw files, files, or a detector
 # Makes:  results/<dataset>/objects/<batch>/<file>.parquet
 #
-# One rule per source, so that a change of one never annotates the datasets that use another.
+# Each source of objects has its own rule, so a change of one source never annotates datasets with another source again.
 
 from dejavu.paths import IMPORTED, MATCHED, OBJECTS, SAMPLES
 
 
 rule annotate:
-    """Takes the objects of every sample from the raw files' column."""
+    """Read the objects of every sample from a column of the raw files."""
     input:
         raw=raw_files,
         samples=SAMPLES,
@@ -33,7 +33,7 @@ rule annotate:
 
 
 rule read_imports:
-    """Brings files of objects into one table."""
+    """Convert files of objects into one table."""
     input:
         files=lambda w: IMPORTS[w.dataset],
     output:
@@ -47,7 +47,7 @@ rule read_imports:
     conda:
         CONDA
     resources:
-        # a JSON file is read whole
+        # A JSON file is read as a whole, so memory grows with its size.
         mem_mb=growing(1000, per_gb=3000),
         runtime=growing(30, per_gb=30),
     params:
@@ -57,7 +57,7 @@ rule read_imports:
 
 
 rule match_import:
-    """Counts which imported images are samples; stops when none is, before any work on the batches."""
+    """Count the imported images that are samples; stop when none is, before any work on the batches."""
     input:
         imported=IMPORTED,
         samples=lambda w: DATASETS[w.dataset].folders("samples"),
@@ -82,10 +82,10 @@ rule match_import:
 
 
 rule import_objects:
-    """Takes the objects of every sample from the imported table, by uid."""
+    """Look up the objects of every sample in the imported table, by uid."""
     input:
         imported=IMPORTED,
-        # an import that fits no sample is found before
+        # Waiting for this file stops an import that fits no sample before the first batch.
         matched=MATCHED,
         samples=SAMPLES,
     output:
@@ -110,7 +110,7 @@ rule import_objects:
 
 
 rule detect:
-    """Finds the objects of every sample with a zero-shot detector; finished files outlive a kill."""
+    """Detect the objects of every sample with a zero-shot detector; a killed job keeps its finished files."""
     input:
         samples=SAMPLES,
         model=detector_files,

@@ -1,9 +1,10 @@
-# Needs:  what the configuration names
-# Makes:  results/check.html, which is no output: what is wrong is shown there too, and a check is made anew every time
+# Needs:  the files and models that the configuration names
+# Makes:  results/check.html. The page is no output of the rule, because a failed check must leave it as well, and every
+#         call of `make check` must run the check.
 
 
 rule check:
-    """Looks into everything that the configuration names before anything long is run."""
+    """Check all files and models that the configuration names, before any long job."""
     log:
         "logs/check.log",
     localrule: True
@@ -12,6 +13,6 @@ rule check:
     threads: 8
     params:
         page="results/check.html",
-        given=", ".join(map(str, workflow.configfiles)),
+        config_files=", ".join(map(str, workflow.configfiles)),
     script:
         "../scripts/check.py"

@@ -1,6 +1,6 @@
 # Needs:  `config`, and the project's folder BASE
-# Makes:  CONFIG, checked and complete, and what follows from it: datasets, models, queries, files that it names
-#         refuses what jobs would miss only after hours
+# Makes:  CONFIG, the checked and complete configuration, and from it datasets, models, queries and lists of files.
+#         Refuses a configuration that names missing files or models, which jobs might need only after hours.
 
 from dejavu.config import load_config
 from dejavu.config.schema import own_keys
@@ -10,18 +10,27 @@ from dejavu.errors import InputError
 from dejavu.files import matching_files
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.needs import check_what_is_needed
+from dejavu.plan.parameters import (
+    kept_neighbors,
+    other_queries,
+    other_texts,
+    text_queries,
+)
 from dejavu.plan.results import check_results_folder, check_unchanged
 from dejavu.plan.supply import check_supply
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
-from dejavu.tables.queries import CAPTION, MASKED
+from dejavu.tables.queries import CAPTION
 
 SCHEMA = BASE / "workflow" / "schemas" / "config.schema.yaml"
 
 
 def require_models():
-    """Refuse a checkpoint that is not in the cache; asked only where there is one, since it takes seconds."""
+    """Refuse a checkpoint that is neither a file nor in the cache.
+
+    Only a configuration with a checkpoint imports OpenCLIP here, which takes seconds.
+    """
     sides = [
         side
         for model in CONFIG["models"].values()
@@ -36,7 +45,7 @@ def require_models():
 
 
 def annotated_from(source):
-    """The datasets whose objects come from a source."""
+    """Return the names of the datasets whose objects come from a source."""
     return [
         name
         for name, section in CONFIG["datasets"].items()
@@ -50,7 +59,7 @@ try:
         name: Dataset.of(name, section) for name, section in CONFIG["datasets"].items()
     }
     check_results_folder(Path("results"))
-    # checked once, not per job
+    # Only the main process checks this: every job of a run also reads the rules.
     UNSEEN = (
         check_unchanged(Path("results"), Path(".snakemake"))
         if workflow.is_main_process
@@ -77,7 +86,7 @@ try:
         )
         for name in annotated_from("detector")
     }
-    # what clip-benchmark has written of checkpoints: (model, side) -> files
+    # (model, side) -> result files of clip-benchmark for a checkpoint
     CLIP_BENCHMARK = {
         (name, letter): matching_files(
             f"models.{name}.sides.{letter}.clip_benchmark", side["clip_benchmark"]
@@ -89,30 +98,27 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# scripts read it as snakemake.config; a workflow that imports this one keeps its own
+# Scripts read this as snakemake.config. A workflow that imports this one keeps its own configuration.
 config = CONFIG
 MODELS = CONFIG["models"]
-# the recipes as parameters: a new key that stands at its default changes none
+# Recipes as parameters of jobs: they omit keys at their default, so a new key changes no parameter.
 RECIPES = {
     name: own_keys(model, SCHEMA)
     for name, model in MODELS.items()
     if "sides" not in model
 }
 TRAINED = list(RECIPES)
-# their side b is a text encoder: a one-model test
+# Splits that are further replicates of another split.
+REPLICATES = [name for name, split in CONFIG["splits"].items() if "replicate" in split]
+# Models of one-model tests: side b is TF-IDF, or any text encoder.
 TFIDF = [name for name in MODELS if side_of(MODELS, name, "b").source == BUILT_IN]
 TEXT = [name for name in MODELS if not side_of(MODELS, name, "b").has_images]
 
 ASKED = CONFIG["measure"]["queries"]
-OTHER_QUERIES = [query for query in ASKED if query != CAPTION]
-QUERIES_OF_TEXT = [query for query in OTHER_QUERIES if query != MASKED]
-# texts that are embedded for a caption besides itself
-OTHER_TEXTS = len(QUERIES_OF_TEXT) + (
-    CONFIG["measure"]["masked"]["captions"] if MASKED in ASKED else 0
-)
-
-# keep more neighbours than measured, so that another k needs no new search
-KEPT_NEIGHBORS = max(100, *CONFIG["measure"]["k"])
+OTHER_QUERIES = other_queries(CONFIG)
+QUERIES_OF_TEXT = text_queries(CONFIG)
+OTHER_TEXTS = other_texts(CONFIG)
+KEPT_NEIGHBORS = kept_neighbors(CONFIG)
 POPULATION_TABLES = ["population_gaps", "bootstrap_draws", "top_l", "recall_curves"]
 
 CONDA = "../../envs/gpu.yaml" if CONFIG["device"] == "cuda" else "../../envs/cpu.yaml"
@@ -120,7 +126,7 @@ GPUS = 1 if CONFIG["device"] == "cuda" else 0
 
 
 def any_of(names):
-    """A wildcard constraint; one that nothing fulfils where there is no name."""
+    """Return a wildcard constraint for names; without names, a constraint that no value fulfils."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 

@@ -1,9 +1,9 @@
-# Needs:  raw files in one of the forms of dejavu.data.forms, or what the workflow makes them from
+# Needs:  raw files in one of the forms of dejavu.data.forms, or the sources from which the workflow makes raw files
 # Makes:  results/<dataset>/raw/<file>, for the forms whose raw files the workflow makes
 #         results/<dataset>/{samples,quarantine,fingerprints}/<batch>/<file>.parquet,
 #         groups.parquet and duplicates.parquet
 #
-# One job works on a batch of raw files; what it writes has one file per raw file.
+# One job works on a batch of raw files, and writes one file for each raw file.
 
 from dejavu.data.forms.registry import all_steps
 from dejavu.paths import (
@@ -17,11 +17,11 @@ from dejavu.paths import (
     SAMPLES,
 )
 
-# synthesize, coco, coco_file, shard: a form's module says what its rules are called, read, write and do
+# The rules synthesize, coco, coco_file and shard: the module of a form defines their names, inputs, outputs and work.
 for FORM, STEP in all_steps():
 
     rule:
-        """Makes raw files of a form, or what they are made of."""
+        """Make raw files of a form, or intermediate files for them."""
         name:
             STEP.name
         input:
@@ -52,9 +52,10 @@ for FORM, STEP in all_steps():
 
 
 rule inventory:
-    """Checks every raw file's footer and columns, and counts its pairs, before any long work.
+    """Check footer and columns of every raw file, and count its pairs, before any long work.
 
-    No input of ingest, not even an ancient one: while the inventory runs, Snakemake would not see that a batch changed.
+    The inventory must be no input of ingest, not even an ancient one: while the inventory runs again, Snakemake would
+    overlook that a batch has changed.
     """
     input:
         raw=lambda w: list(DATASETS[w.dataset].paths.values()),
@@ -81,9 +82,9 @@ rule inventory:
 
 
 rule ingest:
-    """Reads raw files into the samples table; what cannot be used goes to the quarantine with its reason.
+    """Read raw files into the samples table; unusable rows go into the quarantine, each with its reason.
 
-    Of a batch that has changed, only the files that are new or different are read again.
+    Of a changed batch, only new and changed files are read again.
     """
     input:
         raw=raw_files,
@@ -111,7 +112,7 @@ rule ingest:
 
 
 rule fingerprint:
-    """Hashes every sample for all criteria of duplicates, so that a change of them hashes nothing again."""
+    """Hash every sample for all criteria of duplicates, so that another choice of criteria hashes nothing again."""
     input:
         SAMPLES,
     output:
@@ -132,7 +133,7 @@ rule fingerprint:
 
 
 rule duplicates:
-    """Groups samples that are the same thing; stops when too many raw rows, or their keys, could not be used."""
+    """Group duplicates; stop when too many raw rows are in the quarantine, or too many keys are unclear."""
     input:
         fingerprints=lambda w: DATASETS[w.dataset].folders("fingerprints"),
         samples=lambda w: DATASETS[w.dataset].folders("samples"),

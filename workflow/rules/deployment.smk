@@ -1,13 +1,13 @@
 # Needs:  nothing
-# Makes:  BASE, the project's folder, whose library `dejavu` the rules and their jobs import, wherever the workflow runs:
-#         in the clone, with --directory, or as a module of another workflow
+# Makes:  BASE, the project's folder. Rules and jobs import the library `dejavu` from it, wherever the workflow runs: in
+#         the clone, with --directory, or as a module of another workflow.
 
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# not workflow.basedir, which is that of a workflow that imports this one as a module
+# Where another workflow imports this one as a module, workflow.basedir would be the folder of the other workflow.
 BASE = Path(str(workflow.current_basedir)).parents[1]
 SOURCES = BASE / "src"
 if not SOURCES.is_dir():

@@ -1,5 +1,5 @@
 # Needs:  the configuration and the datasets' files
-# Makes:  input functions: the files that a job reads, asked by wildcards; where files lie is in dejavu.paths
+# Makes:  input functions, which return the files that a job reads for its wildcards; dejavu.paths has all paths
 
 from dejavu.checkpoints import Checkpoint
 from dejavu.config.architectures import architecture_path
@@ -22,17 +22,18 @@ def raw_files(wildcards):
 
 
 def form_inputs(step):
-    """What a step of a dataset's form reads."""
+    """Return an input function for the files that a step of a dataset's form reads."""
     return lambda w: step.inputs(DATASETS[w.dataset].form, w)
 
 
 def folders(kind, *roles):
-    """Batch folders of a table, as an input function: of the datasets of the given roles, or of the whole split.
+    """Return an input function for the folders of a table, one for each batch of files.
 
-    Roles are named, or given as the wildcard that holds one.
+    The folders are those of the datasets of the given roles, or without roles of all datasets of the split. A role is a
+    name, or the name of a wildcard whose value is a role.
     """
 
-    def found(wildcards):
+    def paths(wildcards):
         names = [getattr(wildcards, role, role) for role in roles]
         datasets = (
             [DATASETS[role_dataset(wildcards, name)] for name in names]
@@ -45,17 +46,17 @@ def folders(kind, *roles):
             )
         )
 
-    return found
+    return paths
 
 
 def query_duplicates(wildcards):
-    """The duplicate groups of the datasets that query roles come from."""
+    """Return the files of duplicate groups, of the datasets that the query roles come from."""
     names = [role_dataset(wildcards, role) for role in POPULATIONS]
     return [at(DUPLICATES, dataset=name) for name in dict.fromkeys(names)]
 
 
 def detector_files(wildcards):
-    """The files of a detector that is given as a folder; nothing for one in the cache, which its name tells."""
+    """Return the files of a detector in a folder; no files for a detector in the cache, which its name identifies."""
     folder = Path(annotate_of(wildcards)["model"])
     return (
         sorted(str(file) for file in folder.iterdir() if file.is_file())
@@ -65,8 +66,8 @@ def detector_files(wildcards):
 
 
 def architecture_file(wildcards):
-    """The architecture's JSON file as an input, nothing for a name that OpenCLIP knows."""
-    # None for a text encoder (embed_captions runs instead) and for a folder with its own config
+    """Return the JSON file of a side's architecture; no file for a name that OpenCLIP knows."""
+    # The name is None for a text encoder, and for a folder with its own configuration.
     name = built_from(wildcards)["architecture"]
     path = None if name is None else architecture_path(name, BASE)
     return [] if path is None else str(path)
@@ -74,21 +75,22 @@ def architecture_file(wildcards):
 
 @cache
 def trainer(split, model, letter):
-    """The split that trains a side, which may be another one with the same training set.
+    """Return the split that trains a side; it may be another split with the same training set.
 
-    Asked once: while a job writes its output anew, what was there is gone.
+    The answer is cached for the whole run: it depends on which trainings exist, and Snakemake removes the old output of
+    a training when its job starts.
     """
     return trained_in(CONFIG, split, model, letter)
 
 
 def trained_file(pattern, split, model, letter):
-    """A file of the split that trains a side, or a folder."""
+    """Return the path of a file or folder in the split that trains a side."""
     name = trainer(split, model, letter)
     return at(pattern, dataset=CONFIG["splits"][name]["dataset"], split=name)
 
 
 def weights(wildcards):
-    """Where a side's weights are: the folder that training makes, a file or folder, or nothing for what is cached."""
+    """Return the weights of a side: the folder of its training, a file or folder of the user, or nothing if cached."""
     if side(wildcards).kind == "trained":
         model, letter = wildcards.model, wildcards.side
         pattern = at(CHECKPOINTS, model=model, side=letter)
@@ -97,37 +99,37 @@ def weights(wildcards):
 
 
 def in_split(pattern, wildcards, **values):
-    """A file of the split that a job is about."""
+    """Return the path of a file in the split of a job."""
     return at(pattern, dataset=wildcards.dataset, split=wildcards.split, **values)
 
 
 def embedding(wildcards, letter, role, kind):
-    """The embedding array of a role under a side, which another model's side may have made."""
-    one = side_of(MODELS, wildcards.model, letter, int(wildcards.seen))
-    model, seen = one.embedded
+    """Return the embedding array of a role under a side; models with a common side share its arrays."""
+    embedder = side_of(MODELS, wildcards.model, letter, int(wildcards.seen))
+    model, seen = embedder.embedded
     names = {"model": model, "side": letter, "seen": seen, "role": role, "kind": kind}
     return in_split(EMBEDDING, wildcards, **names)
 
 
 def query_embeddings(wildcards):
-    """What queries but captions search with, and what they search, under a side."""
-    found = {
+    """Return the embeddings of all queries except captions, and of the public images that they search, under a side."""
+    arrays = {
         f"{role}_{query}": embedding(wildcards, wildcards.side, role, query)
         for role in POPULATIONS
         for query in OTHER_QUERIES
     }
-    found |= {
+    arrays |= {
         f"{role}_rows": embedding(wildcards, wildcards.side, role, "rows")
         for role in POPULATIONS
     }
-    return found | {
+    return arrays | {
         "public": embedding(wildcards, wildcards.side, "public", "images"),
         "public_rows": embedding(wildcards, wildcards.side, "public", "rows"),
     }
 
 
 def attacked_embeddings(wildcards):
-    """Embeddings of all query roles under a side, and under the other side where that has images too."""
+    """Return the embeddings of all query roles under a side, and under the other side if it also embeds images."""
     sides = {"own": wildcards.side, "other": "b" if wildcards.side == "a" else "a"}
     if not side_of(MODELS, wildcards.model, sides["other"]).has_images:
         del sides["other"]
@@ -140,12 +142,13 @@ def attacked_embeddings(wildcards):
 
 
 def query_neighbors(letter):
-    """The neighbour tables of a population under a side, by query.
+    """Return an input function for the neighbour tables of a population under a side, in the order of the queries.
 
-    A text encoder is asked with the caption whatever the model is asked with: it knows what captions tell, at its best.
+    A text encoder always searches with the caption, whatever the query of side a: it is the reference for everything
+    that captions reveal.
     """
 
-    def found(wildcards):
+    def tables(wildcards):
         reads_only = not side_of(MODELS, wildcards.model, letter).has_images
         names = {
             "model": wildcards.model,
@@ -162,68 +165,70 @@ def query_neighbors(letter):
             for query in ASKED
         ]
 
-    return found
+    return tables
 
 
 def other_neighbors(wildcards):
-    """A split's neighbour tables of all queries but captions."""
+    """Return a split's neighbour tables of all queries except captions."""
     return [
         in_split(
             QUERY_NEIGHBORS,
             wildcards,
-            model=one.model,
-            side=one.letter,
-            seen=one.seen,
+            model=measured.model,
+            side=measured.letter,
+            seen=measured.seen,
             population=population,
             query=query,
         )
-        for one in sides_measured(CONFIG, wildcards.split)
-        if one.has_images
+        for measured in sides_measured(CONFIG, wildcards.split)
+        if measured.has_images
         for population in POPULATIONS
         for query in OTHER_QUERIES
     ]
 
 
 def training_tables(wildcards):
-    """What training has noted, of every side that is trained here."""
+    """Return the metrics tables of all trainings whose sides a split measures."""
     return [
         trained_file(
-            at(TRAINING, model=one.model, side=one.letter),
+            at(TRAINING, model=trained.model, side=trained.letter),
             wildcards.split,
-            one.model,
-            one.letter,
+            trained.model,
+            trained.letter,
         )
-        for one in trained_sides(sides_measured(CONFIG, wildcards.split))
+        for trained in trained_sides(sides_measured(CONFIG, wildcards.split))
     ]
 
 
 def clip_benchmark_results(wildcards):
-    """The results that clip-benchmark has written of a checkpoint."""
+    """Return the result files of clip-benchmark for a checkpoint."""
     return CLIP_BENCHMARK.get((wildcards.model, wildcards.side), [])
 
 
 def described_checkpoints(wildcards):
-    """What is known of the checkpoints from elsewhere that a split measures."""
+    """Return the descriptions of all checkpoints that a split measures and this workflow did not train."""
     return [
         in_split(
             CHECKPOINT_NOTES,
             wildcards,
-            model=one.model,
-            side=one.letter,
-            seen=one.seen,
+            model=measured.model,
+            side=measured.letter,
+            seen=measured.seen,
         )
-        for one in sides_measured(CONFIG, wildcards.split)
-        if one.kind == "checkpoint"
+        for measured in sides_measured(CONFIG, wildcards.split)
+        if measured.kind == "checkpoint"
     ]
 
 
 def embedded_sides(wildcards):
-    """The sides of a split that are embedded for themselves, which have utility and attacks of their own."""
-    return [one for one in sides_measured(CONFIG, wildcards.split) if one.own]
+    """Return the sides of a split with embeddings of their own, and so with utility and attacks of their own."""
+    return [
+        measured for measured in sides_measured(CONFIG, wildcards.split) if measured.own
+    ]
 
 
 def per_model(pattern, **more):
-    """A split's files of a kind for everything that is measured, as an input function."""
+    """Return an input function for a split's files of one kind, for every measured checkpoint of every model."""
 
     def files(wildcards):
         return [
@@ -243,23 +248,25 @@ def per_model(pattern, **more):
 
 
 def per_weights(pattern, **more):
-    """A split's files of a kind for every side that has images, once for the same weights, as an input function."""
+    """Return an input function for a split's files of one kind, for every side with images, once per set of weights."""
 
     def files(wildcards):
         sides = [
-            one for one in sides_measured(CONFIG, wildcards.split) if one.has_images
+            measured
+            for measured in sides_measured(CONFIG, wildcards.split)
+            if measured.has_images
         ]
         return list(
             dict.fromkeys(
                 path
-                for one in sides
+                for measured in sides
                 for path in expand(
                     pattern,
                     dataset=wildcards.dataset,
                     split=wildcards.split,
-                    model=one.embedded[0],
-                    side=one.letter,
-                    seen=one.embedded[1],
+                    model=measured.embedded[0],
+                    side=measured.letter,
+                    seen=measured.embedded[1],
                     **more,
                 )
             )
@@ -269,19 +276,19 @@ def per_weights(pattern, **more):
 
 
 def per_side(pattern, **more):
-    """A split's files of a kind for every side that is embedded itself, as an input function."""
+    """Return an input function for a split's files of one kind, for every side with embeddings of its own."""
 
     def files(wildcards):
         return [
             path
-            for one in embedded_sides(wildcards)
+            for embedded in embedded_sides(wildcards)
             for path in expand(
                 pattern,
                 dataset=wildcards.dataset,
                 split=wildcards.split,
-                model=one.model,
-                side=one.letter,
-                seen=one.seen,
+                model=embedded.model,
+                side=embedded.letter,
+                seen=embedded.seen,
                 **more,
             )
         ]

@@ -1,5 +1,5 @@
-# Needs:  the configuration, and the state of results as it was found
-# Makes:  what a run says besides its jobs: warnings before it, logs of failed jobs and result tables after it
+# Needs:  the configuration, and the state of results/ before the run
+# Makes:  the messages of a run: warnings before it; after it, the logs of failed jobs and the result tables
 
 import logging
 import time
@@ -15,11 +15,12 @@ STARTED = time.time()
 
 
 def warn():
-    """Say what cannot be seen of finished results; refuse a profile that is not there."""
+    """Warn where changes since finished results cannot be seen; refuse a profile that does not exist."""
     if lost_metadata(Path("results"), Path(".snakemake/metadata")):
         logger.warning(
             "results/ is here but .snakemake/metadata is not, so changes of configuration or code since those results "
-            "were made cannot be seen: copy .snakemake/metadata along with results/, or add --forceall to make all anew."
+            "were made cannot be seen: copy .snakemake/metadata along with results/, or add --forceall to make all "
+            "anew."
         )
     if UNSEEN is not None:
         logger.warning(UNSEEN)
@@ -30,7 +31,7 @@ def warn():
 
 
 def cancel_leftovers():
-    """Cancel the cluster jobs of a Snakemake that was killed, so that no two jobs write one file."""
+    """Cancel cluster jobs that a killed Snakemake left, because two jobs must not write the same file."""
     if not any(file.is_file() for file in Path(".snakemake/incomplete").rglob("*")):
         return
     try:
@@ -44,7 +45,7 @@ def cancel_leftovers():
 
 
 class Failures(logging.Handler):
-    """Keep the logs of jobs that failed, or whose group failed, unless a later attempt succeeds."""
+    """Lists the logs of failed jobs and failed groups; a job whose later attempt succeeds leaves the list."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +59,7 @@ class Failures(logging.Handler):
             self.logs.pop(record.job_id, None)
 
     def print(self, most=10):
-        """Print the last line of every log at the end, since a cluster's own messages push it out of sight."""
+        """Print the last line of each failed job's log; messages of a cluster push the logs themselves out of sight."""
         logs = [Path(log) for several in self.logs.values() for log in several]
         for log in [log for log in logs if log.is_file()][:most]:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -70,7 +71,7 @@ logger.addHandler(FAILURES)
 
 
 def print_summaries():
-    """Show the result tables of splits and studies that this run has made, and where the reports are."""
+    """Print the result tables of the splits and studies that this run has made, and the paths of their reports."""
     for summary in new_summaries(CONFIG, since=STARTED):
         print(summary, file=sys.stderr)
 

@@ -1,9 +1,10 @@
 # Needs:  the configuration
-# Makes:  parameters of jobs, no wider than they must be, since a job runs again when one of them changes
+# Makes:  parameters of jobs. A job runs again when a parameter changes, so each holds no more than its job needs.
 
 from functools import cache
 
-from dejavu.fingerprint import step_code
+from dejavu.code_hash import step_code
+from dejavu.replicates import replicate_seed
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings
@@ -12,7 +13,10 @@ from dejavu.roles import drawing
 
 @cache
 def warn_of_triggers():
-    """Say what follows from rerun triggers other than ours, once a run; while rules are read they are not known."""
+    """Warn once per run where the rerun triggers are not those of this workflow's profiles.
+
+    Snakemake knows the triggers only after it has read the rules, so parameter functions call this.
+    """
     if workflow.is_main_process:
         triggers = [trigger.item_to_choice() for trigger in workflow.rerun_triggers]
         for sentence in rerun_warnings(triggers):
@@ -20,10 +24,11 @@ def warn_of_triggers():
 
 
 def code(script, step=None, module=None):
-    """A parameter: what a script computes, see dejavu.fingerprint.
+    """Return a parameter function for the code hash of a script, see dejavu.code_hash.
 
-    step: the name of a step, where several run the script; module: what the script imports by a name that only the run
-    knows. Hashed only when a job of the rule is there, since every job of a cluster reads all rules.
+    `step` is the name of the step where several steps run the script. `module` is a module that the script imports
+    without an import statement. The hash is computed only when the rule has a job, because every job of a cluster
+    reads all rules.
     """
 
     @cache
@@ -38,7 +43,7 @@ def code(script, step=None, module=None):
 
 
 def form_value(value):
-    """A parameter of a step: a value that a dataset's form says."""
+    """Return a parameter function for a value that depends on the form of a dataset."""
     return lambda w: value(DATASETS[w.dataset].form)
 
 
@@ -46,12 +51,27 @@ def split_of(wildcards):
     return CONFIG["splits"][wildcards.split]
 
 
+def replicate(wildcards):
+    """Which replicate of which split a split is: a mapping with `of` and `number`; 0 where it is a split of its own."""
+    section = split_of(wildcards)
+    return section.get("replicate", {"of": wildcards.split, "number": 0})
+
+
+def recipe_of(wildcards):
+    """A model's recipe as a parameter; in a further replicate with a seed of its own."""
+    recipe, number = RECIPES[wildcards.model], replicate(wildcards)["number"]
+    if number:
+        seed = MODELS[wildcards.model]["seed"]
+        recipe = recipe | {"seed": replicate_seed(seed, number)}
+    return as_json(recipe)
+
+
 def side(wildcards):
     return side_of(MODELS, wildcards.model, wildcards.side, int(wildcards.seen))
 
 
 def built_from(wildcards):
-    """The section of the configuration that says how a side's model is built."""
+    """Return the section of the configuration that defines a side: an entry of `sides`, or the whole model."""
     model = MODELS[wildcards.model]
     return model["sides"][wildcards.side] if "sides" in model else model
 
@@ -69,17 +89,17 @@ def annotate_of(wildcards):
 
 
 def batch_files(wildcards):
-    """Raw names of a batch as a parameter: their paths are the rule's input, in the same order."""
+    """Return the names of a batch's raw files, in the order of their paths in the rule's input."""
     return as_json(DATASETS[wildcards.dataset].batches[wildcards.batch])
 
 
 def role_dataset(wildcards, role):
-    """The name of the dataset that a role's samples come from."""
+    """Return the name of the dataset that a role's samples come from."""
     return split_of(wildcards)["roles"][role]["dataset"]
 
 
 def split_datasets(wildcards):
-    """The datasets of a split: its own first, then those that only roles name."""
+    """Return the datasets of a split: its own first, then those of roles with another dataset."""
     names = [role_dataset(wildcards, role) for role in ROLES]
     return [
         DATASETS[name]
@@ -88,22 +108,22 @@ def split_datasets(wildcards):
 
 
 def drawn(wildcards):
-    """What the samples of a role depend on."""
+    """Return the part of a split's configuration that the samples of a role depend on."""
     return drawing(split_of(wildcards), wildcards.role)
 
 
 def drawings(wildcards):
-    """How the samples of the query roles were chosen."""
+    """Return how the samples of each query role were chosen, as JSON."""
     return as_json(parameters.query_drawings(split_of(wildcards)))
 
 
 def shared_criteria(wildcards):
-    """The criteria of duplicates that all datasets of a split have on."""
+    """Return the criteria of duplicates that are on for all datasets of a split."""
     return parameters.shared_criteria(
         dataset.section for dataset in split_datasets(wildcards)
     )
 
 
 def masking(wildcards):
-    """How the captions of the query `masked` are masked."""
+    """Return how the captions of the query `masked` are masked under a side, as JSON."""
     return as_json(parameters.masking(CONFIG, side(wildcards)))

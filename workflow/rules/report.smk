@@ -1,5 +1,6 @@
 # Needs:  every table of a split
-# Makes:  results/<dataset>/<split>/memorization.duckdb, figures/*.svg, report/index.html, summary.txt, result_table.tsv
+# Makes:  results/<dataset>/<split>/memorization.duckdb, and memorization.parquet with the tables too large for it
+#         figures/*.svg, report/index.html, summary.txt, result_table.tsv
 
 from dejavu.paths import (
     ATTACKS,
@@ -9,6 +10,7 @@ from dejavu.paths import (
     EMBEDDING,
     GROUPS,
     INVENTORY,
+    LARGE_TABLES,
     MANIFEST,
     NEIGHBORS,
     POPULATION_TABLE,
@@ -29,7 +31,7 @@ DATABASE_OF = ["neighbors", "other_neighbors", "scores", "populations"]
 
 
 rule database:
-    """Gathers everything in one DuckDB file."""
+    """Gathers everything in one DuckDB file, and in Parquet beside it the tables that are too large for it."""
     input:
         samples=folders("samples"),
         quarantine=folders("quarantine"),
@@ -43,6 +45,7 @@ rule database:
             at(INVENTORY, dataset=one.name) for one in split_datasets(w)
         ],
         manifests=[at(MANIFEST, role=role) for role in ROLES],
+        asked=asked_manifests,
         disjoint=DISJOINT,
         training=training_tables,
         checkpoints=described_checkpoints,
@@ -72,9 +75,11 @@ rule database:
             ATTACKS,
             table=["attacks", "sample_attacks"],
         ),
+        replicates=replicate_tables,
         benchmarks=split_benchmarks,
     output:
-        DATABASE,
+        database=DATABASE,
+        beside=directory(LARGE_TABLES),
     log:
         "logs/{dataset}/{split}/database.log",
     benchmark:
@@ -98,7 +103,8 @@ rule database:
 rule figures:
     """Draws the figures from the database."""
     input:
-        DATABASE,
+        database=DATABASE,
+        beside=LARGE_TABLES,
     output:
         **{
             name: report(
@@ -128,6 +134,7 @@ rule report:
     """Builds the static site, the result table and the summary that the terminal shows."""
     input:
         database=DATABASE,
+        beside=LARGE_TABLES,
         figures=[f"{SPLIT}/figures/{name}.svg" for name in FIGURES],
         samples=folders("samples"),
     output:

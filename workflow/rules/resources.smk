@@ -8,6 +8,14 @@ RATES = asks.RATES[CONFIG["device"]]
 EMBEDDED = RATES.embedded
 TEXTS_PER_SAMPLE = asks.TEXTS_PER_SAMPLE
 ROWS_PER_GB = asks.ROWS_PER_GB
+# Snakemake 9 has an object in place of the number
+RUN_GPUS = workflow.resource_settings.resources.get("gpu")
+EMBED_WORKERS = asks.embed_workers(
+    CONFIG["measure"]["embed_workers"],
+    CONFIG["device"],
+    workflow.cores,
+    getattr(RUN_GPUS, "value", RUN_GPUS),
+)
 
 
 def as_list(entry):

@@ -3,15 +3,11 @@
 #         and checkpoint.json beside them for a checkpoint from elsewhere
 #         results/<dataset>/<split>/queries/texts.parquet
 #         and for every query but the caption <population>.<query>.npy beside the embeddings
-#         results/<dataset>/<split>/neighbors/<model>/<side>/<seen>/<population>.parquet, of the captions
-#         and <population>.<query>.parquet beside it, of the other queries
 
 from dejavu.paths import (
     CHECKPOINT_NOTES,
     EMBEDDING,
     MANIFEST,
-    NEIGHBORS,
-    QUERY_NEIGHBORS,
     TEXTS,
     at,
 )
@@ -19,7 +15,7 @@ from dejavu.paths import (
 
 # a text encoder has captions only
 ruleorder: embed_captions > embed
-ruleorder: tfidf_neighbors > neighbors
+ruleorder: embed_searched_captions > embed
 
 
 # parameters: which model a side is, for dejavu.encoders
@@ -27,6 +23,26 @@ ENCODER = {
     "source": lambda w: side(w).source,
     "architecture": lambda w: built_from(w)["architecture"],
     "preprocessing": lambda w: as_json(built_from(w).get("preprocessing")),
+}
+# left out at the default, so that results from before there was the key stand
+PRECISION = {
+    "precision": value
+    for value in [CONFIG["measure"]["embed_precision"]]
+    if value != "fp32"
+}
+# parameters: how a model with images embeds
+EMBEDDING_PARAMETERS = {
+    **ENCODER,
+    **PRECISION,
+    "torch_threads": lambda w: built_from(w)["torch_threads"],
+    "batch_size": CONFIG["measure"]["embed_batch_size"],
+    "device": CONFIG["device"],
+}
+# models whose embeddings of public captions some side searches; of the others nothing reads them
+SEARCHED_CAPTIONS = {
+    one.embedded[0]
+    for one in (side_of(MODELS, name, letter) for name in MODELS for letter in SIDES)
+    if one.has_images and one.search == "captions"
 }
 
 
@@ -54,10 +70,13 @@ rule describe:
 
 
 rule embed:
-    """Embeds images and captions of one role; row i of either array is the sample that the row array names."""
+    """Embeds images and captions of one role; row i of either array is the sample that the row array names.
+
+    Of the public role it embeds images alone, and the array of captions has no row.
+    """
     input:
         weights=weights,
-        manifest=MANIFEST,
+        manifest=asked_manifest("role"),
         samples=folders("samples", "role"),
         architecture=architecture_file,
     output:
@@ -70,25 +89,34 @@ rule embed:
         "results/{dataset}/{split}/benchmarks/embed/{model}.{side}.{seen}.{role}.tsv"
     conda:
         CONDA
-    threads: lambda w: built_from(w)["torch_threads"]
+    # those beyond PyTorch's decode images; their number changes no result
+    threads: lambda w: built_from(w)["torch_threads"] + EMBED_WORKERS
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000 + asks.WORKER_MB * EMBED_WORKERS),
         runtime=growing(20, per_gb=ROWS_PER_GB / EMBEDDED / 60, of=["manifest"]),
         gpu=GPUS,
     params:
-        **ENCODER,
+        **EMBEDDING_PARAMETERS,
         code=code("embed.py"),
-        torch_threads=lambda w: built_from(w)["torch_threads"],
-        batch_size=CONFIG["measure"]["embed_batch_size"],
-        device=CONFIG["device"],
     script:
         "../scripts/embed.py"
+
+
+# a rule of its own, since a parameter of embed would make every public array again that is there
+use rule embed as embed_searched_captions with:
+    wildcard_constraints:
+        model=any_of(SEARCHED_CAPTIONS),
+        role="public",
+    params:
+        **EMBEDDING_PARAMETERS,
+        code=code("embed.py"),
+        captions=True,
 
 
 # a text encoder embeds no image
 use rule embed as embed_captions with:
     input:
-        manifest=MANIFEST,
+        manifest=asked_manifest("role"),
         samples=folders("samples", "role"),
     output:
         captions=at(EMBEDDING, kind="captions"),
@@ -102,6 +130,7 @@ use rule embed as embed_captions with:
         side="b",
     threads: 1
     params:
+        **PRECISION,
         code=code("embed.py", "embed_captions"),
         source=ENCODER["source"],
         batch_size=CONFIG["measure"]["embed_batch_size"],
@@ -113,7 +142,7 @@ if QUERIES_OF_TEXT:
     rule query_texts:
         """Takes out of the captions of all query roles what models are asked with besides."""
         input:
-            manifests=[at(MANIFEST, role=role) for role in POPULATIONS],
+            manifests=asked_manifests,
             samples=folders("samples", *POPULATIONS),
             objects=folders("objects", *POPULATIONS),
         output:
@@ -139,7 +168,7 @@ if OTHER_QUERIES:
     rule embed_queries:
         """Embeds what a model is asked with besides captions, of all query roles."""
         input:
-            **{f"manifest_{role}": at(MANIFEST, role=role) for role in POPULATIONS},
+            **{f"manifest_{role}": asked_manifest(role) for role in POPULATIONS},
             weights=weights,
             samples=folders("samples", *POPULATIONS),
             texts=(TEXTS if QUERIES_OF_TEXT else []),
@@ -167,103 +196,9 @@ if OTHER_QUERIES:
             ),
             gpu=GPUS,
         params:
-            **ENCODER,
+            **EMBEDDING_PARAMETERS,
             code=code("embed_queries.py"),
-            torch_threads=lambda w: built_from(w)["torch_threads"],
             queries=OTHER_QUERIES,
             masking=masking,
-            batch_size=CONFIG["measure"]["embed_batch_size"],
-            device=CONFIG["device"],
         script:
             "../scripts/embed_queries.py"
-
-    rule query_neighbors:
-        """Finds the public images nearest to all queries but captions, of all query roles."""
-        input:
-            unpack(query_embeddings),
-        output:
-            **{
-                f"{role}_{query}": at(QUERY_NEIGHBORS, population=role, query=query)
-                for role in POPULATIONS
-                for query in OTHER_QUERIES
-            },
-        log:
-            "logs/{dataset}/{split}/query_neighbors/{model}.{side}.{seen}.log",
-        benchmark:
-            "results/{dataset}/{split}/benchmarks/query_neighbors/{model}.{side}.{seen}.tsv"
-        conda:
-            CONDA
-        threads: 1
-        resources:
-            mem_mb=growing(6000 if GPUS else 2000),
-            runtime=search_minutes(
-                *(f"{role}_rows" for role in POPULATIONS), times=len(OTHER_QUERIES)
-            ),
-            gpu=GPUS,
-            engine=CONFIG["measure"]["search"],
-        params:
-            code=code("query_neighbors.py"),
-            queries=OTHER_QUERIES,
-            k=KEPT_NEIGHBORS,
-            device=CONFIG["device"],
-        script:
-            "../scripts/query_neighbors.py"
-
-
-rule neighbors:
-    """Finds the public images, or captions, nearest to every caption of a population, exactly."""
-    input:
-        captions=lambda w: embedding(w, w.side, w.population, "captions"),
-        caption_rows=lambda w: embedding(w, w.side, w.population, "rows"),
-        public=lambda w: embedding(w, w.side, "public", side(w).search),
-        public_rows=lambda w: embedding(w, w.side, "public", "rows"),
-    output:
-        NEIGHBORS,
-    log:
-        "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
-    benchmark:
-        "results/{dataset}/{split}/benchmarks/neighbors/{model}.{side}.{seen}.{population}.tsv"
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        # PyTorch and CUDA take some
-        mem_mb=growing(6000 if GPUS else 2000),
-        runtime=search_minutes("caption_rows"),
-        gpu=GPUS,
-        # no parameter, since all engines find the same
-        engine=CONFIG["measure"]["search"],
-    params:
-        code=code("neighbors.py"),
-        k=KEPT_NEIGHBORS,
-        device=CONFIG["device"],
-    script:
-        "../scripts/neighbors.py"
-
-
-rule tfidf_neighbors:
-    """Finds the public captions nearest to every caption of a population by TF-IDF, which knows no image."""
-    input:
-        queries=at(MANIFEST, role="{population}"),
-        public=at(MANIFEST, role="public"),
-        samples=folders("samples", "population", "public"),
-    output:
-        NEIGHBORS,
-    log:
-        "logs/{dataset}/{split}/neighbors/{model}.{side}.{seen}.{population}.log",
-    benchmark:
-        "results/{dataset}/{split}/benchmarks/neighbors/{model}.{side}.{seen}.{population}.tsv"
-    wildcard_constraints:
-        model=any_of(TFIDF),
-        side="b",
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        mem_mb=growing(2000, per_gb=20_000, of=["queries", "public"]),
-        runtime=growing(60, per_gb=600, of=["queries", "public"]),
-    params:
-        code=code("tfidf_neighbors.py"),
-        k=KEPT_NEIGHBORS,
-    script:
-        "../scripts/tfidf_neighbors.py"

@@ -11,7 +11,7 @@ rule score:
     input:
         neighbors_a=query_neighbors("a"),
         neighbors_b=query_neighbors("b"),
-        queries=at(MANIFEST, role="{population}"),
+        queries=asked_manifest("population"),
         public=at(MANIFEST, role="public"),
         samples=folders("samples", "population"),
         objects=folders("objects", "population", "public"),
@@ -47,7 +47,7 @@ rule population:
             for population in POPULATIONS
         },
         **{
-            f"manifest_{population}": at(MANIFEST, role=population)
+            f"manifest_{population}": asked_manifest(population)
             for population in POPULATIONS
         },
         duplicates=query_duplicates,
@@ -60,8 +60,8 @@ rule population:
     conda:
         CONDA
     resources:
-        mem_mb=growing(2000, per_gb=6000),
-        runtime=growing(30, per_gb=240),
+        mem_mb=growing(2000, per_gb=200),
+        runtime=growing(30, per_gb=60),
     params:
         code=code("population.py"),
         one_model=lambda w: w.model in TEXT,
@@ -76,7 +76,7 @@ rule attacks:
     input:
         unpack(attacked_embeddings),
         **{
-            f"manifest_{population}": at(MANIFEST, role=population)
+            f"manifest_{population}": asked_manifest(population)
             for population in POPULATIONS
         },
         **{
@@ -94,8 +94,8 @@ rule attacks:
     conda:
         CONDA
     resources:
-        mem_mb=growing(2000, per_gb=3000),
-        runtime=growing(30, per_gb=120),
+        mem_mb=growing(2000, per_gb=200),
+        runtime=growing(30, per_gb=60),
     params:
         code=code("attacks.py"),
         measure=measure_part("bootstrap", "seed"),

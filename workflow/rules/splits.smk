@@ -1,8 +1,31 @@
 # Needs:  results/<dataset>/groups.parquet, fingerprints and samples
 # Makes:  results/<dataset>/<split>/manifests/<role>.parquet, each by its own job with its own parameters
+#         results/<dataset>/<split>/queries/<role>.parquet, of roles that may have more samples than are asked about
 #         results/<dataset>/<split>/disjoint.json
 
-from dejavu.paths import DISJOINT, GROUPS, MANIFEST, at
+from dejavu.paths import DISJOINT, GROUPS, MANIFEST, QUERY_MANIFEST, at
+from dejavu.plan.asked import may_exceed_limit
+
+
+def asked_manifest(role):
+    """The manifest of the samples of a role that are embedded and asked about, as an input function.
+
+    That is the role's manifest, unless the role may have more samples than `measure.query_limit`.
+
+    role: named, or the wildcard that holds it.
+    """
+
+    def manifest(wildcards):
+        name = getattr(wildcards, role, role)
+        limited = may_exceed_limit(CONFIG, wildcards.split, name)
+        return in_split(QUERY_MANIFEST if limited else MANIFEST, wildcards, role=name)
+
+    return manifest
+
+
+def asked_manifests(wildcards):
+    """The same of all query roles."""
+    return [asked_manifest(role)(wildcards) for role in POPULATIONS]
 
 
 rule manifest:
@@ -38,6 +61,28 @@ rule manifest:
         deduplicate=lambda w: drawn(w)["deduplicate"],
     script:
         "../scripts/manifest.py"
+
+
+rule query_manifest:
+    """Chooses the samples of a role that are embedded and asked about: the first of its manifest."""
+    input:
+        MANIFEST,
+    output:
+        QUERY_MANIFEST,
+    log:
+        "logs/{dataset}/{split}/query_manifest/{role}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/query_manifest/{role}.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10, per_gb=10),
+    params:
+        code=code("query_manifest.py"),
+        limit=CONFIG["measure"]["query_limit"],
+    script:
+        "../scripts/query_manifest.py"
 
 
 rule disjoint:

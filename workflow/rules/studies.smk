@@ -1,13 +1,17 @@
 # Needs:  the databases of the splits that a study's points are measured in
 # Makes:  results/<dataset>/studies/<study>/{along,tradeoff}.svg, {points,utility}.tsv, summary.txt, report/index.html
 
-from dejavu.paths import STUDY
+from dejavu.paths import LARGE_TABLES, STUDY, at
 
 
 rule study:
-    """Shows gap, control and utility along one axis, and one against the other."""
+    """Make the figures, tables and report of a study: gap, control and utility along an axis."""
     input:
-        lambda w: list(study_databases(w).values()),
+        databases=lambda w: list(study_databases(w).values()),
+        beside=lambda w: [
+            at(LARGE_TABLES, dataset=w.dataset, split=split)
+            for split in study_databases(w)
+        ],
     output:
         along=report(
             f"{STUDY}/along.svg",

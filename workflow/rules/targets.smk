@@ -1,12 +1,12 @@
 # Needs:  the configuration
-# Makes:  what a run makes, as inputs of the rule `all`, and what a study is made from
+# Makes:  the inputs of the rule `all`, which are the results of a run, and the inputs of a study
 
 from dejavu.paths import DATABASE, REPORT, SUMMARY, at
 from dejavu.plan.summaries import study_folder
 
 
 def reported(split):
-    """What a finished split has."""
+    """Return the final files of a split."""
     dataset = CONFIG["splits"][split]["dataset"]
     return [
         at(pattern, dataset=dataset, split=split)
@@ -15,13 +15,13 @@ def reported(split):
 
 
 def studied(study):
-    """What a finished study has."""
+    """Return the final files of a study."""
     folder = study_folder(CONFIG, study)
     return [f"{folder}/report", f"{folder}/summary.txt"]
 
 
 def study_databases(wildcards):
-    """Split: database, for the points of a study, its own split first."""
+    """Return split -> its database, for all splits of a study's points; the study's own split comes first."""
     study = CONFIG["studies"][wildcards.study]
     splits = [study["split"], *(point["split"] for point in study["points"])]
     return {
@@ -31,10 +31,16 @@ def study_databases(wildcards):
 
 
 def everything(wildcards):
-    """What the whole configuration makes."""
-    # with no job left, no parameter function runs and warns
+    """Return the final files of all splits and studies."""
+    # Parameter functions warn as well, but none is called where no job is left.
     warn_of_triggers()
     return [
-        *(file for split in CONFIG["splits"] for file in reported(split)),
+        # a further replicate is reported in its split
+        *(
+            file
+            for split in CONFIG["splits"]
+            if split not in REPLICATES
+            for file in reported(split)
+        ),
         *(file for study in CONFIG["studies"] for file in studied(study)),
     ]

@@ -1,10 +1,11 @@
-# Needs:  the side's manifest and samples, and that the split's roles are disjoint
+# Needs:  the side's manifest and samples, and the check that the split's roles are disjoint
 # Makes:  results/<dataset>/<split>/models/<model>/recipe.json
 #         results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
 #
-# Splits that draw a side's role alike share what one of them trains, see dejavu.roles.
+# Splits that draw a side's role in the same way share one training, see dejavu.roles.
 #
-# What a killed run continues from lies in results/<dataset>/<split>/state, which is no output and goes at the end.
+# The state that a killed training resumes from is in results/<dataset>/<split>/state. The state is no output, and
+# training removes it at the end.
 
 import math
 
@@ -12,10 +13,10 @@ from dejavu.paths import CHECKPOINTS, DISJOINT, MANIFEST, RECIPE, TRAINING, at
 
 
 rule recipe:
-    """Notes everything besides the data that a model's training depends on.
+    """Write `recipe.json`: everything besides the data that a model's training depends on.
 
-    An input of its own, since while the producer of an ancient input runs again, Snakemake does not look at the
-    parameters and the other inputs of the job that takes it.
+    The recipe is a file rather than parameters of `train`: while the job that makes an ancient input (the check of the
+    roles) runs again, Snakemake ignores changed parameters and other inputs of `train`, but not a changed file.
     """
     input:
         architecture=architecture_file,
@@ -36,19 +37,19 @@ rule recipe:
     params:
         code=code("recipe.py"),
         training=code("train.py"),
-        recipe=lambda w: as_json(RECIPES[w.model]),
+        recipe=recipe_of,
         device=CONFIG["device"],
     script:
         "../scripts/recipe.py"
 
 
 rule train:
-    """Trains one side of a model; killed and started again, it goes on from its last state."""
+    """Train one side of a model; a training that was killed goes on from its last state."""
     input:
         manifest=at(MANIFEST, role="{side}"),
         samples=folders("samples", "side"),
         recipe=RECIPE,
-        # empty, too small or overlapping roles stop the run before training, which does not read this file
+        # Training does not read this file; waiting for it stops empty, too small or overlapping roles before training.
         disjoint=ancient(DISJOINT),
     output:
         checkpoints=directory(CHECKPOINTS),
@@ -64,7 +65,7 @@ rule train:
     threads: lambda w: MODELS[w.model]["torch_threads"] * MODELS[w.model]["processes"]
     resources:
         **training_resources(),
-        # not parameters, since they change no result
+        # These two values are resources, not parameters, because they change no result.
         data_workers=CONFIG["training"]["workers"],
         state_seconds=math.ceil(60 * CONFIG["training"]["state_minutes"]),
     params:

@@ -1,21 +1,21 @@
-# Needs:  embeddings of the holdout; for the benchmarks of `utility` also checkpoints and the benchmarks' files
-# Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of an embedded dataset
+# Needs:  embeddings of the holdout; for benchmarks also the checkpoints and the benchmarks' files
+# Makes:  results/<dataset>/evaluation/{train,test,compositional}.parquet, drawn from the world of a synthetic dataset
 #         results/<dataset>/<split>/{utility,utility_draws}/<model>/<side>/<seen>.parquet
 
 from dejavu.data.benchmarks import TASKS, drawn_folder, find_benchmarks
-from dejavu.paths import EMBEDDING, MANIFEST, UTILITY, at
+from dejavu.paths import EMBEDDING, UTILITY, at
 
 try:
     BENCHMARKS = find_benchmarks(CONFIG["utility"])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# datasets that are drawn, from whose world evaluation images can be drawn
+# Synthetic datasets. Their world, the generator of scenes, also draws evaluation images.
 DRAWN = [name for name, dataset in DATASETS.items() if dataset.form.world is not None]
 
 
 rule evaluation_data:
-    """Draws evaluation images from the world of an embedded dataset; none of them is in the dataset."""
+    """Draw evaluation images from the world of a synthetic dataset; none of them is in the dataset."""
     output:
         train=f"{drawn_folder('{dataset}')}/train.parquet",
         test=f"{drawn_folder('{dataset}')}/test.parquet",
@@ -40,12 +40,12 @@ rule evaluation_data:
 
 
 rule utility:
-    """Measures retrieval on the holdout, which no model has seen, and runs the benchmarks."""
+    """Measure retrieval on the holdout, which no model has seen, and run the benchmarks."""
     input:
         images=at(EMBEDDING, role="holdout", kind="images"),
         captions=at(EMBEDDING, role="holdout", kind="captions"),
         rows=at(EMBEDDING, role="holdout", kind="rows"),
-        manifest=at(MANIFEST, role="holdout"),
+        manifest=asked_manifest("holdout"),
         weights=weights,
         architecture=architecture_file,
         benchmarks=[file for benchmark in BENCHMARKS for file in benchmark.inputs],

@@ -9,23 +9,23 @@ from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
     measure, cell = json.loads(snakemake.params.measure), json.loads(snakemake.params.cell)
-    given = snakemake.input
+    inputs = snakemake.input
 
     def embeddings(which):
         return {
-            role: Embeddings.read(*(Path(given[f"{which}_{role}_{kind}"]) for kind in ("images", "captions", "rows")))
+            role: Embeddings.read(*(Path(inputs[f"{which}_{role}_{kind}"]) for kind in ("images", "captions", "rows")))
             for role in POPULATIONS
         }
 
     roles = QueryRoles(
-        scores={role: Path(given[f"scores_{role}"]) for role in POPULATIONS},
-        manifests={role: Path(given[f"manifest_{role}"]) for role in POPULATIONS},
+        scores={role: Path(inputs[f"scores_{role}"]) for role in POPULATIONS},
+        manifests={role: Path(inputs[f"manifest_{role}"]) for role in POPULATIONS},
         drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
-        duplicates=[Path(path) for path in given.duplicates],
+        duplicates=[Path(path) for path in inputs.duplicates],
     )
     write_attacks(
         embeddings("own"),
-        embeddings("other") if hasattr(given, "other_a_images") else None,
+        embeddings("other") if hasattr(inputs, "other_a_images") else None,
         roles,
         {name: Path(path) for name, path in snakemake.output.items()},
         Attacked(

@@ -11,7 +11,7 @@ with logged(snakemake.log[0]):
     p = snakemake.params
     config, page = snakemake.config, Path(p.page)
     findings = check(config, base)
-    title = f"{p.given}, {datetime.now():%Y-%m-%d %H:%M}"
+    title = f"{p.config_files}, {datetime.now():%Y-%m-%d %H:%M}"
     write_page(findings, title, config["measure"]["score_threshold"], base / "workflow" / "report" / "site", page)
     say(f"The pairs that were looked at: {page.resolve()}")
     if findings.faults:

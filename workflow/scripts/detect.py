@@ -15,7 +15,7 @@ with logged(snakemake.log[0]):
     title = words(f"detect {w.dataset} {w.batch}")
     claim(p.device, 1, title)
     require(p.device, 1, title)
-    # a value of the configuration, because the low bits of a result depend on it
+    # The number of threads is a value of the configuration, because the low bits of a result depend on it.
     torch.set_num_threads(p.torch_threads)
     tables = [table_name(name) for name in json.loads(p.names)]
     settings = {

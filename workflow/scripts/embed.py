@@ -1,14 +1,21 @@
+from functools import cache
 from pathlib import Path
 
 import torch
 
+from dejavu.data.kept_arrays import KeptArrays
 from dejavu.data.samples import RoleSamples
 from dejavu.devices import claim, require
+from dejavu.encoders.identity import identity
 from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
-from dejavu.progress import logged
+from dejavu.files import write_array
+from dejavu.paths import KEPT_EMBEDDING, at
+from dejavu.progress import logged, say
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
+from dejavu.retrieval.precision import embed_in_bfloat16
+from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -16,13 +23,35 @@ with logged(snakemake.log[0]):
     claim(p.device, 1, title)
     require(p.device, 1, title)
     if threads := p.get("torch_threads"):
-        # a value of the recipe, because the low bits of a result depend on it
+        # The number of threads is a value of the recipe, because the low bits of a result depend on it.
         torch.set_num_threads(threads)
-    encoder = load_encoder(Model.of_job(snakemake), Running(p.batch_size, p.device))
+    model = Model.of_job(snakemake)
     role = RoleSamples(Path(snakemake.input.manifest), snakemake.input.samples)
-    captions, rows = Path(snakemake.output.captions), Path(snakemake.output.rows)
-    images = snakemake.output.get("images")
-    if images is None:
-        embed_captions(encoder, role, captions, rows, title)
-    else:
-        embed(encoder, role, Arrays(Path(images), captions, rows), title)
+    outputs = {name: Path(path) for name, path in snakemake.output.items()}
+    rows = outputs.pop("rows")
+
+    @cache
+    def encoder():
+        loaded = load_encoder(model, Running(p.batch_size, p.device))
+        if p.get("precision") == "bf16":
+            embed_in_bfloat16(loaded, role, title, loaded if "images" in outputs else None)
+        return loaded
+
+    def make(part, arrays):
+        if "images" not in arrays:
+            embed_captions(encoder(), part, arrays["captions"], rows, title)
+            return
+        # Queries search the images of the public role, or its captions where the configuration says so.
+        has_captions = w.role != "public" or p.get("captions", False)
+        workers = max(0, snakemake.threads - threads)
+        embed(encoder(), part, Arrays(arrays["images"], arrays["captions"], rows), title, has_captions, workers)
+
+    # of query roles, whose samples change with measure.query_limit; what is searched may be as large as the disk
+    weights = identity(model) if w.role in POPULATIONS else None
+    settings = None if weights is None else {"parameters": dict(p), "model": weights}
+    folder = at(KEPT_EMBEDDING, dataset=w.dataset, split=w.split, model=w.model, side=w.side, seen=w.seen, name=w.role)
+    new = KeptArrays(Path(folder), settings).fill(role, outputs, make)
+    number = len(role.rows())
+    write_array(rows, role.rows())
+    if new < number:
+        say(f"[{title}] {number - new:,} of {number:,} samples were embedded before")

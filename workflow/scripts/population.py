@@ -9,13 +9,13 @@ from dejavu.progress import logged
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
-    w, given = snakemake.wildcards, snakemake.input
+    w, inputs = snakemake.wildcards, snakemake.input
     measure = json.loads(snakemake.params.measure)
     roles = QueryRoles(
-        scores={name: Path(given[f"scores_{name}"]) for name in POPULATIONS},
-        manifests={name: Path(given[f"manifest_{name}"]) for name in POPULATIONS},
+        scores={name: Path(inputs[f"scores_{name}"]) for name in POPULATIONS},
+        manifests={name: Path(inputs[f"manifest_{name}"]) for name in POPULATIONS},
         drawings={role: Drawing(**drawn) for role, drawn in json.loads(snakemake.params.drawings).items()},
-        duplicates=[Path(path) for path in given.duplicates],
+        duplicates=[Path(path) for path in inputs.duplicates],
     )
     summarize(
         roles,

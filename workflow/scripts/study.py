@@ -10,7 +10,9 @@ from dejavu.report.study_files import write_points, write_study, write_summary
 with logged(snakemake.log[0]):
     w, p, o = snakemake.wildcards, snakemake.params, {name: Path(path) for name, path in snakemake.output.items()}
     workflow = Path(snakemake.scriptdir).parent
-    databases = {split: Queries(file, workflow / "sql") for split, file in zip(p.splits, snakemake.input, strict=True)}
+    databases = {
+        split: Queries(file, workflow / "sql") for split, file in zip(p.splits, snakemake.input.databases, strict=True)
+    }
     study = gather(w.study, json.loads(p.studies), databases)
     draw_study(study, o["along"], o["tradeoff"])
     write_points(study, o["points"], o["utility"])

@@ -23,7 +23,7 @@ with logged(snakemake.log[0]):
         title,
         state_seconds=snakemake.resources.state_seconds,
         workers=snakemake.resources.data_workers,
-        # outside of a cluster all processes run here
+        # The resource `nodes` counts on a cluster only; elsewhere all processes run on this machine.
         nodes=snakemake.resources.nodes if CLUSTER_JOB in os.environ else 1,
     )
     state = Path("results") / w.dataset / w.split / "state" / w.model / w.side

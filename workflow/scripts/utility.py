@@ -25,7 +25,7 @@ with logged(snakemake.log[0]):
     rows += read_results(snakemake.input.results, p.architecture)
     benchmarks = find_benchmarks(json.loads(p.benchmarks))
     if benchmarks:
-        # not before they are needed, since PyTorch and OpenCLIP take seconds to import
+        # Import PyTorch and OpenCLIP only where benchmarks need them: the import takes seconds.
         import torch
 
         from dejavu.encoders.interface import Model, Running

@@ -1,7 +1,7 @@
--- The simultaneous 95 % band of all gaps of a model that the report shows together (max-t): with 95 % confidence every
--- gap's estimand lies in its band at once. The family is that of one model, so that what else the configuration measures
--- changes no band. Draw i is the same resample of the duplicate groups in every cell and model.
--- Run by hand, it gives the rows of the table `bands`; change `shown` for a band of other cells.
+-- The simultaneous 95 % band of all gaps of a model that the report shows (max-t): with 95 % confidence, the true
+-- values of all these gaps lie in their bands at once. Each model has its own family of cells, so other models in the
+-- configuration change no band. Draw i is the same resample of the duplicate groups in every cell and model.
+-- Run by hand, this query returns the rows of the table `bands`; change `shown` for bands of other cells.
 WITH shown AS (
     SELECT gaps.model, epoch, population, query, k, labels, scope, metric, gaps.value
     FROM population_gaps AS gaps
@@ -17,7 +17,7 @@ draws AS (
     JOIN bootstrap_draws USING (model, epoch, population, query, k, labels, scope, metric)
 ),
 errors AS (
-    -- in an order, or the last bits would be those of whichever thread came first
+    -- A fixed order of summation: threads that add in any order would change the last bits.
     SELECT model, epoch, population, query, scope, metric, stddev_samp(drawn ORDER BY draw) AS std_error
     FROM draws
     GROUP BY ALL
@@ -48,13 +48,13 @@ SELECT
     shown.labels,
     shown.scope,
     shown.metric,
-    -- where no resample varies there is no band: nothing is known of how certain the gap is
+    -- Where all resamples are equal, the uncertainty of the gap is unknown, so there is no band.
     CASE WHEN std_error > 1e-9 THEN shown.value - critical * std_error END AS band_low,
     CASE WHEN std_error > 1e-9 THEN shown.value + critical * std_error END AS band_high,
     std_error,
     coalesce(critical, 0) AS critical,
     cells,
-    -- 0.8416 is the 80 % quantile of the normal distribution
+    -- 0.8416 is the 80 % quantile of the standard normal distribution.
     CASE WHEN std_error > 1e-9 THEN (critical + 0.8416) * std_error END AS detectable
 FROM shown
 JOIN errors USING (model, epoch, population, query, scope, metric)

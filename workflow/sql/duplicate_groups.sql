@@ -1,5 +1,5 @@
--- The ten largest groups of samples that are the same thing, and how many of their members this split uses, in which
--- role: a group has one role only, and a role's limit may leave out some of it.
+-- The ten largest duplicate groups, the role of each in this split, and the number of members that the split uses. A
+-- group has one role only, and the limit of the role may leave out some of its members.
 SELECT
     duplicates.dataset,
     duplicates.group_id,

@@ -1,5 +1,6 @@
--- How many groups of more than one sample the datasets of this split have, and how many samples are in them: by any
--- criterion (null) and by each. A sample counts under a criterion where another member of its group agrees in it.
+-- The number of groups with more than one sample in the datasets of this split, and the number of samples in these
+-- groups: by any criterion (null), and by each. A sample counts under a criterion if another member of its group agrees
+-- with it in this criterion.
 WITH agreements AS (
     SELECT size, unnest(map_entries(criteria)) AS agreement FROM duplicates
 )

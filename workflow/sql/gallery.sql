@@ -1,5 +1,6 @@
--- The most memorized training samples of every model: largest gap in correctly found objects that the caption does
--- not name, in favour of the side that was trained on the sample; ties break by the gap over all objects, then by row.
+-- The most memorized training samples of every model. They have the largest gap in the number of correct objects that
+-- the caption does not name, in favour of the side that was trained on the sample; the gap over all objects, then the
+-- row, breaks ties.
 WITH candidates AS (
     SELECT
         sample_scores.model,
@@ -11,11 +12,11 @@ WITH candidates AS (
         scope,
         CASE population WHEN 'a' THEN correct_a - correct_b ELSE correct_b - correct_a END AS gap
     FROM sample_scores
-    JOIN sides AS reference ON reference.model = sample_scores.model AND reference.side = 'b'
+    JOIN reference_sides AS reference ON reference.model = sample_scores.model
     JOIN reported_cell USING (k, labels)
     JOIN last_epochs ON last_epochs.model = sample_scores.model AND last_epochs.epoch = sample_scores.epoch
-    -- against a text encoder nothing can be said of a single sample
-    WHERE population IN ('a', 'b') AND query = 'caption' AND reference.kind <> 'text_encoder'
+    -- A one-model test has no model that was not trained on the sample, so it shows no single samples.
+    WHERE population IN ('a', 'b') AND query = 'caption' AND NOT reference.is_one_model
 ),
 ranked AS (
     SELECT

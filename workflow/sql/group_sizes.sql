@@ -1,5 +1,5 @@
--- The duplicate groups of each query role: how many, how many equal ones would weigh as much, how large they are, and the
--- size in the dataset of every one.
+-- The duplicate groups of each query role: their number, the number of effective groups, the size of the largest group
+-- in the role, and the size of every group in the dataset.
 WITH groups AS (
     SELECT samples.role, samples.group_id, count(*) AS samples, max(coalesce(duplicates.size, 1)) AS size
     FROM samples

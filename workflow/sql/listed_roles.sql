@@ -1,2 +1,2 @@
--- The roles that a list declares, with what of it the dataset lacks.
+-- The roles that a list gives, with the number of listed uids that the dataset lacks.
 SELECT role, samples, listed, missing FROM roles WHERE listed IS NOT NULL ORDER BY role;

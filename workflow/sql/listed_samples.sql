@@ -1,15 +1,15 @@
--- The training samples that can be named as remembered, at the last epoch: the largest advantages of each statistic.
+-- The training samples that are listed as remembered, at the last epoch: the 20 largest advantages of each statistic.
 WITH ranked AS (
     SELECT
-        found.*,
+        memorized.*,
         row_number() OVER (
-            PARTITION BY found.model, found.epoch, found.statistic, found.query
-            ORDER BY found.advantage DESC, found.row
+            PARTITION BY memorized.model, memorized.epoch, memorized.statistic, memorized.query
+            ORDER BY memorized.advantage DESC, memorized.row
         ) AS place
-    FROM sample_memorization AS found
+    FROM sample_memorization AS memorized
     JOIN last_epochs USING (model, epoch)
     JOIN remembered_shares AS shares USING (model, epoch, statistic, query)
-    WHERE found.q_value <= shares.rate
+    WHERE memorized.q_value <= shares.rate
 )
 SELECT ranked.*, samples.uid, samples.caption
 FROM ranked

@@ -1,5 +1,5 @@
--- Every model at every checkpoint that was measured: the symmetric gap of all objects with its 95 % interval, each for
--- itself, its control, and recall@10 of holdout retrieval where there is one.
+-- Every model at every measured checkpoint: the symmetric gap in scope `all` with its own 95 % interval (not a band),
+-- its control, and recall@10 of holdout retrieval where it was measured.
 WITH useful AS (
     SELECT model, epoch, avg(value) AS recall_at_10
     FROM utility

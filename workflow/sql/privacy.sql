@@ -1,5 +1,5 @@
 -- Lower bounds on the privacy loss of the training of each side, at the last epoch.
-SELECT found.*
-FROM privacy AS found
+SELECT privacy.*
+FROM privacy
 JOIN last_epochs USING (model, epoch)
-ORDER BY found.model, found.side;
+ORDER BY privacy.model, privacy.side;

@@ -1,2 +1,2 @@
--- The roles whose captions are asked with, where their samples come from, and whether a list names them.
+-- The query roles, whose captions models are asked with: their dataset, and whether a list gives them.
 SELECT role, dataset, listed IS NOT NULL AS is_listed FROM roles WHERE role <> 'public' ORDER BY role;

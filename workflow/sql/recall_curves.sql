@@ -1,7 +1,8 @@
--- Share of the queries whose recall is at least r, under either side, for the reported k and label count, all objects.
-SELECT recall_curves.model, reference.kind AS reference, population, recall_curves.side, recall, share_at_least
+-- The share of the queries whose recall is at least r, under each side, for the reported k and label count, scope
+-- `all`.
+SELECT recall_curves.model, reference, population, recall_curves.side, recall, share_at_least
 FROM recall_curves
-JOIN sides AS reference ON reference.model = recall_curves.model AND reference.side = 'b'
+JOIN reference_sides ON reference_sides.model = recall_curves.model
 JOIN reported_cell USING (k, labels)
 JOIN last_epochs ON last_epochs.model = recall_curves.model AND last_epochs.epoch = recall_curves.epoch
 WHERE scope = 'all' AND query = 'caption'

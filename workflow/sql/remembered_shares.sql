@@ -1,5 +1,6 @@
--- How many training samples are remembered, at least, and how many can be named, at the last epoch.
-SELECT found.*
-FROM remembered_shares AS found
+-- Lower bounds on the share of training samples that are remembered, and the number of listed samples, at the last
+-- epoch.
+SELECT shares.*
+FROM remembered_shares AS shares
 JOIN last_epochs USING (model, epoch)
-ORDER BY found.model, found.statistic, list_position(['caption', 'masked', 'remainder', 'rare'], found.query);
+ORDER BY shares.model, shares.statistic, list_position(['caption', 'masked', 'remainder', 'rare'], shares.query);

@@ -1,7 +1,8 @@
--- The result table: every gap of the reported k and label count, by query, at each model's last epoch, with its control
--- beside it and the simultaneous band of both. The control is the same gap on the holdout, which neither side was
--- trained on: the side difference. In a one-model test it is half the difference between two roles that the model was
--- not trained on. Beside them what each side remembers, and the placebo: the gap with halves of the holdout as a and b.
+-- The result table: every gap of the reported k and label count, by query, at each model's last epoch. Each row has the
+-- gap and its control, with the simultaneous bands of both. The control is the same gap on the holdout, which neither
+-- side was trained on: the difference between the sides. In a one-model test the control is half the difference between
+-- two roles that the model was not trained on. Further columns hold what each side remembers, and the placebo, which is
+-- the symmetric gap with halves of the holdout as a and b.
 WITH others AS (
     SELECT
         model,

@@ -1,5 +1,5 @@
--- The noise of training itself, which no interval on one pair of models contains: how far the gap and its control spread
--- over the seeds of a study, at the reported k and label count.
+-- The noise of training, which no interval of one pair of models covers: mean and standard deviation of the gap and of
+-- its control over the seeds of a study, at the reported k and label count.
 SELECT
     studies.study,
     gaps.query,

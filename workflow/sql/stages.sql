@@ -1,10 +1,10 @@
--- What each stage read, passed on and dropped, and what it cost.
+-- The rows that each stage read, wrote and dropped, and the stage's cost.
 SELECT
     stage,
     count(*) AS subjects,
     sum(rows_in) AS rows_in,
     sum(rows_out) AS rows_out,
-    -- reasons summed over the subjects
+    -- The number of dropped rows by reason, over all subjects of the stage.
     (
         SELECT list({'reason': reason, 'count': total} ORDER BY total DESC, reason)
         FROM (
@@ -21,5 +21,5 @@ SELECT
     max(peak_memory_mb) AS peak_memory_mb
 FROM stages
 GROUP BY stage
--- the rows are in the order of the workflow
+-- The table `stages` is in the order of the workflow.
 ORDER BY min(rowid);

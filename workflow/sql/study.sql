@@ -1,5 +1,5 @@
--- Every point of the studies that was measured in this split: the symmetric gap of the reported k and label count with
--- its 95 % interval, each for itself, and its control.
+-- Every point of a study that was measured in this split: the symmetric gap of the reported k and label count with its
+-- own 95 % interval (not a band), and its control.
 SELECT
     studies.study,
     studies.place,

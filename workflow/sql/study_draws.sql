@@ -1,4 +1,4 @@
--- The bootstrap of every study's points, all objects. Draw i is the same resample for all models of a split.
+-- The bootstrap draws of every study's points, in scope `all`. Draw i is the same resample for all models of a split.
 SELECT studies.study, studies.place, draws.query, draws.metric, list(draws.value ORDER BY draws.draw) AS drawn
 FROM studies
 JOIN bootstrap_draws AS draws ON draws.model = studies.model AND draws.epoch = studies.epoch

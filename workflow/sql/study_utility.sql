@@ -1,5 +1,6 @@
--- What the models of every study's points are good for: mean over the sides with its 95 % interval, and both sides. The
--- metric `recall@10` is that of retrieval, mean of both directions.
+-- The utility of the model of every study's points: the mean over the sides, and the worse and the better side. The
+-- metric `recall@10` is the mean over both directions of retrieval. The 95 % intervals come from
+-- study_utility_draws.sql.
 WITH measured AS (
     SELECT model, epoch, side, task, metric, value, ci_low, ci_high FROM utility
     UNION ALL
@@ -19,7 +20,7 @@ SELECT
     avg(measured.value) AS utility,
     min(measured.value) AS worse_side,
     max(measured.value) AS better_side,
-    -- of a metric whose draws do not vary, see utility.sql
+    -- Ends of the interval of a metric whose draws do not vary, see utility.sql.
     avg(measured.ci_low) AS exact_low,
     avg(measured.ci_high) AS exact_high
 FROM studies

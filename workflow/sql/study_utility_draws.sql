@@ -1,6 +1,6 @@
--- The bootstrap of what the models of every study's points are good for, mean over the sides; `recall@10` as in
--- study_utility.sql. Draw i is the same resample for all models of all splits with the same holdout, and of a benchmark
--- for all models.
+-- The bootstrap draws of the utility of every study's points, mean over the sides; `recall@10` is as in
+-- study_utility.sql. Draw i of retrieval is the same resample for all models of all splits with the same holdout; draw
+-- i of a benchmark is the same resample for all models.
 WITH drawn AS (
     SELECT model, epoch, side, task, metric, draw, value::DOUBLE AS value FROM utility_draws
     UNION ALL

@@ -1,5 +1,5 @@
--- The scores of the training roles' queries at the points in `wanted` (study, place), with their duplicate groups: at the
--- reported k and label count. Points of two splits share the groups that both ask.
+-- The scores of the training roles' queries at the points in the table `wanted` (study, place), with their duplicate
+-- groups, at the reported k and label count. Groups pair the queries of points in different splits.
 SELECT
     studies.study,
     studies.place,
@@ -17,5 +17,5 @@ JOIN sample_scores AS scores ON scores.model = studies.model AND scores.epoch = 
 JOIN reported_cell ON reported_cell.k = scores.k AND reported_cell.labels = scores.labels
 JOIN samples ON samples.row = scores.row AND samples.role = scores.population
 WHERE scores.population IN ('a', 'b')
--- in an order, or the last bits of a sum would be those of whichever thread came first
+-- A fixed order: sums over rows in any order would differ in the last bits.
 ORDER BY studies.place, scores.query, scores.scope, scores.population, scores.row;

@@ -1,5 +1,6 @@
--- Gaps of the first L queries in each order, for the reported k and label count, all objects, at the last epoch.
--- Choosing queries selects noise as well; what that alone makes of the holdout stands beside, chosen in the same way.
+-- Gaps of the first L queries in each order, for the reported k and label count, scope `all`, at the last epoch.
+-- Choosing queries selects noise as well. The control shows the effect of the choice alone: queries of the holdout,
+-- chosen in the same way.
 SELECT
     top_l.model,
     sort,
@@ -14,16 +15,13 @@ SELECT
     f1_gap,
     mean_f1_gap
 FROM top_l
-JOIN sides AS reference ON reference.model = top_l.model AND reference.side = 'b'
+JOIN reference_sides AS reference ON reference.model = top_l.model
 JOIN reported_cell USING (k, labels)
 JOIN last_epochs ON last_epochs.model = top_l.model AND last_epochs.epoch = top_l.epoch
 WHERE scope = 'all'
   AND query = 'caption'
   AND list_contains(
-      CASE reference.kind
-          WHEN 'text_encoder' THEN ['a', 'holdout']
-          ELSE ['symmetric', 'holdout_symmetric']
-      END,
+      CASE WHEN reference.is_one_model THEN ['a', 'holdout'] ELSE ['symmetric', 'holdout_symmetric'] END,
       population
   )
 ORDER BY top_l.model, list_position(['nearest', 'correct', 'gap'], sort), unit, l, shown_as;

@@ -1,8 +1,9 @@
--- Memorization against utility, one row per model: the symmetric PPG of all objects, by the query that shows most of it,
--- with its band and its control, and recall@10 of holdout retrieval, mean over sides and directions, with its 95 %
--- interval; how much that differs from the model that it is compared with, on the sides that both have; and the draws of
--- both, from which the front's shares are.
--- Draw i is the same resample of the holdout for all models and sides, so a difference is taken draw by draw.
+-- Memorization against utility, one row per model:
+-- * the symmetric PPG in scope `all` of the query with the largest PPG, with its band and its control;
+-- * recall@10 of holdout retrieval, mean over sides and directions of retrieval, with its 95 % interval;
+-- * the difference of this recall from that of the model it is compared with, on the sides that both models have;
+-- * the draws of PPG and recall, from which the shares on the Pareto front are computed.
+-- Draw i is the same resample of the holdout for all models and sides, so differences are taken draw by draw.
 WITH recall AS (
     SELECT model, epoch, side, metric, value
     FROM utility
@@ -21,7 +22,7 @@ useful AS (
     GROUP BY ALL
 ),
 means AS (
-    -- in an order, or the last bits would be those of whichever thread came first
+    -- A fixed order of summation: threads that add in any order would change the last bits.
     SELECT model, epoch, draw, avg(value ORDER BY side, metric) AS drawn
     FROM recall_draws
     GROUP BY ALL
@@ -43,11 +44,11 @@ compared AS (
 ),
 changes AS (
     SELECT
-        one.model,
+        own.model,
         compared_with,
-        avg(one.value ORDER BY side, metric) AS common_recall,
+        avg(own.value ORDER BY side, metric) AS common_recall,
         avg(other.value ORDER BY side, metric) AS other_recall
-    FROM recall AS one
+    FROM recall AS own
     JOIN compared USING (model)
     JOIN recall AS other USING (side, metric)
     WHERE other.model = compared_with
@@ -55,11 +56,11 @@ changes AS (
 ),
 pairs AS (
     SELECT
-        one.model,
+        own.model,
         draw,
-        avg(one.value ORDER BY side, metric) AS common_drawn,
+        avg(own.value ORDER BY side, metric) AS common_drawn,
         avg(other.value ORDER BY side, metric) AS other_drawn
-    FROM recall_draws AS one
+    FROM recall_draws AS own
     JOIN compared USING (model)
     JOIN recall_draws AS other USING (side, metric, draw)
     WHERE other.model = compared_with
@@ -74,11 +75,11 @@ change_draws AS (
         quantile_cont(common_drawn / nullif(other_drawn, 0) - 1, 0.975) AS relative_high
     FROM pairs
     GROUP BY ALL
-    -- where the two never differ the resamples say nothing of how far they might
+    -- Where all draws are equal, the uncertainty of the difference is unknown, so there is no interval.
     HAVING max(common_drawn - other_drawn) > min(common_drawn - other_drawn)
 ),
 largest AS (
-    -- in every draw again by the query that shows most
+    -- Each draw chooses the query with the largest PPG anew, as the estimate does.
     SELECT model, epoch, k, labels, scope, metric, draw, max(value::DOUBLE) AS drawn
     FROM bootstrap_draws
     WHERE population = 'symmetric' AND metric = 'ppg' AND scope = 'all'

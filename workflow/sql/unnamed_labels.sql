@@ -1,12 +1,12 @@
--- The ten labels that the training captions most often leave unnamed, each with three captions that do not name it, so
--- that anyone can judge whether they really do not. Only what is unnamed can be memorized in scope unnamed.
+-- The ten labels that training captions most often leave unnamed, each with three captions that do not name it. People
+-- can judge from these whether the captions really do not name the label, which scope `unnamed` rests on.
 WITH queries AS (
     SELECT row, caption, objects, unnamed FROM samples WHERE role IN ('a', 'b')
 ),
 showing AS (
     SELECT label, count(*) AS images FROM (SELECT unnest(objects) AS label FROM queries) GROUP BY label
 ),
--- a caption that several images have counts once among the examples
+-- Equal captions of several images count once among the examples.
 leaving AS (
     SELECT label, caption, min(row) AS row, count(*) AS images
     FROM (SELECT unnest(unnamed) AS label, caption, row FROM queries)

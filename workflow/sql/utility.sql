@@ -1,6 +1,6 @@
--- What each model is good for: retrieval on the holdout and all benchmarks, mean over the sides at the last epoch, with
--- the 95 % interval of that mean; and how much it differs from the model that it is compared with, on the sides that
--- both have. Draw i is the same resample of the queries for all models and sides, so a difference is taken draw by draw.
+-- The utility of each model at its last epoch: retrieval on the holdout and all benchmarks, mean over the sides with
+-- its 95 % interval; and the difference from the model it is compared with, on the sides that both models have. Draw i
+-- is the same resample of the queries for all models and sides, so differences are taken draw by draw.
 WITH last AS (
     SELECT *
     FROM utility
@@ -15,7 +15,7 @@ compared AS (
     WHERE starts_with(key, 'compared_with.')
 ),
 means AS (
-    -- of two sides, whose sum is the same in either order
+    -- The order of summation needs no fixing: a sum of two sides is the same in either order.
     SELECT model, epoch, task, metric, draw, avg(value::DOUBLE) AS drawn
     FROM last_draws
     GROUP BY ALL
@@ -33,13 +33,13 @@ intervals AS (
     GROUP BY ALL
 ),
 pairs AS (
-    SELECT one.model, task, metric, side, one.value - other.value AS difference
-    FROM last AS one
+    SELECT own.model, task, metric, side, own.value - other.value AS difference
+    FROM last AS own
     JOIN compared USING (model)
     JOIN last AS other USING (task, metric, side)
     WHERE other.model = compared.compared_with
-      -- not chance, nor how many images could not be used
-      AND (one.ci_low IS NOT NULL OR task = 'clip_benchmark')
+      -- The metrics `chance` and `left_out` are no estimates; they have no interval, and no difference is shown.
+      AND (own.ci_low IS NOT NULL OR task = 'clip_benchmark')
 ),
 changed AS (
     SELECT model, task, metric, avg(difference) AS change
@@ -47,8 +47,8 @@ changed AS (
     GROUP BY ALL
 ),
 pair_draws AS (
-    SELECT one.model, task, metric, draw, avg(one.value::DOUBLE - other.value::DOUBLE) AS drawn
-    FROM last_draws AS one
+    SELECT own.model, task, metric, draw, avg(own.value::DOUBLE - other.value::DOUBLE) AS drawn
+    FROM last_draws AS own
     JOIN compared USING (model)
     JOIN last_draws AS other USING (task, metric, side, draw)
     WHERE other.model = compared.compared_with
@@ -58,7 +58,7 @@ change_intervals AS (
     SELECT model, task, metric, quantile_cont(drawn, 0.025) AS change_low, quantile_cont(drawn, 0.975) AS change_high
     FROM pair_draws
     GROUP BY ALL
-    -- where the two never differ the resamples say nothing of how far they might
+    -- Where all draws are equal, the uncertainty of the difference is unknown, so there is no interval.
     HAVING max(drawn) > min(drawn)
 )
 SELECT
@@ -70,7 +70,7 @@ SELECT
     min(last.value) AS worse_side,
     max(last.value) AS better_side,
     count(*) AS sides,
-    -- where all queries agree, in every draw, the ends are those of the sides
+    -- Where all queries agree, all draws are equal: the interval is then the mean of the sides' exact intervals.
     CASE WHEN any_value(varies) THEN any_value(intervals.ci_low) ELSE avg(last.ci_low) END AS ci_low,
     CASE WHEN any_value(varies) THEN any_value(intervals.ci_high) ELSE avg(last.ci_high) END AS ci_high,
     any_value(compared_with) AS compared_with,

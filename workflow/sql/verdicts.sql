@@ -1,4 +1,4 @@
--- What the run allows to say of every model at its last epoch: of objects (déjà vu), and of membership.
+-- The verdicts on every model at its last epoch: about objects (déjà vu), and about membership.
 SELECT *
 FROM verdicts
 SEMI JOIN last_epochs USING (model, epoch)

@@ -1,4 +1,4 @@
-"""A few rows of a dataset, made into samples with objects by the very code of the workflow's steps."""
+"""An excerpt of a dataset: a few raw rows, made into samples with objects by the code of the workflow's steps."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from dejavu.progress import Progress
 from dejavu.tables.data import OBJECTS, QUARANTINE
 from dejavu.tables.fields import ROW, UID
 
-# pairs that models are tried on, the first of which are shown and detected in
+# Models are tried on PAIRS pairs. The page shows the first SHOWN of them, on which a detector is tried, too.
 PAIRS, SHOWN = 64, 8
-# files that captions of members and of others are looked for in
+# number of raw files that are searched for captions of members and of others
 SEARCHED = 64
-# a large detector takes as long for an image, where there is no GPU, as all the rest
+# The detector gets no further image after so many seconds: without a GPU, a large one takes long for each image.
 SECONDS_OF_DETECTION = 30
 _NAMES = pa.schema([ROW, UID])
 
@@ -45,8 +45,8 @@ class Excerpt:
 
     Attributes:
         dataset: the dataset.
-        folder: of the tables that are made of the rows.
-        raw: the rows.
+        folder: folder of the tables that the steps' code makes from the rows.
+        raw: the raw rows.
     """
 
     dataset: Dataset
@@ -55,21 +55,21 @@ class Excerpt:
 
     @property
     def columns(self) -> Columns:
-        """What the raw columns hold."""
+        """The columns of the raw files by their use."""
         return Columns.of(self.dataset.columns)
 
     def files(self, kind: str) -> list[Path]:
-        """The files of a table, one for each raw file."""
+        """Return the files of a table, such as ``samples``, one for each raw file."""
         return [self.folder / kind / table_name(name) for name in self.raw.paths]
 
     def records(self, kind: str, columns: Sequence[str]) -> list[dict]:
-        """The rows of a table."""
+        """Return some columns of the rows of a table, such as ``samples``."""
         return [
             record for table in SampleStore([self.folder / kind]).scan(list(columns)) for record in table.to_pylist()
         ]
 
     def groups(self) -> list[dict]:
-        """Row and group of every sample, by the dataset's criteria of duplicates."""
+        """Return the row and the duplicate group of every sample, by the dataset's criteria of duplicates."""
         progress, groups = Progress(self.dataset.name, 0, "samples"), self.folder / "groups.parquet"
         for samples, fingerprints in zip(self.files("samples"), self.files("fingerprints"), strict=True):
             fingerprint_file(samples, fingerprints, progress)
@@ -78,35 +78,40 @@ class Excerpt:
         return read_table(groups).to_pylist()
 
     def refused(self) -> pa.Table:
-        """The quarantine, without downloads that had failed."""
-        found = pa.concat_tables([QUARANTINE.empty_table(), *map(pq.read_table, self.files("quarantine"))])
-        return found.filter(pa.array([reason != FAILED for reason in found["reason"].to_pylist()], pa.bool_()))
+        """Return the rows of the quarantine, except failed downloads, for which the user's data are not to blame."""
+        refused = pa.concat_tables([QUARANTINE.empty_table(), *map(pq.read_table, self.files("quarantine"))])
+        return refused.filter(pa.array([reason != FAILED for reason in refused["reason"].to_pylist()], pa.bool_()))
 
 
 def take_excerpt(dataset: Dataset, folder: Path) -> Excerpt:
-    """Opens every raw file of a dataset, and ingests the first rows of some that are spread over it.
+    """Open every raw file of a dataset, and ingest the first rows of a few files, evenly spaced.
+
+    Raw files that the workflow makes itself, from the synthetic world or from COCO's annotations, are made here, too.
 
     Args:
-        dataset: of the configuration; what is drawn here, or comes from COCO's annotations, is made for this.
-        folder: to work in.
+        dataset: the dataset.
+        folder: folder for the excerpt's files.
 
     Raises:
-        InputError: as the steps that make samples.
+        InputError: for the same faults as the steps that make samples.
     """
-    taken = Excerpt(dataset, folder, dataset.form.excerpt(dataset.paths, folder, dataset.every_caption))
+    excerpt = Excerpt(dataset, folder, dataset.form.excerpt(dataset.paths, folder, dataset.every_caption))
     progress = Progress(dataset.name, 0, "pairs")
-    outputs = zip(taken.raw.paths.items(), taken.files("samples"), taken.files("quarantine"), strict=True)
+    outputs = zip(excerpt.raw.paths.items(), excerpt.files("samples"), excerpt.files("quarantine"), strict=True)
     for (name, path), samples, quarantine in outputs:
-        how = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
-        ingest_file(RawFile(path, name, taken.columns), Ingested(samples, quarantine), progress, how)
-    return taken
+        options = Ingestion(**dataset.ingestion)  # type: ignore[arg-type]
+        ingest_file(RawFile(path, name, excerpt.columns), Ingested(samples, quarantine), progress, options)
+    return excerpt
 
 
 def write_names(excerpt: Excerpt) -> Path | None:
-    """Writes the uids of all rows of the dataset, as a folder of tables with row and uid.
+    """Write the uids of all rows of the excerpt's dataset, and return the folder of tables with row and uid.
 
-    None where there are no keys, whose uids are hashes of content, the dataset is not drawn yet, or it has more shards
-    than are read. Where every caption is a sample, an image's uid stands for all of them.
+    If every caption is a sample, the tables have one uid per image, without the number of the caption.
+
+    Returns:
+        The folder. None where the uids are unknown: the dataset has no column of keys, so its uids are hashes of
+        content, or the excerpt does not have all raw files.
     """
     folder = excerpt.folder / "names"
     columns = excerpt.columns
@@ -122,12 +127,12 @@ def write_names(excerpt: Excerpt) -> Path | None:
 
 
 def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[list[str], list[str]]:
-    """Captions of members of a list and of other samples, at most so many of each, from files that are spread.
+    """Return captions of members of a list, and captions of other samples, from evenly spaced raw files.
 
     Args:
-        excerpt: of a dataset with keys and captions.
-        members: uids in their plain form.
-        most: number.
+        excerpt: excerpt of a dataset with keys and captions.
+        members: the members' uids in their plain form.
+        most: the search ends with the file that completes this number of captions of members and of others.
     """
     kinds: tuple[list[str], list[str]] = ([], [])
     for name in spread(sorted(excerpt.raw.whole), SEARCHED):
@@ -142,33 +147,35 @@ def captions_by_kind(excerpt: Excerpt, members: set[str], most: int) -> tuple[li
 
 
 def _keyed(excerpt: Excerpt, name: str) -> Iterator[tuple[int, pa.Array, dict[str, pa.Array]]]:
-    """Number of the first row, uids and what else is read of a raw file, part by part."""
+    """Yield, for each batch of a raw file, the number of its first row, its uids and its columns by use."""
     before = f"{PurePosixPath(name).with_suffix('')}/" if excerpt.dataset.section["key_unique_in"] == "file" else ""
     for start, batch in read_raw(excerpt.raw.whole[name], excerpt.columns, ("key", "caption")):
-        yield start, _named(batch["key"], before), batch
+        yield start, _uids(batch["key"], before), batch
 
 
-def _named(keys: pa.Array, before: str) -> pa.Array:
+def _uids(keys: pa.Array, before: str) -> pa.Array:
+    """Return the uids of keys: texts that begin with ``before``; null for a key that is no text in UTF-8."""
     texts = keys.cast(pa.string())
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
-        # what is no UTF-8 is set aside as a sample, too
+        # Ingest puts a row whose key is not UTF-8 into the quarantine, so the row gets no uid here.
         texts = pa.array([text if isinstance(text, str) else None for text in python_values(texts)], pa.string())
     return pc.binary_join_element_wise(before, texts, "")
 
 
 def take_objects(excerpt: Excerpt, names: Path | None, detector: Detector | None) -> list[dict]:
-    """The objects of the excerpt's samples, as records ``{row, objects}``; a detector looks at eight of them, or fewer
-    where it takes long.
+    """Return the objects of the excerpt's samples, as records ``{row, objects}``.
+
+    A detector is tried on eight samples only, or on fewer if it is slow.
 
     Args:
-        excerpt: of the dataset.
-        names: of :func:`write_names`, for objects that are imported.
-        detector: where the dataset's objects come from one.
+        excerpt: excerpt of the dataset.
+        names: folder from :func:`write_names`, which imported objects are matched with.
+        detector: the detector, if the dataset's objects come from one.
 
     Raises:
-        InputError: as the steps that make objects.
+        InputError: for the same faults as the steps that make objects.
     """
     dataset, samples, objects = excerpt.dataset, excerpt.files("samples"), excerpt.files("objects")
     progress = Progress(dataset.name, 0, "objects")
@@ -197,7 +204,10 @@ def _detected(excerpt: Excerpt, detector: Detector) -> Iterator[dict]:
 
 
 def chosen_pairs(excerpt: Excerpt) -> list[dict]:
-    """Some samples with row, uid, caption and image, no two of one caption; the first few are spread as well."""
+    """Return samples with row, uid, caption and image, evenly spaced, no two with the same caption.
+
+    The first :data:`SHOWN` of them are evenly spaced over the excerpt, too.
+    """
     records = excerpt.records("samples", ["row", "uid", "caption", "image"])
     distinct = list({record["caption"] or record["uid"]: record for record in reversed(records)}.values())
     pairs = spread(sorted(distinct, key=lambda record: record["row"]), PAIRS)

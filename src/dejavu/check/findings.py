@@ -1,4 +1,4 @@
-"""What a check has found, and the lines that say it."""
+"""Findings of a check, each printed as a line when it is added."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OK, LOOK, FAULT = "ok", "look", "fault"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about something that the configuration names.
+    """A finding about something that the configuration names.
 
     Attributes:
-        about: what, as ``datasets.mine``.
-        state: ``ok``, ``look`` (the user should look at it) or ``fault`` (the run would stop there).
+        about: key of the configuration, such as ``datasets.mine``.
+        state: ``ok``, ``look`` (the user should look at it) or ``fault`` (a run would stop there).
         text: a sentence.
     """
 
@@ -31,12 +31,12 @@ class Finding:
 
 @dataclass
 class Findings:
-    """All that was found.
+    """All findings of a check, and the pairs that it looked at.
 
     Attributes:
-        found: in order.
+        found: the findings, in the order of the check.
         pairs: dataset -> some of its pairs, with their objects.
-        ranks: dataset -> what a model is called -> for each of the pairs the rank of its own image.
+        ranks: dataset -> model and side -> rank of each pair's own image for its caption.
     """
 
     found: list[Finding] = field(default_factory=list)
@@ -44,14 +44,14 @@ class Findings:
     ranks: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
     def add(self, about: str, state: str, text: str) -> None:
-        """Notes a finding, and says it; a sentence that begins with what it is about is shortened by that."""
+        """Add a finding and print it. If its text begins with ``about`` and a colon, leave that beginning out."""
         text = text.removeprefix(f"{about}: ")
         self.found.append(Finding(about, state, text))
         say(f"{state:5} {about}: {text}")
 
     @contextmanager
     def about(self, what: str) -> Iterator[None]:
-        """What raises inside is a fault, and the next is looked at."""
+        """Turn an exception within the block into a fault, so that the check goes on."""
         try:
             yield
         except InputError as error:
@@ -62,5 +62,5 @@ class Findings:
 
     @property
     def faults(self) -> int:
-        """How many are faults."""
+        """The number of faults."""
         return sum(finding.state == FAULT for finding in self.found)

@@ -1,4 +1,4 @@
-"""Whether models are what they should be: loaded, run on some pairs, and asked for each caption's own image."""
+"""Check of the models: each is loaded, run on some pairs, and asked to find each caption's own image."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from dejavu.retrieval.finite import require_finite
 from dejavu.sides import KINDS, TFIDF, kind_of
 from dejavu.training.model import build
 
-# of the pairs that are there a large model, where there is no GPU, is shown fewer
+# A model gets pairs in parts of PART until SECONDS have passed: without a GPU, a large model is slow.
 SECONDS, PART = 15, 8
-# standard deviations that luck is given
+# A model counts as better than chance from this many standard deviations on.
 TOLERANCE = 3
 
 
 def own_ranks(images: np.ndarray, captions: np.ndarray) -> list[int]:
-    """The rank of image i for caption i, by inner product; an equal one counts as nearer.
+    """Return, for every caption i, the rank of image i by inner product; other images with an equal product come first.
 
     Args:
         images, captions: float (n, dimension).
@@ -41,12 +41,12 @@ def own_ranks(images: np.ndarray, captions: np.ndarray) -> list[int]:
 
 
 def ranks_of_own_images(encoder: Encoder, pairs: Sequence[dict], title: str) -> list[int]:
-    """For the caption of each pair, the rank of its own image among the images of all, by cosine; 1 is the nearest.
+    """Return, for the caption of each pair, the rank of its own image among all images, by cosine; 1 is the nearest.
 
     Args:
         encoder: the model.
-        pairs: with caption and encoded image; the first eight, and more of them as long as there is time.
-        title: of the model, for the sentence.
+        pairs: pairs with caption and encoded image; the first eight, and more until :data:`SECONDS` have passed.
+        title: name of the model, for the error.
 
     Raises:
         InputError: when an embedding is not finite.
@@ -64,12 +64,12 @@ def ranks_of_own_images(encoder: Encoder, pairs: Sequence[dict], title: str) -> 
 
 
 def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) -> None:
-    """Builds every architecture, loads every checkpoint and text encoder, and runs them.
+    """Build every architecture, load every checkpoint and text encoder, and run each of them on pairs.
 
     Args:
-        findings: what is found goes there; its pairs are used.
-        config: checked and complete.
-        base: the workflow's folder, for architectures.
+        findings: receives the findings, and has the pairs.
+        config: the checked and complete configuration.
+        base: the workflow's folder, which is searched for files of architectures.
     """
     seen: dict[str, str] = {}
     for name, model in config["models"].items():
@@ -96,7 +96,7 @@ def look_at_models(findings: Findings, config: Mapping[str, Any], base: Path) ->
 
 
 def _pairs_for(model: str, config: Mapping[str, Any], findings: Findings) -> str | None:
-    """The dataset whose pairs a model is tried on: what its first split takes role a from."""
+    """Return the dataset whose pairs a model is tried on: that of role a in the model's first split with pairs."""
     for split in config["splits"].values():
         dataset = split["roles"]["a"]["dataset"]
         if model in split["models"] and findings.pairs.get(dataset):
@@ -115,15 +115,15 @@ def _look_at_recipe(
     findings.add(about, OK, f"{recipe['architecture']}, {encoder.size}, can be built")
 
 
-def _architecture(given: str | None, base: Path) -> str | None:
-    path = None if given is None else architecture_path(given, base)
-    return given if path is None else str(path)
+def _architecture(name: str | None, base: Path) -> str | None:
+    path = None if name is None else architecture_path(name, base)
+    return name if path is None else str(path)
 
 
 def _look_at_side(
     findings: Findings, about: str, section: Mapping, dataset: str | None, config: Mapping, base: Path
 ) -> None:
-    """Load the model of a side that is not trained here, and run it."""
+    """Load the model of a side that is not trained here, and run it on pairs."""
     kind = kind_of(section)
     weights = Checkpoint.of(section[kind]).weights
     model = Model(kind, section[kind], weights, _architecture(section["architecture"], base), section["preprocessing"])
@@ -151,13 +151,14 @@ def _tell_ranks(findings: Findings, about: str, ranks: Sequence[int]) -> None:
     number = len(ranks)
     if number < 2:
         return
-    before = float(np.mean([(number - rank) / (number - 1) for rank in ranks]))
-    luck = math.sqrt((number + 1) / (12 * (number - 1) * number))
+    share = float(np.mean([(number - rank) / (number - 1) for rank in ranks]))
+    error = math.sqrt((number + 1) / (12 * (number - 1) * number))
     sentence = (
-        f"of {number} captions {sum(rank == 1 for rank in ranks)} find their own image first among {number}, where "
-        f"luck finds one; it comes before {before:.0%} of the others, where luck has 50% ± {2 * luck:.0%}"
+        f"{sum(rank == 1 for rank in ranks)} of {number} captions find their own image first among {number} images, "
+        f"where chance finds 1; the own image is nearer than {share:.0%} of the others, where chance has 50% ± "
+        f"{2 * error:.0%}"
     )
-    if before > 0.5 + TOLERANCE * luck:
+    if share > 0.5 + TOLERANCE * error:
         findings.add(about, OK, sentence)
         return
     findings.add(

@@ -1,4 +1,4 @@
-"""The page of a check: one file with what was found and the pairs that were looked at."""
+"""The page of a check: one HTML file with the findings and the pairs that the check looked at."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from dejavu.report.site import THUMBNAIL, environment
 
 
 def write_page(findings: Findings, title: str, threshold: float, templates: Path, page: Path) -> None:
-    """Writes one HTML file that needs no other; captions and labels are strangers', and escaped.
+    """Write one self-contained HTML file. Captions and labels come from strangers, so the template escapes them.
 
     Args:
-        findings: of :func:`dejavu.check.run.check`.
-        title: what was checked, and when.
-        threshold: the score from which an object counts.
+        findings: the findings of :func:`dejavu.check.run.check`.
+        title: title of the page: what was checked, and when.
+        threshold: lowest score of an object that counts.
         templates: folder with ``check.html.j2`` and ``style.css``.
         page: file to write.
     """
     datasets = [
         {
             "name": name,
-            "pairs": [_shown(pair, threshold) for pair in pairs[:SHOWN]],
+            "pairs": [_pair_values(pair, threshold) for pair in pairs[:SHOWN]],
             "ranks": findings.ranks.get(name, {}),
         }
         for name, pairs in findings.pairs.items()
     ]
-    made = environment(templates).get_template("check.html.j2")
+    template = environment(templates).get_template("check.html.j2")
     looks = sum(finding.state == LOOK for finding in findings.found)
-    found = {"findings": findings.found, "faults": findings.faults, "looks": looks}
-    write_text(page, made.render(title=title, datasets=datasets, **found))
+    counts = {"findings": findings.found, "faults": findings.faults, "looks": looks}
+    write_text(page, template.render(title=title, datasets=datasets, **counts))
 
 
-def _shown(pair: dict, threshold: float) -> dict:
+def _pair_values(pair: dict, threshold: float) -> dict:
+    """Return the values of a pair for the template; each label says whether an object with it reaches the threshold."""
     image = decode_rgb(pair["image"])
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Looks into everything that a configuration names before anything long is run, and says what it found."""
+"""``make check``: a check of everything that a configuration names, before a long run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from dejavu.utility.zero_shot import true_classes
 
 
 def check(config: Mapping[str, Any], base: Path) -> Findings:
-    """Opens every raw file, ingests and annotates some rows, looks up lists, and loads and runs every model.
+    """Check the data, lists, models and benchmarks that a configuration names, and return the findings.
+
+    Open every raw file, ingest and annotate some rows of each dataset, look up listed samples, load every model, run it
+    on some pairs, and read the benchmarks.
 
     Args:
-        config: checked and complete.
-        base: the workflow's folder, for architectures.
+        config: the checked and complete configuration.
+        base: the workflow's folder, which is searched for files of architectures.
     """
     findings = Findings()
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as folder:
         excerpts: dict[str, Excerpt] = {}
         names: dict[str, Path | None] = {}
         for name, section in config["datasets"].items():
             with findings.about(f"datasets.{name}"):
-                excerpt = take_excerpt(Dataset.of(name, section), Path(made) / name)
+                excerpt = take_excerpt(Dataset.of(name, section), Path(folder) / name)
                 _tell_rows(findings, excerpt)
                 names[name] = write_names(excerpt)
                 excerpts[name] = excerpt
@@ -89,7 +92,7 @@ def _tell_objects(findings: Findings, about: str, records: list[dict], threshold
         [labelled for labelled in record["objects"] if labelled is not None and labelled["label"]] for record in records
     ]
     if not records:
-        return  # no sample can be used, which is said
+        return  # Another finding says that no sample can be used.
     counted = [sum(labelled["score"] >= threshold for labelled in objects) for objects in of_image]
     scored = sum(number > 0 for number in counted)
     findings.add(
@@ -105,9 +108,9 @@ def _look_at_benchmarks(findings: Findings, section: Mapping[str, Any]) -> None:
     for task, name in named:
         about = f"utility.{task}.{name}"
         with findings.about(about):
-            alone = {other: {name: section[task][name]} if other == task else {} for other in TASKS}
+            alone = {entry: {name: section[task][name]} if entry == task else {} for entry in TASKS}
             (benchmark,) = find_benchmarks(alone)
-            # those that are drawn are not there yet
+            # The files of a synthetic benchmark do not exist before the run.
             if section[task][name]["synthetic"] is None:
                 _look_at_benchmark(findings, about, benchmark)
 

@@ -1,7 +1,8 @@
-"""The configuration: check it, fill in its defaults, and refuse with one sentence what makes no sense.
+"""The configuration: check it, fill in its defaults, and refuse a mistake with one sentence.
 
-Rooms: ``schema`` (what the JSON schema says), ``command_line`` (values of ``--config``), and a room for each section:
-``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both are ``models``), ``architectures``, ``evaluation``.
+Modules: ``schema`` (rules of the JSON schema), ``command_line`` (values of ``--config``), and one or two for each
+section: ``datasets``, ``splits``, ``recipes`` and ``model_sides`` (both for ``models``), ``architectures``,
+``evaluation`` (for ``report`` and ``utility``). ``reference`` writes the reference page from the schema.
 """
 
 from __future__ import annotations
@@ -19,33 +20,34 @@ from dejavu.config.recipes import check_recipe, require_recipes, resolved, settl
 from dejavu.config.schema import check, fill_defaults, read_exponents, read_schema, require_json
 from dejavu.config.splits import check_split
 from dejavu.errors import InputError
+from dejavu.replicates import expand_replicates
 from dejavu.sweeps import compared_with, expand_studies, settle_measured
 from dejavu.tables.queries import QUERIES
 
 
 def load_config(
-    given: Mapping[str, Any], schema_file: Path, base: Path, entered: Mapping[str, Any] | None = None
+    configuration: Mapping[str, Any], schema_file: Path, base: Path, entered: Mapping[str, Any] | None = None
 ) -> dict:
     """Check a configuration, fill in the defaults of the schema, and resolve ``like``.
 
     Args:
-        given: the configuration as written; ``entered`` is merged in it.
+        configuration: the configuration as written, in which ``entered`` is already merged.
         schema_file: the JSON schema, in YAML.
-        base: folder of the workflow, where architectures are looked for after the working directory.
-        entered: what ``--config`` gave on the command line, as Snakemake read it.
+        base: folder of the workflow, which is searched for architectures after the working directory.
+        entered: the values of ``--config`` on the command line, as Snakemake read them.
 
     Returns:
-        A new configuration in which every key is present and every model is complete; ``compared_with`` says which
-        model each is compared with.
+        A new configuration in which every key is present and every model is complete. Its key ``compared_with`` maps
+        each model to the model that it is compared with.
 
     Raises:
         InputError: naming the key, what is wrong and what to do.
     """
     schema = read_schema(schema_file)
-    if not isinstance(given, Mapping):
+    if not isinstance(configuration, Mapping):
         raise InputError("the configuration has no keys: docs/reference/configuration.md lists those that it takes.")
-    require_json(given, "")
-    config = typed(json.loads(json.dumps(given)), entered or {}, schema, schema)
+    require_json(configuration, "")
+    config = typed(json.loads(json.dumps(configuration)), entered or {}, schema, schema)
     for model in config["models"].values() if isinstance(config.get("models"), dict) else []:
         read_exponents(model)
     for study in config["studies"].values() if isinstance(config.get("studies"), dict) else []:
@@ -56,7 +58,7 @@ def load_config(
     for name, dataset in config["datasets"].items():
         check_annotate(f"datasets.{name}.annotate", dataset.get("annotate", {}))
     fill_defaults(config, schema, schema)
-    # the queries are a set, so they have one order, whatever that of the configuration
+    # The order of the queries means nothing, so a fixed order makes two configurations with the same queries equal.
     config["measure"]["queries"] = [query for query in QUERIES if query in config["measure"]["queries"]]
     config["models"] = {name: settled(model) for name, model in config["models"].items()}
     require_recipes(config["models"])
@@ -74,5 +76,6 @@ def load_config(
     check_report(config)
     check_utility(config)
     settle_measured(config)
+    expand_replicates(config)
     config["compared_with"] = compared_with(config, likes)
     return config

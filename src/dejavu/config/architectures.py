@@ -1,4 +1,4 @@
-"""Architectures of models: JSON files in OpenCLIP's form, or names that OpenCLIP knows."""
+"""Architectures of models: JSON files in OpenCLIP's format, or names that OpenCLIP knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_architecture(name: str, architecture: str, base: Path) -> dict | None:
     """Return an architecture's configuration; None for a name where OpenCLIP is not installed.
 
     Args:
-        name: of the model, or of its side, for messages.
+        name: name of the model or of its side, for messages.
         architecture: a name or a path.
         base: the workflow's folder.
 
@@ -30,7 +30,7 @@ def check_architecture(name: str, architecture: str, base: Path) -> dict | None:
     """
     path = architecture_path(architecture, base)
     if path is None:
-        # the names of OpenCLIP's own configuration files, without importing it, which takes seconds
+        # Importing OpenCLIP takes seconds. The names of its configuration files are the names that it knows.
         spec = find_spec("open_clip")
         folders = [Path(place) for place in spec.submodule_search_locations or []] if spec else []
         known = {file.stem: file for folder in folders for file in (folder / "model_configs").glob("*.json")}

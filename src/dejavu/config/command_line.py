@@ -1,4 +1,4 @@
-"""Values of ``--config``: Snakemake reads what is inside braces and brackets as texts; the schema says their types."""
+"""Values of ``--config``: Snakemake reads values inside braces and brackets as texts; the schema gives their types."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import yaml
 
 
 def typed(value: Any, entered: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Return a value of the configuration in which texts of the command line have the types that the schema says.
+    """Return a value of the configuration in which texts from the command line have the types of the schema.
 
-    A text becomes what YAML reads in it where the schema takes that, as in a file; otherwise it stays a text. What the
-    command line did not give stays as it is.
+    YAML parses each such text, as it would in a file. The parsed value replaces the text if the schema allows it;
+    otherwise the text stays. Values that did not come from the command line stay as they are.
 
     Args:
-        value: the whole configuration, or a part of it; command line and files are merged in it.
-        entered: what the command line gave for it, as Snakemake read it.
-        schema: of this value.
-        root: the whole schema, which has the definitions that others refer to.
+        value: the whole configuration or a part of it, merged from files and command line.
+        entered: the value that the command line gives for this part, as Snakemake read it.
+        schema: the JSON schema of this value.
+        root: the whole schema, which has the definitions that ``$ref`` refers to.
     """
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
@@ -46,5 +46,5 @@ def _read(text: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     except yaml.YAMLError:
         return text
     takes = jsonschema.Draft202012Validator({**schema, "$defs": root.get("$defs", {})})
-    # where neither is taken, the refusal shows what YAML reads
+    # If the schema allows neither, the parsed value is the better one to show in the refusal.
     return read if takes.is_valid(read) or not takes.is_valid(text) else text

@@ -1,4 +1,4 @@
-"""Sections of ``datasets``: the form of the raw data, where images are, and where objects come from."""
+"""Sections of ``datasets``: the form of the raw data, the place of the images, and the source of the objects."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dejavu.errors import InputError
 
 
 def check_dataset(name: str, dataset: dict) -> None:
-    """Refuse a dataset that has not exactly one form, or keys that do not fit it; fill in its columns, in place."""
+    """Refuse a dataset without exactly one form, or with keys that do not fit it; fill in its columns, in place."""
     form = form_of(name, dataset)
     form.check()
     _check_images(f"datasets.{name}", dataset, form)
 
 
 def _check_images(where: str, dataset: dict, form: Form) -> None:
-    """Refuse keys about images that contradict each other, and fill in the columns that follow from them."""
+    """Refuse keys about images that contradict each other, and fill in the columns of images or keys, in place."""
     if form.images_are_in_tars:
         dataset["images"] = "tar"
     columns, tar = dataset["columns"], dataset["images"] == "tar"
@@ -55,7 +55,7 @@ ANNOTATE_KEYS: dict[str, tuple[tuple[str, ...], str | None]] = {
 
 
 def check_annotate(where: str, annotate: Mapping) -> None:
-    """Check the source of a dataset's objects as it was written, before defaults hide what was left out."""
+    """Check the section ``annotate`` as written. Once defaults are filled in, a missing key can no longer be seen."""
     source = annotate.get("from", "column")
     takes, needed = ANNOTATE_KEYS[source]
     if needed is not None and needed not in annotate:
@@ -64,7 +64,7 @@ def check_annotate(where: str, annotate: Mapping) -> None:
     if source == "detector" and not Path(model).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
         raise InputError(f"{where}.model: the folder {model} does not exist: correct the path, or name a model.")
     for key in sorted(set(annotate) - {"from", *takes}):
-        owner = next(other for other, (keys, _) in ANNOTATE_KEYS.items() if key in keys)
+        owner = next(name for name, (keys, _) in ANNOTATE_KEYS.items() if key in keys)
         raise InputError(
             f"{where} has {key}, which is about objects from {owner}, but they are from {source}: "
             f"remove it, or set from to {owner}."
@@ -72,5 +72,5 @@ def check_annotate(where: str, annotate: Mapping) -> None:
 
 
 def settled_annotate(annotate: Mapping) -> dict:
-    """Return the source of a dataset's objects without the keys of other sources."""
+    """Return the section ``annotate`` without the keys of other sources than its own."""
     return {key: annotate[key] for key in ("from", *ANNOTATE_KEYS[annotate["from"]][0])}

@@ -1,4 +1,4 @@
-"""The sections ``report`` and ``utility``: the cell that is shown, and the benchmarks that a model is tested with."""
+"""The sections ``report`` and ``utility``: the cell that the report shows, and the benchmarks of the utility tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dejavu.errors import InputError, closest
 
 
 def check_report(config: dict) -> None:
-    """Refuse a shown cell that is not measured."""
+    """Refuse a report that shows a cell which is not measured."""
     report, measure = config["report"], config["measure"]
     for key in ("k", "labels"):
         if report[key] not in measure[key]:
@@ -17,26 +17,28 @@ def check_report(config: dict) -> None:
             )
 
 
-# task -> the keys that name its files, in place of which a benchmark may be drawn
+# utility task -> the keys that name its files; a benchmark has either these keys or the key synthetic
 BENCHMARK_FILES = {"zero_shot": ("data",), "linear_probe": ("train", "test"), "compositional": ("data",)}
 
 
 def check_utility(config: dict) -> None:
-    """Refuse a benchmark that has neither its files nor a synthetic dataset, or both."""
+    """Refuse a benchmark that has both files and a synthetic dataset, or that has neither completely."""
     drawn = [name for name, dataset in config["datasets"].items() if form_of(name, dataset).world is not None]
     for task, keys in BENCHMARK_FILES.items():
         for name, benchmark in config["utility"][task].items():
             where = f"utility.{task}.{name}"
-            given = [key for key in keys if benchmark[key] is not None]
-            if benchmark["synthetic"] is not None and given:
-                raise InputError(f"{where} has both synthetic and {given[0]}: remove one of them.")
-            if benchmark["synthetic"] is None and len(given) < len(keys):
-                missing = next(key for key in keys if key not in given)
+            present = [key for key in keys if benchmark[key] is not None]
+            if benchmark["synthetic"] is not None and present:
+                raise InputError(f"{where} has both synthetic and {present[0]}: remove one of them.")
+            if benchmark["synthetic"] is None and len(present) < len(keys):
+                missing = next(key for key in keys if key not in present)
                 raise InputError(
-                    f"configuration key '{where}.{missing}' is missing: add it, or synthetic, an embedded dataset."
+                    f"configuration key '{where}.{missing}' is missing: add it, or set synthetic to an embedded "
+                    "dataset."
                 )
             if benchmark["synthetic"] is not None and benchmark["synthetic"] not in drawn:
                 raise InputError(
-                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no dataset that is drawn"
-                    f"{closest(benchmark['synthetic'], drawn)}: those are {', '.join(drawn) or 'none'}."
+                    f"{where}.synthetic names {benchmark['synthetic']!r}, which is no synthetic dataset"
+                    f"{closest(benchmark['synthetic'], drawn)}: "
+                    f"the synthetic datasets are {', '.join(drawn) or 'none'}."
                 )

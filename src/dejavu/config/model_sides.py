@@ -1,4 +1,4 @@
-"""Sections of ``models`` with ``sides``, which are not trained for them: checkpoints, text encoders, others' sides."""
+"""Sections of ``models`` with ``sides``: checkpoints, text encoders, and sides of models that are trained here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dejavu.sides import KINDS
 
 
 def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
-    """Refuse sides that are not one of the three kinds, and keys that do not fit their kind."""
+    """Refuse a side without exactly one kind, and keys that do not fit the side's kind."""
     for letter, side in sides.items():
         where = f"models.{name}.sides.{letter}"
         kinds = [kind for kind in KINDS if side[kind] is not None]
@@ -22,7 +22,7 @@ def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
             if side[key] is not None and kinds[0] != owner:
                 raise InputError(f"{where}.{key} is about a {KINDS[owner].noun}, and this is none: remove it.")
         if kinds[0] == "model":
-            trained = {other: model for other, model in config["models"].items() if "sides" not in model}
+            trained = {key: model for key, model in config["models"].items() if "sides" not in model}
             if side["model"] not in trained:
                 raise InputError(
                     f"{where}.model names {side['model']!r}, which is no trained model"
@@ -46,7 +46,7 @@ def check_sides(name: str, sides: dict, config: dict, base: Path) -> None:
 
 
 def _require_captions(where: str, name: str, config: dict) -> None:
-    """Refuse a side that searches captions where a public set has none."""
+    """Refuse a side that searches captions in a split whose public set has no captions."""
     for split_name, split in config["splits"].items():
         dataset = split["roles"]["public"]["dataset"]
         if name in split["models"] and config["datasets"][dataset]["columns"]["caption"] is None:
@@ -57,21 +57,22 @@ def _require_captions(where: str, name: str, config: dict) -> None:
 
 
 def _check_checkpoint(where: str, side: dict) -> None:
-    """Refuse a path that does not exist, and a file or a tag without its architecture; expand ``~``, in place."""
+    """Refuse a checkpoint's missing path, or a file or tag without an architecture; expand ``~`` in place."""
     side["checkpoint"] = source = str(Path(side["checkpoint"]).expanduser())
     require_plain_name(f"{where}.checkpoint", source)
     checkpoint = Checkpoint.of(source)
     if checkpoint.path is not None and not checkpoint.path.exists():
         raise InputError(f"{where}.checkpoint: there is no file or folder {checkpoint.path}: correct the path.")
     if checkpoint.names_architecture and side["architecture"] is not None:
-        raise InputError(f"{where}.architecture: the folder of the checkpoint says what it is: remove it.")
+        raise InputError(f"{where}.architecture: the folder of the checkpoint names the architecture: remove it.")
     if not checkpoint.names_architecture and side["architecture"] is None:
         raise InputError(
-            f"configuration key '{where}.architecture' is missing: add it, since no folder says what the model is."
+            f"configuration key '{where}.architecture' is missing: add it, since no file beside the weights names it."
         )
 
 
 def _check_kept(where: str, side: dict, model: dict) -> None:
+    """Refuse a number of samples seen at which the trained model keeps no checkpoint."""
     kept = [*model["checkpoints"], model["samples_seen"]]
     if side["samples_seen"] is not None and side["samples_seen"] not in kept:
         raise InputError(
@@ -81,6 +82,7 @@ def _check_kept(where: str, side: dict, model: dict) -> None:
 
 
 def _check_membership(name: str, letter: str, config: dict) -> None:
+    """Refuse a checkpoint whose training samples no list declares."""
     where = f"models.{name}.sides.{letter}"
     for split_name, split in config["splits"].items():
         if name in split["models"] and split["roles"][letter]["uids"] is None:

@@ -1,4 +1,4 @@
-"""Sections of ``models`` that are trained: ``like``, and what a recipe's keys say together."""
+"""Sections of ``models`` with a recipe: the key ``like``, and keys that must fit together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dejavu.tables.fields import SIDES
 
 
 def resolved(name: str, models: Mapping[str, dict]) -> dict:
-    """Return a model with all keys that its chain of ``like`` gives it."""
+    """Return a model with its own keys and those that it inherits along its chain of ``like``."""
     chain = [name]
     while (like := models[chain[-1]].get("like")) is not None:
         if like not in models:
@@ -39,7 +39,7 @@ def resolved(name: str, models: Mapping[str, dict]) -> dict:
 
 
 def settled(model: dict) -> dict:
-    """Return a model without the keys that do not concern it: either its recipe or its sides."""
+    """Return a model with only the keys of its recipe, or only its sides, whose ``search`` is filled in."""
     if model["sides"] is None:
         return {key: value for key, value in model.items() if key != "sides"}
     for side in model["sides"].values():
@@ -50,7 +50,7 @@ def settled(model: dict) -> dict:
 
 
 def require_recipes(models: Mapping[str, dict]) -> None:
-    """Refuse a recipe without a key that has no default."""
+    """Refuse a recipe that lacks a key without default."""
     for name, model in models.items():
         for key in ("architecture", "samples_seen"):
             if key not in model and "sides" not in model:
@@ -59,8 +59,8 @@ def require_recipes(models: Mapping[str, dict]) -> None:
 
 def check_recipe(name: str, model: dict, config: dict, base: Path) -> None:
     """Refuse a recipe whose keys contradict each other, or whose batches its training sets cannot fill."""
-    found = check_architecture(name, model["architecture"], base)
-    if found is not None and ("init_logit_bias" in found) != (model["loss"] == "siglip"):
+    architecture = check_architecture(name, model["architecture"], base)
+    if architecture is not None and ("init_logit_bias" in architecture) != (model["loss"] == "siglip"):
         raise InputError(f"models.{name}: {loss_mismatch(model['architecture'], model['loss'])}")
     if model["samples_seen"] < model["batch_size"]:
         raise InputError(
@@ -89,7 +89,7 @@ def check_recipe(name: str, model: dict, config: dict, base: Path) -> None:
 
 
 def _check_batch(name: str, model: dict) -> None:
-    """Refuse a batch size that the number of processes times the number of parts does not divide."""
+    """Refuse a batch size that ``processes`` times ``accumulation`` does not divide."""
     parts = model["processes"] * model["accumulation"]
     if model["batch_size"] % parts:
         raise InputError(
@@ -100,7 +100,7 @@ def _check_batch(name: str, model: dict) -> None:
 
 
 def _check_nodes(name: str, model: dict, nodes: int) -> None:
-    """Refuse a number of processes that the number of nodes does not divide; one process takes one node."""
+    """Refuse a number of processes that the number of nodes does not divide. One process always runs on one node."""
     if model["processes"] > 1 and model["processes"] % nodes:
         raise InputError(
             f"models.{name}.processes is {model['processes']}, which training.nodes {nodes} does not divide: "
@@ -109,7 +109,7 @@ def _check_nodes(name: str, model: dict, nodes: int) -> None:
 
 
 def _check_kept_checkpoints(name: str, model: dict) -> None:
-    """Sort the checkpoints that are kept, in place, and refuse those that training does not reach."""
+    """Sort the checkpoints to keep, in place, and refuse those that training does not reach."""
     model["checkpoints"] = sorted(int(count) for count in model["checkpoints"])
     reached = model["samples_seen"] // model["batch_size"] * model["batch_size"]
     for count in model["checkpoints"]:

@@ -1,4 +1,4 @@
-"""The reference of the configuration, written from its schema: ``make reference``."""
+"""``make reference``: write docs/reference/configuration.md from the schema of the configuration."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the configuration that holds keys.
+    """A section of the configuration.
 
     Attributes:
-        path: its key, from the top, with ``<name>`` for a name that the user gives.
-        description: what the section is.
-        keys: the key -> its schema.
-        required: keys that must be written.
+        path: its keys from the top, joined by dots, with ``<name>`` for a name that the user chooses.
+        description: text about the section.
+        keys: key -> its schema.
+        required: the keys that must be written.
     """
 
     path: str
@@ -64,7 +64,7 @@ class Section:
 
 
 def configuration_reference(schema: Schema) -> str:
-    """Return the reference of a configuration in Markdown.
+    """Return the configuration reference as a page of Markdown.
 
     Args:
         schema: JSON schema, in which every key has a ``description``.
@@ -86,20 +86,20 @@ def configuration_reference(schema: Schema) -> str:
 def sections(schema: Schema) -> Iterator[Section]:
     """Yield every section of the configuration in the order of the schema, the top level first.
 
-    Keys that mean the same section, such as the four roles, share one.
+    Keys with the same schema, such as the four roles, share one section.
     """
     yield from _below("", schema, schema)
 
 
 def description_of(part: Schema, root: Schema) -> str:
-    """Return the description of a key, of its own or of the definition that it refers to; empty where it has none."""
+    """Return the description of a key, or else of the definition that it refers to; an empty text where none exists."""
     return str(part.get("description") or _resolved(part, root).get("description", ""))
 
 
 def _below(path: str, part: Schema, root: Schema) -> Iterator[Section]:
     keys = part.get("properties", {})
     if keys:
-        # the description of a definition says what its sections have in common
+        # A shared definition has a description of its own, which holds for all sections that refer to it.
         about = part.get("description", "")
         yield Section(path, about, keys, frozenset(part.get("required", ())))
     shared: dict[str, list[str]] = {}
@@ -114,7 +114,7 @@ def _below(path: str, part: Schema, root: Schema) -> Iterator[Section]:
 
 
 def _inner(path: str, part: Schema, root: Schema) -> Iterator[Section]:
-    """Yield the sections within a key: its own keys, or those of the sections that the user names."""
+    """Yield the sections below a key: the key's own section, or those that the user names."""
     named = part.get("additionalProperties")
     if isinstance(named, Mapping) and "properties" in named:
         yield from _below(f"{path}.<name>", {"description": part.get("description", "")} | dict(named), root)
@@ -123,7 +123,7 @@ def _inner(path: str, part: Schema, root: Schema) -> Iterator[Section]:
 
 
 def _resolved(part: Schema, root: Schema) -> Schema:
-    """Return the schema of a key; that of the definition where it refers to one."""
+    """Return the schema of a key, or the definition that the key refers to."""
     return root["$defs"][part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
 
 
@@ -132,7 +132,7 @@ def type_of(part: Schema) -> str:
     if "enum" in part:
         return _alternatives([f"`{value}`" for value in part["enum"] if value is not None])
     if "anyOf" in part:
-        return _alternatives([type_of(one) for one in part["anyOf"]])
+        return _alternatives([type_of(alternative) for alternative in part["anyOf"]])
     if "const" in part:
         return f"`{part['const']}`"
     kinds = part.get("type", "")
@@ -158,13 +158,13 @@ def _list_type(part: Schema) -> str:
 
 
 def _plural(words: str) -> str:
-    """Return a type in the plural: its first words are the noun."""
+    """Return a type in the plural. The noun stands before the first comma."""
     noun, comma, more = words.partition(",")
     return PLURALS.get(noun, noun) + comma + more
 
 
 def _alternatives(words: list[str]) -> str:
-    """Return alternatives as an enumeration, with a comma before the last where one of them has a comma."""
+    """Join alternatives with commas and "or", with a comma before "or" where an alternative itself has a comma."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])}{', or' if any(',' in word for word in words) else ' or'} {words[-1]}"
@@ -190,7 +190,7 @@ def _written(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text as a cell of a table, in which bars would begin another cell."""
+    """Return a text as a cell of a Markdown table. A bar would begin another cell, so it is escaped."""
     return text.replace("|", "\\|")
 
 

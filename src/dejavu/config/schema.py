@@ -1,4 +1,4 @@
-"""What the JSON schema of the configuration says: types, ranges and defaults, and a sentence for each breach."""
+"""The JSON schema of the configuration gives types, ranges and defaults. Every breach of it becomes one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dejavu.tables.database import flatten
 
 
 def require_json(value: Any, where: str) -> None:
-    """Refuse what YAML makes of texts that look like something else: dates, and yes, no, 007 as keys."""
+    """Refuse values that YAML reads as dates, and keys that it reads as no text, such as yes, no and 007."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             if not isinstance(key, str):
@@ -40,7 +40,7 @@ def require_json(value: Any, where: str) -> None:
 def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
     """Return the keys of a complete recipe whose values are not the defaults.
 
-    A job that has only these as its parameter does not run again when the schema gets a new key with a default.
+    These keys are the parameter of a job, so the job does not run again when the schema gets a new key with a default.
     """
     known = read_schema(schema_file)["properties"]["models"]["additionalProperties"]["properties"]
     return {
@@ -50,7 +50,7 @@ def own_keys(recipe: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
 
 @cache
 def read_schema(file: Path) -> dict:
-    """Return the schema as one document: a ``$ref`` to a file beside it stands for what that file holds."""
+    """Return the schema as one document, in which every ``$ref`` to a file beside it is replaced by that file."""
     return _with_files(_load(file), file.parent)
 
 
@@ -65,12 +65,12 @@ def _with_files(part: Any, folder: Path) -> Any:
 
 
 def _load(file: Path) -> dict:
-    # every job of a cluster reads the schema, and libyaml's loader, where there is one, is the fast one
+    # Every job of a cluster reads the schema, so speed counts. libyaml's loader is the fastest, but may be missing.
     return yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def read_exponents(section: Any) -> None:
-    """Turn texts like ``1e-3`` into numbers, in place, also within lists: YAML 1.1 reads them as texts."""
+    """Turn texts like ``1e-3`` into numbers, in place and within lists. YAML 1.1 reads such numbers as texts."""
     entries = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
     for key, value in entries:
         if isinstance(value, list):
@@ -80,7 +80,7 @@ def read_exponents(section: Any) -> None:
 
 
 def check(config: dict, schema: dict) -> None:
-    """Refuse a configuration that breaks the schema, and numbers that are not finite."""
+    """Refuse a configuration that breaks the schema or has a number that is not finite."""
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message)
     )
@@ -144,9 +144,9 @@ def _wanted(error: Any) -> str:
 
 
 def fill_defaults(value: Any, schema: dict, root: dict) -> None:
-    """Set missing keys to the schema's defaults, in place, also inside sections that are defaults themselves.
+    """Set missing keys to the schema's defaults, in place, also within sections that are defaults themselves.
 
-    A whole number that is written with a point becomes an integer.
+    Where the schema asks for an integer, turn a whole number that is written as a float into one.
     """
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
@@ -155,7 +155,8 @@ def fill_defaults(value: Any, schema: dict, root: dict) -> None:
         return
     for key, part in schema.get("properties", {}).items():
         if "integer" in part.get("type", []) and isinstance(value.get(key), float):
-            value[key] = int(value[key])  # 8.0e+4 is a whole number to the schema, and must be one in file names
+            # The schema accepts 8.0e+4 as a whole number, but a path needs 80000, not 80000.0.
+            value[key] = int(value[key])
     properties = schema.get("properties", {})
     for key, part in properties.items():
         if key not in value and "default" in part:

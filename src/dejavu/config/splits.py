@@ -41,11 +41,21 @@ def check_split(name: str, split: dict, config: dict) -> None:
     _check_intervals(name, roles)
     for role in ROLES:
         _check_synthetic_supply(name, role, roles[role], datasets, max(config["measure"]["k"]))
+    _check_query_limit(config["measure"])
     limit, k = roles["public"]["limit"], max(config["measure"]["k"])
     if limit is not None and k > limit:
         raise InputError(
             f"measure.k asks for {k:,} nearest images, but splits.{name}.roles.public.limit is {limit:,}: "
             "lower k, or raise the limit."
+        )
+
+
+def _check_query_limit(measure: Mapping) -> None:
+    limit, k = measure["query_limit"], max(measure["k"])
+    if limit is not None and limit < k:
+        raise InputError(
+            f"measure.query_limit is {limit:,}, fewer samples than the {k:,} nearest images of measure.k: raise the "
+            "limit, or set it to null for all samples."
         )
 
 

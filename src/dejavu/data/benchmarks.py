@@ -1,6 +1,6 @@
-"""Benchmarks that a model's utility is measured with: parquet files of labelled images, or of true and false captions.
+"""Benchmarks of the utility tasks: parquet files or shards of labelled images, or of true and false captions.
 
-A benchmark of an embedded dataset's world is read in the same way from the files that are drawn for it.
+For a synthetic benchmark, the workflow draws files in the same format from the world of an embedded dataset.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from dejavu.data.sources import ImageSource, Place
 from dejavu.data.tars import TAR, image_of, read_keys, read_members
 from dejavu.errors import InputError, closest
 from dejavu.files import NUMBERS_PER_GROUP, first_line, matching_files
+from dejavu.paths import EVALUATION, at
 
-# task -> its file sets -> the generated file of each set
+# utility task -> set of files -> name of the file that is drawn for the set in a synthetic benchmark
 TASKS = {
     "zero_shot": {"data": "test"},
     "linear_probe": {"train": "train", "test": "test"},
     "compositional": {"data": "compositional"},
 }
+# utility task -> the uses of a benchmark's columns
 USES = {
     "zero_shot": ("image", "label"),
     "linear_probe": ("image", "label"),
     "compositional": ("image", "caption", "negatives", "kind"),
 }
 
-# names of OpenCLIP's own lists
+# Names of OpenCLIP's lists of classes, and of its lists of prompts.
 CLASSES = ("imagenet",)
 TEMPLATES = ("openai", "simple")
 
@@ -49,12 +51,12 @@ class Benchmark:
     Attributes:
         task: one of :data:`TASKS`.
         name: its name in the configuration.
-        files: set (``data``, or ``train`` and ``test``) -> paths of its parquet files.
-        columns: use, of :data:`USES` -> name of the column.
-        classes: one of :data:`CLASSES`, the class names, or None: the distinct labels.
-        templates: one of :data:`TEMPLATES`, or prompts in which ``{}`` stands for the class.
+        files: set (``data``, or ``train`` and ``test``) -> paths of its files.
+        columns: use, from :data:`USES` -> name of the column.
+        classes: a name in :data:`CLASSES`, or the class names; None means the distinct labels.
+        templates: a name in :data:`TEMPLATES`, or prompts in which ``{}`` stands for the class.
         regularization: values of C that a linear probe tries.
-        texts: files that classes and templates come from.
+        texts: paths of the files that classes and templates were read from.
     """
 
     task: str
@@ -68,16 +70,16 @@ class Benchmark:
 
     @property
     def inputs(self) -> list[str]:
-        """Every file that it reads."""
+        """The paths of all files that the benchmark reads."""
         return [*(file for files in self.files.values() for file in files), *self.texts]
 
 
 def find_benchmarks(section: Mapping[str, Any]) -> list[Benchmark]:
-    """The benchmarks of a checked section ``utility``, by task, then by name.
+    """Return the benchmarks of a checked section ``utility``, by task, then by name.
 
     Raises:
-        InputError: when a pattern matches no file, a first file lacks a column, or a list of classes or templates is
-            not there or holds nothing usable.
+        InputError: when a pattern matches no file, the first file of a set lacks a column, or a list of classes or
+            templates does not exist or is malformed.
     """
     return [
         _benchmark(task, name, section[task][name], f"utility.{task}.{name}")
@@ -87,13 +89,13 @@ def find_benchmarks(section: Mapping[str, Any]) -> list[Benchmark]:
 
 
 def drawn_datasets(section: Mapping[str, Any]) -> list[str]:
-    """The embedded datasets from whose worlds a section ``utility`` draws."""
+    """Return the embedded datasets that the synthetic benchmarks of a section ``utility`` name."""
     return sorted({entry["synthetic"] for task in TASKS for entry in section[task].values()} - {None})
 
 
 def drawn_folder(dataset: str) -> str:
-    """The folder of what is drawn from the world of an embedded dataset."""
-    return f"results/{dataset}/evaluation"
+    """Return the folder of the benchmark files that are drawn from the world of an embedded dataset."""
+    return at(EVALUATION, dataset=dataset)
 
 
 def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Benchmark:
@@ -101,16 +103,17 @@ def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Be
     drawn = entry["synthetic"]
     if drawn is None:
         files = {part: matching_files(f"{where}.{part}", entry[part]) for part in TASKS[task]}
-        for found in files.values():
-            # only the first, since every job that starts looks here; the others are checked when they are read
-            _check_file(found[0], where, columns)
+        for paths in files.values():
+            # Every job runs this code, so it opens only the first file. The others are checked when they are read.
+            _check_file(paths[0], where, columns)
     else:
         files = {part: [f"{drawn_folder(drawn)}/{file}.parquet"] for part, file in TASKS[task].items()}
     classes, class_file = _lines(f"{where}.classes", entry.get("classes"), CLASSES)
     default = "openai" if drawn is None else DRAWN_TEMPLATES
     templates, template_file = _lines(f"{where}.templates", entry.get("templates") or default, TEMPLATES)
     if isinstance(templates, list):
-        templates = [template.replace("{c}", "{}") for template in templates]  # as clip-benchmark's files have it
+        # In the files of clip-benchmark, {c} stands for the class.
+        templates = [template.replace("{c}", "{}") for template in templates]
     for template in templates if not isinstance(templates, str) else []:
         if "{}" not in template:
             raise InputError(
@@ -130,7 +133,11 @@ def _benchmark(task: str, name: str, entry: Mapping[str, Any], where: str) -> Be
 
 
 def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]]:
-    """A list as it is given, by a name that OpenCLIP knows, or as a file of one entry per line; and that file."""
+    """Return a list of texts and the files that it was read from.
+
+    ``named`` may be the list itself, a name in ``known``, which is returned as it is, or the path of a file with one
+    entry per line.
+    """
     if not isinstance(named, str) or named in known:
         return named, []
     try:
@@ -144,7 +151,7 @@ def _lines(where: str, named: Any, known: Sequence[str]) -> tuple[Any, list[str]
         raise InputError(f"{where}: {named} is not UTF-8 text ({error.reason}): save it as UTF-8.") from None
     lines = [line.strip() for line in lines]
     if not all(lines):
-        # a blank line would move the numbers of all classes that follow
+        # The number of a class is the number of its line, so skipping an empty line would shift all later classes.
         raise InputError(
             f"{where}: line {lines.index('') + 1} of {named} is empty: write one entry per line, without gaps."
         )
@@ -163,7 +170,7 @@ def _check_file(path: str, where: str, columns: Mapping[str, str]) -> None:
 
 
 def _open(path: str, where: str, columns: Mapping[str, str]) -> pq.ParquetFile:
-    """Opens a file of a benchmark and checks its columns."""
+    """Open a file of a benchmark and checks its columns."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -176,15 +183,16 @@ def _open(path: str, where: str, columns: Mapping[str, str]) -> pq.ParquetFile:
                 f"{', '.join(schema.names)}. Correct {where}.{use}."
             )
         kind = schema.field(name).type
-        what, fits = _KINDS[use]
+        types, fits = _KINDS[use]
         if not fits(kind.value_type if pt.is_dictionary(kind) else kind):
             raise InputError(
-                f"{path}: column {name!r} is {kind}, but {where}.{use} needs {what}: convert the column, or name "
+                f"{path}: column {name!r} is {kind}, but {where}.{use} needs {types}: convert the column, or name "
                 "another."
             )
     return file
 
 
+# use -> (types of the column in words, whether a type is one of them)
 _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
     "image": (
         "encoded images (binary), structs with bytes or path, or paths (string)",
@@ -198,17 +206,25 @@ _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
 
 
 def read_values(benchmark: Benchmark, part: str, use: str) -> list[Any]:
-    """The values of a column other than the images, of all files of a set: texts, whole numbers, or lists of texts.
+    """Return the values of a column, other than that of the images, from all files of a set.
+
+    Args:
+        benchmark: the benchmark.
+        part: name of the set: ``data``, ``train`` or ``test``.
+        use: use of the column, from :data:`USES`.
+
+    Returns:
+        Texts, whole numbers, or lists of texts.
 
     Raises:
-        InputError: when a value is missing or is not text, or there is no row.
+        InputError: when a value is missing or has another type, or the files have no rows.
     """
     values: list[Any] = []
     for path in benchmark.files[part]:
         start = 0
         for column in _columns(benchmark, path, use, NUMBERS_PER_GROUP):
             for place, value in enumerate(column, start=start):
-                if not _is_whole(value):
+                if not _is_usable(value):
                     raise InputError(f"{path} row {place:,}: {use} is {value!r}: fill it in, or leave the row out.")
             start += len(column)
             values += column
@@ -220,16 +236,17 @@ def read_values(benchmark: Benchmark, part: str, use: str) -> list[Any]:
     return values
 
 
-def _is_whole(value: Any) -> bool:
+def _is_usable(value: Any) -> bool:
+    """Return whether a value is a whole number, a text, or a list of texts, and not empty."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(text, str) and text for text in value)
     return isinstance(value, int) or (isinstance(value, str) and bool(value))
 
 
 def read_images(benchmark: Benchmark, part: str, size: int) -> Iterator[list[Image.Image | None]]:
-    """Yields the images of a set in RGB, at most ``size`` at a time; None for one that cannot be used.
+    """Yield the images of a set in RGB, at most ``size`` at a time, with None in place of an unusable image.
 
-    Paths in the column are relative to the folder of the file, and may not leave it.
+    Paths in the column are relative to the folder of the file, and may not lead out of it.
     """
     for path in benchmark.files[part]:
         source = ImageSource(Place(path, benchmark.columns["image"], False, str(Path(path).parent)))
@@ -259,16 +276,17 @@ def _columns(benchmark: Benchmark, path: str, use: str, size: int) -> Iterator[l
 
 
 def _of_shard(path: str, use: str, size: int) -> Iterator[list]:
-    """Images, or labels (``.cls``: a class's number or name), of the keys of a shard that have an image."""
+    """Yield the images, or the labels in the members ``.cls``, of those keys of a shard that have an image."""
     samples = [members for members in read_keys(Path(path)).values() if image_of(members)]
     with open(path, "rb") as file:
         for start in range(0, len(samples), size):
             part = samples[start : start + size]
             places = [image_of(members) if use == "image" else members.get(".cls") for members in part]
-            found = [None if place is None else os.pread(file.fileno(), place[1], place[0]) for place in places]
-            yield found if use == "image" else [None if data is None else _label(data) for data in found]
+            contents = [None if place is None else os.pread(file.fileno(), place[1], place[0]) for place in places]
+            yield contents if use == "image" else [None if data is None else _label(data) for data in contents]
 
 
 def _label(data: bytes) -> int | str:
+    """Return a label of a shard: the number of a class where the text is a number, else its name."""
     text = data.decode("utf-8-sig", "replace").strip()
     return int(text) if text.isdecimal() else text

@@ -1,4 +1,4 @@
-"""JSON in the form of COCO: sections of annotations, their ids and their scores."""
+"""JSON in COCO's format: sections of annotations, ids and scores."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from dejavu.data.texts import as_utf8
 from dejavu.errors import InputError
 from dejavu.files import first_line
 
-# all that is read of the JSON; the outlines, which are most of it, are dropped while it is parsed
+# The parser keeps only these keys. It drops the outlines (segmentations), which are most of COCO's JSON.
 _KEYS = {"images", "annotations", "categories", "id", "name", "file_name", "coco_url"} | {
     "image_id", "category_id", "caption", "bbox", "score",
 }  # fmt: skip
 
 
 def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[str, list[dict]]:
-    """The sections of a JSON file in the form of COCO; it is read whole, without the outlines, which are most of it.
+    """Return the sections of a JSON file in COCO's format, without outlines. The whole file is read into memory.
 
     Args:
         path: the file.
-        sections: lists of objects that it must have.
-        remedy: what to do, for the sentence.
+        sections: keys of the lists of objects that the file must have.
+        remedy: what the user should do, for the error.
 
     Raises:
-        InputError: when it is no JSON file, or lacks a section.
+        InputError: when the file is no JSON file, or lacks a section.
     """
     try:
-        # from bytes, json detects the encoding, and a byte order mark
+        # Given bytes, json detects the encoding and accepts a byte order mark.
         content = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in _KEYS})
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a whole JSON file ({first_line(error)}): {remedy}.") from None
@@ -41,7 +41,7 @@ def load_annotations(path: Path, sections: Sequence[str], remedy: str) -> dict[s
 
 
 def identifier(value: object) -> str | None:
-    """An id as text, the same whether a tool writes it as 7, 7.0 or "7"; None for what is no id."""
+    """Return an id as a text, which is the same for 7, 7.0 and "7"; None for a value that is no id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, float):
@@ -50,14 +50,14 @@ def identifier(value: object) -> str | None:
 
 
 def in_order(identifiers: Iterable[str]) -> list[str]:
-    """Ids ascending, numbers before texts."""
+    """Return ids in ascending order, numbers before texts."""
     return sorted(identifiers, key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name))
 
 
 def annotation_score(where: str, annotation: Mapping) -> float:
-    """The confidence of an annotation; 1 where it has none, as those that people made.
+    """Return the confidence of an annotation; 1 where it has none, since people made it.
 
     Raises:
-        InputError: when it is no number from 0 to 1.
+        InputError: when the confidence is no number from 0 to 1.
     """
     return require_score(where, annotation["score"]) if "score" in annotation else 1.0

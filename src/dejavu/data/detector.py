@@ -1,7 +1,7 @@
-"""Objects that a zero-shot detector of ``transformers`` finds: OWL-ViT and OWLv2, or Grounding DINO.
+"""Detection of objects with a zero-shot detector of ``transformers``: OWL-ViT, OWLv2 or Grounding DINO.
 
-Every label of the vocabulary is scored by itself, so that one box may have several labels. Of boxes that overlap and
-have the same label the best is kept. :mod:`dejavu.data.detector_families` says how each family of models is asked.
+Each label of the vocabulary has its own score, so one box may have several labels. Non-maximum suppression keeps the
+best of overlapping boxes with the same label. :mod:`dejavu.data.detector_families` contains the families of models.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ from dejavu.files import first_line, write_table
 from dejavu.progress import Progress
 from dejavu.tables.data import OBJECTS
 
+# intersection over union above which non-maximum suppression removes a box
 MAX_OVERLAP = 0.5
 MAX_OBJECTS = 300
-# candidates kept per image before overlapping boxes are removed
+# largest number of candidates per image that non-maximum suppression gets; those with the highest scores are kept
 MAX_CANDIDATES = 10_000
 
+# the objects of one image, each with label, score and box
 Found = list[dict[str, Any]]
 
 
 class Detector:
-    """A model with a vocabulary.
+    """A zero-shot detector with a vocabulary.
 
     Args:
-        family: how it is asked.
-        labels: the names of its labels.
-        min_score: what scores less is left out.
+        family: the model.
+        labels: the labels of the vocabulary, in the order in which the model is asked for them.
+        min_score: lowest score of an object that is kept.
     """
 
     def __init__(self, family: Family, labels: Sequence[str], min_score: float) -> None:
@@ -51,14 +53,14 @@ class Detector:
 
     @torch.inference_mode()
     def __call__(self, images: list[Image.Image]) -> list[Found]:
-        """Finds objects.
+        """Find the objects of images.
 
         Args:
-            images: RGB, of any size.
+            images: images in RGB, of any size.
 
         Returns:
-            For each image, label, score and box (left, top, right, bottom in pixels) of at most :data:`MAX_OBJECTS`
-            objects, the best first.
+            For each image, at most :data:`MAX_OBJECTS` objects with label, score and box (left, top, right, bottom in
+            pixels), those with the highest scores first.
         """
         kept: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in images]
         for start, scores, boxes in self.family.blocks(images):
@@ -88,15 +90,15 @@ class Detector:
 
 
 def _highest(scores: torch.Tensor) -> torch.Tensor:
-    """Where the highest scores are, in descending order; of equal ones the first comes first."""
+    """Return the places of the highest scores, in descending order; equal scores keep their order."""
     return scores.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
 
 
 def model_folder(model: str) -> Path:
-    """The folder of a model: itself, or where the user's cache holds what it names; nothing is downloaded.
+    """Return the folder of a model that is given by its folder or by its name in the user's cache. Download nothing.
 
     Raises:
-        InputError: when there is none.
+        InputError: when the model is in neither place.
     """
     if Path(model).is_dir():
         return Path(model)
@@ -115,17 +117,17 @@ def model_folder(model: str) -> Path:
 
 
 def load_detector(model: str, vocabulary: Mapping[str, str], *, device: str, min_score: float) -> Detector:
-    """Loads a detector; nothing is downloaded, and code that comes with a model is not run.
+    """Load a detector, without downloads and without running code that comes with the model.
 
     Args:
-        model: folder of a model in the form of ``transformers``, or its name in the user's cache.
-        vocabulary: label -> what the detector is asked for.
+        model: folder of a model in the format of ``transformers``, or the model's name in the user's cache.
+        vocabulary: label -> phrase that the detector is asked for.
         device: ``cpu`` or ``cuda``.
-        min_score: what scores less is left out, in [0, 1].
+        min_score: lowest score, in [0, 1], of an object that is kept.
 
     Raises:
-        InputError: when ``transformers`` is not installed, the model cannot be loaded, lacks weights or is of another
-            family, or an entry of the vocabulary is too long for it.
+        InputError: when ``transformers`` is not installed, the model cannot be loaded, lacks weights or belongs to
+            another family, or an entry of the vocabulary is too long for the model.
     """
     kind, loaded, processor = _load(model, device)
     with torch.inference_mode():
@@ -134,7 +136,7 @@ def load_detector(model: str, vocabulary: Mapping[str, str], *, device: str, min
 
 
 def _load(model: str, device: str) -> tuple[str, Any, Any]:
-    """The kind of a model, the model and its processor."""
+    """Return the name of a model's family, the model, and its processor."""
     folder = model_folder(model)
     try:
         from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
@@ -157,12 +159,12 @@ def _load(model: str, device: str) -> tuple[str, Any, Any]:
         loaded = loaded.to(device).eval()
     except InputError:
         raise
-    except Exception as error:  # transformers has many ways to say that a folder is no whole model
+    except Exception as error:  # transformers raises many kinds of exceptions for an incomplete model.
         raise InputError(
             f"the detector {model!r} cannot be loaded ({first_line(error)}): give the folder of a whole model, or a "
             "name that is in the cache; nothing is downloaded, and code in a file of weights is never run."
         ) from error
-    # transformers would fill what is missing with random numbers
+    # transformers fills missing weights with random numbers and goes on.
     if missing := sorted(loading["missing_keys"]):
         raise InputError(
             f"the detector {model!r} lacks {len(missing):,} of its weights ({missing[0]}, …): its files do not belong "
@@ -179,7 +181,7 @@ def _not_installed() -> InputError:
 
 
 def detection_key(model: str, settings: Mapping[str, Any]) -> str:
-    """A hash of the model's files (names, sizes, times) and of the settings that detection depends on."""
+    """Return a hash of the model's files (names, sizes, modification times) and of the settings of detection."""
     files = sorted(file for file in model_folder(model).iterdir() if file.is_file())
     identity = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     return _hash([identity, dict(settings)])
@@ -194,15 +196,17 @@ def detect_batch(
     batch_size: int,
     title: str,
 ) -> None:
-    """Writes the objects of some files' samples, schema ``OBJECTS``; after a kill, finished files are taken over.
+    """Write the objects of the samples in some files, schema ``OBJECTS``.
+
+    A job that follows a killed one reuses the files that are finished.
 
     Args:
         detector: the detector.
-        files: file of the samples table -> file of objects to write, which is not there.
-        state: folder of finished files, which outlives a kill and is removed at the end.
-        key: hash of all that detection depends on, from :func:`detection_key`.
-        batch_size: images at a time.
-        title: for the progress lines.
+        files: file of the samples table -> file of objects to write, which does not exist yet.
+        state: folder of finished files, which stays after a kill and is removed at the end.
+        key: hash of everything that detection depends on besides the samples, from :func:`detection_key`.
+        batch_size: number of images that the detector gets at a time.
+        title: name of the job, for the progress lines.
     """
     rows = [pq.read_metadata(file).num_rows for file in files]
     progress = Progress(title, sum(rows), "images")
@@ -214,7 +218,7 @@ def detect_batch(
             write_table(part, _detected(detector, file, batch_size, progress), OBJECTS)
     for part, target in zip(finished, files.values(), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        # not moved: a kill between here and the end would lose what was moved, since outputs are deleted on a rerun
+        # Snakemake deletes the outputs of a killed job before it reruns, so a file that was moved here would be lost.
         shutil.copyfile(part, target)
     shutil.rmtree(state)
     progress.finish()
@@ -222,20 +226,21 @@ def detect_batch(
 
 def _detected(detector: Detector, samples: Path, batch_size: int, progress: Progress) -> Iterator[pa.Table]:
     for group in scan_file(samples, ["row", "source_row", "image"]):
-        # the captions of one image follow each other
+        # Samples of one image, one for each caption, have consecutive rows. The detector sees each image once.
         first = np.flatnonzero(np.diff(group["source_row"].to_numpy(), prepend=-1))
-        found: list[Found] = []
+        objects_of: list[Found] = []
         for start in range(0, len(first), batch_size):
             images = group["image"].take(first[start : start + batch_size]).to_pylist()
-            found += detector([decode_rgb(image) for image in images])
+            objects_of += detector([decode_rgb(image) for image in images])
             progress.advance(len(images))
         copies = np.diff(first, append=group.num_rows)
         progress.advance(group.num_rows - len(first))
-        objects = [found[image] for image in np.repeat(np.arange(len(first)), copies)]
+        objects = [objects_of[image] for image in np.repeat(np.arange(len(first)), copies)]
         yield pa.table({"row": group["row"], "objects": pa.array(objects, OBJECTS.field("objects").type)})
 
 
 def _identity(file: Path) -> list[int]:
+    """Return size and modification time, which differ when a file has changed."""
     return [file.stat().st_size, file.stat().st_mtime_ns]
 
 

@@ -1,10 +1,10 @@
-"""Families of zero-shot detectors of ``transformers``, OWL-ViT and OWLv2, and Grounding DINO, and how each is asked.
+"""Families of zero-shot detectors of ``transformers``: OWL-ViT with OWLv2, and Grounding DINO.
 
 * OWL embeds each label alone, as "a photo of a <label>", and compares it with every box ("Simple Open-Vocabulary Object
   Detection", arXiv 2205.06230; OWLv2: arXiv 2306.09683). A label's score does not depend on the other labels.
 * Grounding DINO reads one text, "<label>. <label>.", together with the image (arXiv 2303.05499). A vocabulary that is
-  longer than its text is asked in several texts. A label's score is the mean over its tokens, as in the authors'
-  evaluation on COCO; it depends a little on the labels in the same text.
+  too long for one text is cut into several texts. A label's score is the mean over the label's tokens, as in the
+  authors' evaluation on COCO. The score depends a little on the other labels in the same text.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ LABELS_PER_BLOCK = 512
 
 
 class Family(Protocol):
-    """How a family of models is asked."""
+    """A family of models, behind one interface."""
 
     def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Yields, for a block of labels at a time, the number of its first label and what was found.
+        """Yield, for each block of labels, the number of its first label, scores and boxes.
 
-        Returns:
-            Scores float32 (images, boxes, labels) in [0, 1], and boxes float32 (images, boxes, 4): centre, width and
-            height as shares of :meth:`extent`.
+        Yields:
+            The number; scores, float32 (images, boxes, labels) in [0, 1]; and boxes, float32 (images, boxes, 4): centre
+            x and y, width and height as shares of :meth:`extent`.
         """
         ...
 
     def extent(self, image: Image.Image) -> tuple[int, int]:
-        """Width and height, in pixels of the image, of what the model was shown."""
+        """Return width and height, in pixels of the image, of the area that the model was shown."""
         ...
 
 
 class Owl:
-    """OWL-ViT and OWLv2."""
+    """OWL-ViT and OWLv2: each label is a text of its own."""
 
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+    def __init__(self, model: Any, processor: Any, phrases: Sequence[str], device: str) -> None:
         self.model, self.device = model, device
         self.process = processor.image_processor
-        # OWLv2 is shown the image in the upper left corner of a square
+        # OWLv2's processor pads the image to a square, with the image in the upper left corner.
         self.square = model.config.model_type == "owlv2"
-        texts = [f"a photo of a {text}" for text in asked]
+        texts = [f"a photo of a {text}" for text in phrases]
         self.queries = torch.cat(
             [self._embed(processor.tokenizer, texts[i : i + 256]) for i in range(0, len(texts), 256)]
         )
@@ -64,7 +64,7 @@ class Owl:
 
     def blocks(self, images: list[Image.Image]) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         pixels = self.process(images, return_tensors="pt")["pixel_values"].to(self.device)
-        # the parts of the model's forward, which would embed all labels again for every image
+        # The model's own forward() would embed all labels again for every image, so its parts are called here.
         grid = self.model.image_embedder(pixel_values=pixels)[0]
         features = grid.flatten(1, 2)
         boxes = self.model.box_predictor(features, grid)
@@ -77,18 +77,18 @@ class Owl:
 
 
 class GroundingDino:
-    """Grounding DINO, and MM Grounding DINO."""
+    """Grounding DINO and MM Grounding DINO: one text holds many labels."""
 
-    def __init__(self, model: Any, processor: Any, asked: Sequence[str], device: str) -> None:
+    def __init__(self, model: Any, processor: Any, phrases: Sequence[str], device: str) -> None:
         self.model, self.device = model, device
         self.process, self.tokenizer = processor.image_processor, processor.tokenizer
-        # "." ends a label
-        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in asked]
+        # In the text of Grounding DINO, "." ends a label, so the labels must not contain one.
+        labels = [" ".join(text.lower().replace(".", " ").replace("?", " ").split()) for text in phrases]
         self.texts = [(start, *self._text(part)) for start, part in self._parts(labels, model.config.max_text_len)]
 
     def _parts(self, labels: list[str], longest: int) -> Iterator[tuple[int, list[str]]]:
-        """Cuts the vocabulary into texts that the model can read, with the number of the first label of each."""
-        start, used = 0, 2  # a token at either end
+        """Cut the vocabulary into parts that fit into one text; yield each after the number of its first label."""
+        start, used = 0, 2  # The text has one special token at either end.
         for number, tokens in enumerate(self.tokenizer(labels, add_special_tokens=False)["input_ids"]):
             if len(tokens) + 3 > longest or not tokens:
                 raise InputError(
@@ -102,7 +102,7 @@ class GroundingDino:
         yield start, labels[start:]
 
     def _text(self, labels: list[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """The tokens of one text, and float32 (labels, tokens) that takes the mean over each label's tokens."""
+        """Return the tokens of one text, and float32 (labels, tokens), weights of the mean over each label's tokens."""
         text = ". ".join(labels) + "."
         tokens = self.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
         first, last = tokens.pop("offset_mapping")[0].unbind(1)

@@ -1,4 +1,4 @@
-"""What a split promises, checked before a model is trained on it: its roles share nothing."""
+"""A check before training: the roles of a split share no sample, no duplicate group and no fingerprint."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def check_disjoint(
     criteria: Criteria,
     datasets: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuses roles that share a sample, a duplicate group, or a fingerprint of a configured exact criterion.
+    """Refuse roles that share a sample, a duplicate group, or a fingerprint of a configured exact criterion.
 
-    It follows from how groups and manifests are made, and is looked at all the same: a manifest that was copied or
-    edited, or groups that were made anew beneath it, would let one model see what only the other may. One thing after
-    the other is compared, on the disk of the manifests, so memory does not grow with their rows.
+    Groups and manifests of one run cannot share anything. But if a manifest was copied or edited, or if the groups
+    below it were made again, one side could be trained on samples that only the other side may see. The comparisons
+    spill to the disk of the manifests, so memory does not grow with the number of rows.
 
     Args:
         manifests: role -> its manifest.
         fingerprints: batch folders of the fingerprints of all datasets that the roles come from.
-        criteria: what makes two samples the same thing.
-        datasets: role -> its dataset, where there are several: keys count within one only.
+        criteria: the criteria of duplicates.
+        datasets: role -> its dataset, if the roles come from several datasets; keys are compared within a dataset only.
 
     Raises:
-        InputError: naming the two roles, what they share, and a sample of each.
+        InputError: with the two roles, what they share, and a sample of each.
     """
     store = SampleStore(fingerprints)
     parts = parts_for(max(store.count(), sum(map(count_rows, manifests.values()))))
@@ -58,20 +58,20 @@ _GROUPED = _MEMBERS.append(pa.field("group_id", pa.string()))
 
 
 def _members(manifests: Mapping[str, Path]) -> Iterator[pa.Table]:
-    """Row, group and the number of the role, of every member."""
+    """Yield row, group and number of the role for every sample in the manifests."""
     for number, path in enumerate(manifests.values()):
         for table in gathered(scan_file(path, ["row", "group_id"]), ROWS_PER_PART):
             yield table.append_column("owner", pa.array(np.full(table.num_rows, number, dtype=np.int32)))
 
 
 def _joined(members: Spill, fingerprints: Spill, name: str) -> Iterator[pa.Table]:
-    """The members that have a fingerprint, with it."""
+    """Yield the members that have a fingerprint, together with the fingerprint."""
     missing = 0
-    for mine, theirs in zip(members, fingerprints, strict=True):
-        place = pc.index_in(mine["row"], value_set=theirs["row"])
+    for member_part, fingerprint_part in zip(members, fingerprints, strict=True):
+        place = pc.index_in(member_part["row"], value_set=fingerprint_part["row"])
         missing += place.null_count
-        found = mine.append_column(name, theirs[name].take(place))
-        yield found.filter(found[name].is_valid())
+        joined = member_part.append_column(name, fingerprint_part[name].take(place))
+        yield joined.filter(joined[name].is_valid())
     if missing:
         raise InputError(
             f"{missing:,} rows of a manifest are not in any file of fingerprints: the manifest comes from other data. "
@@ -80,13 +80,14 @@ def _joined(members: Spill, fingerprints: Spill, name: str) -> Iterator[pa.Table
 
 
 def _compared(name: str, roles: Sequence[str], datasets: Mapping[str, str]) -> list[list[int]]:
-    """The sets of roles, by number, in which a fingerprint is compared."""
+    """Return the sets of roles, as numbers, within which a fingerprint is compared: a key only within one dataset."""
     by_dataset: dict[str, list[int]] = {}
     for number, role in enumerate(roles):
         by_dataset.setdefault(datasets.get(role, "") if name == "key" else "", []).append(number)
     return list(by_dataset.values())
 
 
+# column of the comparison -> what two roles share where they have a value in common
 _SHARED = {
     "row": "a sample",
     "group_id": "a duplicate group",
@@ -99,19 +100,19 @@ _SHARED = {
 
 
 def _refuse_shared(what: str, values: Spill, sets: Sequence[Sequence[int]], manifests: Mapping[str, Path]) -> None:
-    """Raises where a value occurs under more than one owner of a set, naming the smallest such value's members."""
+    """Raise if two roles of a set have a value in common; the error names samples with the smallest such value."""
     for compared in sets:
-        found = [shared for part in values if (shared := _smallest_shared(what, part, compared))]
-        if found:
-            raise InputError(_shared_by(what, min(found), manifests))
+        collisions = [shared for part in values if (shared := _smallest_shared(what, part, compared))]
+        if collisions:
+            raise InputError(_shared_by(what, min(collisions), manifests))
 
 
-# a value; the first and the last owner of it, each with the smallest row that has it
+# a shared value; the first and the last role that have it, by number, each with its smallest row that has it
 _Shared = tuple[Any, tuple[int, int], tuple[int, int]]
 
 
 def _smallest_shared(what: str, part: pa.Table, compared: Sequence[int]) -> _Shared | None:
-    """The smallest value of a part that several owners have, if any."""
+    """Return the smallest value of a part that several roles have; None where no value is shared."""
     part = part.filter(pc.is_in(part["owner"], value_set=pa.array(compared, pa.int32())))
     table = pa.table({"value": part[what], "owner": part["owner"], "row": part["row"]})
     spread = table.select(["value", "owner"]).group_by("value").aggregate([("owner", "min"), ("owner", "max")])
@@ -119,19 +120,19 @@ def _smallest_shared(what: str, part: pa.Table, compared: Sequence[int]) -> _Sha
     if not shared.num_rows:
         return None
     members = table.filter(pc.equal(table["value"], shared["value"][0]))
-    one, other = (
+    first, last = (
         (owner.as_py(), pc.min(members["row"].filter(pc.equal(members["owner"], owner))).as_py())
         for owner in (shared["owner_min"][0], shared["owner_max"][0])
     )
-    return shared["value"][0].as_py(), one, other
+    return shared["value"][0].as_py(), first, last
 
 
-def _shared_by(what: str, found: _Shared, manifests: Mapping[str, Path]) -> str:
+def _shared_by(what: str, shared: _Shared, manifests: Mapping[str, Path]) -> str:
     roles = list(manifests)
-    (role, row), (other_role, other_row) = ((roles[number], row) for number, row in found[1:])
+    (role, row), (other_role, other_row) = ((roles[number], row) for number, row in shared[1:])
     return words(
         f"roles {role} and {other_role} share {_SHARED[what]}: row {row} of {manifests[role]} and row {other_row} of "
         f"{manifests[other_role]}, so a model would be tested on what it has seen. Delete the folder "
-        f"{manifests[role].parent} and run again; if the roles come from two datasets, make one dataset "
-        "of them, since raw takes several patterns: duplicates are kept in one role only within a dataset."
+        f"{manifests[role].parent} and run again. If the roles come from two datasets, make one "
+        "dataset of them (raw takes several patterns), since only duplicates within a dataset are kept in one role."
     )

@@ -1,7 +1,7 @@
-"""Evaluation sets from the world of an embedded dataset, of images that belong to nobody's training.
+"""Synthetic benchmarks: images from the world of an embedded dataset that no model is trained on.
 
-Their pairs are drawn as the dataset's own are, with numbers that no dataset reaches: the same scenes and objects, other
-images. The files have the form of any other benchmark, see :mod:`dejavu.data.benchmarks`.
+The pairs are drawn like the dataset's own, but with numbers that no dataset reaches. So they have the same scenes and
+objects, but other images. The files have the format of all benchmarks (:mod:`dejavu.data.benchmarks`).
 """
 
 from __future__ import annotations
@@ -10,38 +10,39 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dejavu.data.synthetic import LABELS, World, make_pairs
+from dejavu.data.scenes import LABELS
+from dejavu.data.synthetic import World, make_pairs
 
 # the first pair number of each set
 FIRST = {"train": 1 << 40, "test": 2 << 40, "compositional": 3 << 40}
 KINDS = ("attribute", "relation", "order")
 SHUFFLES = 4
 
-# in the style of the captions; over all objects, so that a class is what they have in common, the scene
+# Prompts in the style of the captions, one with each object. Their mean over the objects stands for the scene alone.
 TEMPLATES = tuple(f"a {label} in the {{}}" for label in LABELS)
 
 
 def draw_labelled(world: World, name: str, count: int) -> Iterator[dict]:
-    """Yields ``count`` images of a set, ``train`` or ``test``, with two labels, schema ``LABELLED``.
+    """Yield ``count`` images of a set, ``train`` or ``test``, with two labels, schema ``LABELLED``.
 
-    The label is the scene, which a linear probe reads out of random features; the colour of the lowest object is not
-    so easily told.
+    ``label`` is the scene, which a linear probe can predict even from random features. ``color`` is the colour of the
+    lowest object, which is harder to predict.
     """
     for pair in make_pairs(world, FIRST[name], FIRST[name] + count):
-        lowest = max(pair["objects"], key=lambda found: found["box"][3])
+        lowest = max(pair["objects"], key=lambda drawn: drawn["box"][3])
         yield {"image": pair["image"], "label": pair["scene"], "color": lowest["label"].split()[0]}
 
 
 def draw_compositional(world: World, count: int) -> Iterator[dict]:
-    """Yields ``count`` images with a true caption and false ones, schema ``COMPOSITIONAL``, of the kinds in turn.
+    """Yield ``count`` images with a true caption and false ones, schema ``COMPOSITIONAL``, of the kinds in turn.
 
-    The false captions hold the same words as the true one, in the manner of ARO (arXiv 2210.01936):
+    A false caption has the same words as the true one, as in ARO (arXiv 2210.01936):
 
-    - attribute: the colours of two objects are exchanged; the image shows neither object of the false caption.
-    - relation: two objects change places in "above", "below", "left of" or "right of", which their boxes decide.
+    - attribute: the colours of two objects are exchanged, and the image shows neither of the resulting objects.
+    - relation: two objects are exchanged in "above", "below", "left of" or "right of"; their boxes decide the truth.
     - order: the words of the pair's own caption are shuffled, in :data:`SHUFFLES` ways.
 
-    An image that has no such objects is passed over for the next.
+    An image without such objects is skipped.
     """
     number, done = FIRST["compositional"], 0
     while done < count:
@@ -56,28 +57,30 @@ def draw_compositional(world: World, count: int) -> Iterator[dict]:
 
 
 def _attribute(rng: np.random.Generator, pair: dict) -> list[str]:
-    shown = [found["label"] for found in pair["objects"]]
-    found = []
-    for one, other in ((a, b) for a in shown for b in shown):
-        (color, shape), (other_color, other_shape) = one.split(), other.split()
-        swapped = f"{other_color} {shape}", f"{color} {other_shape}"
+    """Return a true and a false caption of the kind attribute; none where the image has no such objects."""
+    shown = [drawn["label"] for drawn in pair["objects"]]
+    choices = []
+    for first, second in ((a, b) for a in shown for b in shown):
+        (color, shape), (second_color, second_shape) = first.split(), second.split()
+        swapped = f"{second_color} {shape}", f"{color} {second_shape}"
         if not set(swapped) & set(shown):
-            found.append([f"a {a} and a {b} in the {pair['scene']}" for a, b in ((one, other), swapped)])
-    return _one_of(rng, found)
+            choices.append([f"a {a} and a {b} in the {pair['scene']}" for a, b in ((first, second), swapped)])
+    return _random_choice(rng, choices)
 
 
 def _relation(rng: np.random.Generator, pair: dict) -> list[str]:
-    found = []
-    for one, other in ((a, b) for a in pair["objects"] for b in pair["objects"]):
-        for relation in _relations(one["box"], other["box"]):
-            places = (one["label"], other["label"]), (other["label"], one["label"])
-            found.append([f"a {a} {relation} a {b} in the {pair['scene']}" for a, b in places])
-    return _one_of(rng, found)
+    """Return a true and a false caption of the kind relation; none where the boxes decide no relation."""
+    choices = []
+    for first, second in ((a, b) for a in pair["objects"] for b in pair["objects"]):
+        for relation in _relations(first["box"], second["box"]):
+            orders = (first["label"], second["label"]), (second["label"], first["label"])
+            choices.append([f"a {a} {relation} a {b} in the {pair['scene']}" for a, b in orders])
+    return _random_choice(rng, choices)
 
 
-def _relations(one: list[float], other: list[float]) -> list[str]:
-    """How one box lies to another, where they do not overlap along an axis."""
-    (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = one, other
+def _relations(box: list[float], other: list[float]) -> list[str]:
+    """Return the relations of a box to another box, along each axis on which they do not overlap."""
+    (left, top, right, bottom), (other_left, other_top, other_right, other_bottom) = box, other
     holds = {
         "above": bottom <= other_top,
         "below": top >= other_bottom,
@@ -88,6 +91,7 @@ def _relations(one: list[float], other: list[float]) -> list[str]:
 
 
 def _order(rng: np.random.Generator, pair: dict) -> list[str]:
+    """Return the caption of a pair, and captions with its words in other orders."""
     words = pair["caption"].split()
     captions = {pair["caption"]: None}
     while len(captions) < 1 + SHUFFLES:
@@ -95,8 +99,8 @@ def _order(rng: np.random.Generator, pair: dict) -> list[str]:
     return list(captions)
 
 
-def _one_of(rng: np.random.Generator, found: list[list[str]]) -> list[str]:
-    return found[int(rng.integers(len(found)))] if found else []
+def _random_choice(rng: np.random.Generator, choices: list[list[str]]) -> list[str]:
+    return choices[int(rng.integers(len(choices)))] if choices else []
 
 
 _CAPTIONS = {"attribute": _attribute, "relation": _relation, "order": _order}

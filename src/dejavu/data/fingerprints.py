@@ -1,4 +1,4 @@
-"""Fingerprints of samples: one for each criterion by which two samples can be the same thing."""
+"""Fingerprints of samples: hashes, one for each criterion of duplicates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dejavu.tables.data import FINGERPRINTS
 
 
 def fingerprint_file(samples: Path, fingerprints: Path, progress: Progress) -> None:
-    """Writes the fingerprints of every sample of one file, for all criteria, whichever are configured.
+    """Write the fingerprints of the samples in one file, for all criteria, even those that are not configured.
 
     Args:
         samples: file of the samples table.
@@ -27,7 +27,7 @@ def fingerprint_file(samples: Path, fingerprints: Path, progress: Progress) -> N
         progress: counts the samples.
 
     Raises:
-        InputError: when the file is damaged, or an image that it refers to is not there any more.
+        InputError: when the file is damaged, or an image that it only refers to no longer exists.
     """
 
     def parts() -> Iterator[pa.Table]:
@@ -35,7 +35,7 @@ def fingerprint_file(samples: Path, fingerprints: Path, progress: Progress) -> N
             yield _fingerprints(table)
             progress.advance(table.num_rows)
 
-    # parts are small where images are large
+    # Large images make small parts, so the parts are gathered into row groups of a useful size.
     write_table(fingerprints, gathered(parts(), NUMBERS_PER_GROUP), FINGERPRINTS, NUMBERS_PER_GROUP)
 
 
@@ -44,13 +44,13 @@ _READ = ["row", "uid", "caption", "image", "source", "source_row"]
 
 def _fingerprints(table: pa.Table) -> pa.Table:
     records: list[dict] = []
-    looks: list[np.ndarray] = []
-    seen: list[int] = []
+    thumbnails: list[np.ndarray] = []
+    places: list[int] = []
     for row, uid, caption, image, source, source_row in zip(*(table[c].to_pylist() for c in _READ), strict=True):
-        pixels, look = _look(image)
-        if look is not None:
-            seen.append(len(records))
-            looks.append(look)
+        pixels, small = _pixel_hash_and_thumbnail(image)
+        if small is not None:
+            places.append(len(records))
+            thumbnails.append(small)
         records.append(
             {
                 "row": row,
@@ -62,14 +62,18 @@ def _fingerprints(table: pa.Table) -> pa.Table:
                 "near_image": None,
             }
         )
-    if looks:
-        for place, value, known in zip(seen, *map(np.ndarray.tolist, perceptual_hashes(np.stack(looks))), strict=True):
-            records[place]["near_image"] = value if known else None
+    if thumbnails:
+        hashes, has_detail = map(np.ndarray.tolist, perceptual_hashes(np.stack(thumbnails)))
+        for place, value, is_usable in zip(places, hashes, has_detail, strict=True):
+            records[place]["near_image"] = value if is_usable else None
     return pa.Table.from_pylist(records, schema=FINGERPRINTS)
 
 
 def _hash(*parts: bytes) -> int:
-    """64 bits: among a hundred million samples, two that differ agree with a probability of 1 : 3,700."""
+    """Return a hash of 64 bits.
+
+    Among a hundred million different samples, the probability that any two have the same hash is 1 in 3,700.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
@@ -86,23 +90,25 @@ def _normal(caption: str) -> bytes:
 
 
 def _is_content(uid: str, caption: str, image: bytes | None) -> bool:
-    """Whether a uid is no key of the user's but the content hash that ingest gives where there is none.
+    """Return whether a uid is the hash of content that ingest gives a sample without a key.
 
-    Where it cannot be told, because images were made smaller, it counts as a key: it is equal for equal content only.
+    If ingest shrank the image, this is not recognized, and the uid counts as a key. That does no harm, since only
+    equal content has an equal hash.
     """
     digest = hashlib.blake2b((image or b"") + _bytes(caption), digest_size=16).hexdigest()
     return uid.partition("#")[0] == digest
 
 
-def _look(image: bytes | None) -> tuple[int | None, np.ndarray | None]:
-    """The hash of an image's pixels, and the thumbnail of its perceptual hash.
+def _pixel_hash_and_thumbnail(image: bytes | None) -> tuple[int | None, np.ndarray | None]:
+    """Return the hash of an image's pixels, and the thumbnail for its perceptual hash.
 
-    Decoding costs as much as it does in ingest, and the hashes as much again; no change of the criteria repeats it.
+    Decoding takes as long as in ingest, and the hashes take as long again. Therefore this runs once for all criteria,
+    and no change of the criteria repeats it.
     """
     if not image:
         return None, None
     try:
         pixels = decode_rgb(image)
-    except BadImage:  # which ingest lets through only where the image is fetched anew and has changed since
+    except BadImage:  # Ingest decoded every image, so a referenced image has changed since.
         return _hash(image), None
     return _hash(pixels.width.to_bytes(4, "big"), pixels.tobytes()), thumbnail(pixels)

@@ -1,4 +1,4 @@
-"""What the footer of a parquet file tells: the chunks of a column, and how many rows fit into memory."""
+"""The footer of a parquet file: the chunks of a column, and the number of rows that fit into memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BYTES_PER_BATCH = 64 * 2**20
 
 
 def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaData]:
-    """What the footer says of a column, all its parts, in every row group."""
-    # by position: a column named a.b has the same path as the field b of column a
+    """Return the footer's metadata of all chunks of a column, of every nested field and in every row group."""
+    # The chunks are found by position. By path, the column a.b could not be told from the field b of the column a.
     parts: list[int] = []
     start = 0
     for field in file.schema_arrow:
@@ -27,7 +27,7 @@ def column_chunks(file: pq.ParquetFile, name: str) -> list[pq.ColumnChunkMetaDat
 
 
 def _parts(kind: pa.DataType) -> int:
-    """In how many columns parquet stores values of a type."""
+    """Return the number of columns in which parquet stores values of a type; nested types take several."""
     if isinstance(kind, pa.BaseExtensionType):
         return _parts(kind.storage_type)
     below = [kind.field(at).type for at in range(kind.num_fields)] if not pt.is_dictionary(kind) else []
@@ -35,7 +35,7 @@ def _parts(kind: pa.DataType) -> int:
 
 
 def rows_per_batch(file: pq.ParquetFile, names: Sequence[str]) -> int:
-    """How many rows of some columns to read at a time: fewer where they are large, by the sizes in the footer."""
+    """Return the number of rows to read at a time, so that they take about :data:`BYTES_PER_BATCH` at most."""
     size = sum(chunk.total_uncompressed_size for name in names for chunk in column_chunks(file, name))
     per_row = max(1, size // max(1, file.metadata.num_rows))
     return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH // per_row))

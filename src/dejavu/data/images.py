@@ -1,4 +1,4 @@
-"""Decoding images that come from strangers: size-checked before any pixel is decoded."""
+"""Decoding of untrusted images: format and size are checked before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
-
-
 JPEG_QUALITY = 95
+# pixels; libjpeg refuses a longer side than 65,500
 LONGEST_JPEG = 65_500
 
 
 class Unusable(Exception):
-    """Why a pair cannot be used: ``reason`` is the same words for the same cause, ``detail`` is what was found."""
+    """A pair cannot be used. Equal causes have equal texts in ``reason``; ``detail`` describes this case."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -25,18 +24,18 @@ class Unusable(Exception):
 
 
 class BadImage(Unusable):
-    """Why an image cannot be used."""
+    """An image cannot be used."""
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Reads the header of an encoded image and checks format and size; no pixel is decoded yet.
+    """Read the header of an encoded image, and check its format and size without decoding any pixel.
 
     Raises:
-        BadImage: when it is not an image of :data:`FORMATS`, or holds more than :data:`MAX_PIXELS` pixels.
+        BadImage: when the image has none of :data:`FORMATS`, or more than :data:`MAX_PIXELS` pixels.
     """
     try:
         with warnings.catch_warnings():
-            # our own limit is checked below; far above it, Pillow raises an error
+            # Pillow warns of large images and raises an error for very large ones. MAX_PIXELS is checked below.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -52,13 +51,13 @@ def open_image(data: bytes) -> Image.Image:
     return image
 
 
-# chunks of a PNG that are not the picture, which Pillow limits in size and refuses the whole file for
+# Chunks of a PNG with texts and colour profiles. If one of them is too large, Pillow refuses the whole file.
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def without_texts(data: bytes) -> bytes | None:
-    """A PNG without texts and colour profile; None where it is no PNG, or has none of them."""
+    """Return a PNG without its texts and colour profile; None for another format, or if nothing is to be removed."""
     if not data.startswith(_PNG):
         return None
     kept, at = [_PNG], len(_PNG)
@@ -72,13 +71,13 @@ def without_texts(data: bytes) -> bytes | None:
 
 
 def decode_rgb(data: bytes) -> Image.Image:
-    """Decodes an encoded image to RGB, upright by its EXIF rotation, transparency laid on white.
+    """Decode an encoded image to RGB, rotated upright by its EXIF orientation, on a white background.
 
-    Of an animation the first frame counts; of 16 bits the upper eight. Nothing but the pixels is kept: no profile,
-    text or comment, and where these cannot be read the picture still is.
+    Only the first frame of an animation is used, and only the upper eight of 16 bits. The result has pixels only, no
+    profile, text or comment. If those are damaged, the pixels are decoded all the same.
 
     Raises:
-        BadImage: as :func:`open_image`, and when the pixels cannot be decoded.
+        BadImage: for the same reasons as :func:`open_image`, and when the pixels cannot be decoded.
     """
     image = open_image(data)
     try:
@@ -87,7 +86,7 @@ def decode_rgb(data: bytes) -> Image.Image:
             image.load()
             image = _rgb(_upright(image))
     except Exception as error:
-        # what follows the pixels in the file is read with them
+        # Pillow also reads the texts that follow the pixels, and one of these may be the reason of the error.
         if (bare := without_texts(data)) is not None:
             return decode_rgb(bare)
         raise BadImage("image cannot be decoded", str(error)) from error
@@ -98,12 +97,12 @@ def decode_rgb(data: bytes) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # whatever Pillow raises for metadata that are damaged; the picture is as it is
+    except Exception:  # Pillow raises many kinds of exceptions for damaged metadata; the image then stays as it is.
         turn = None
     return image if turn is None else image.transpose(turn)
 
 
-# by the EXIF orientation
+# EXIF orientation -> the transformation that makes the image upright
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -125,18 +124,18 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as grey of 8; Pillow's own conversion would make everything above 255 white."""
+    """Convert grey of 16 bits to grey of 8 bits. Pillow's own conversion would turn every value above 255 white."""
     return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
 
 
 def shrink(image: Image.Image, short_side: int) -> tuple[bytes, tuple[int, int]]:
-    """Scales an image down so that its short side has ``short_side`` pixels.
+    """Scale an image down so that its short side has ``short_side`` pixels.
 
     Returns:
-        It as JPEG, the same bytes for the same pixels, without metadata; and its (width, height).
+        The scaled image as JPEG without metadata, the same bytes for the same pixels; and its (width, height).
 
     Raises:
-        BadImage: when its long side is more than JPEG can have.
+        BadImage: when the long side of the scaled image exceeds :data:`LONGEST_JPEG` pixels.
     """
     scale = short_side / min(image.size)
     size = (max(short_side, round(image.width * scale)), max(short_side, round(image.height * scale)))
@@ -149,7 +148,7 @@ def shrink(image: Image.Image, short_side: int) -> tuple[bytes, tuple[int, int]]
 
 
 def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """The central square of an RGB image, scaled to ``size`` pixels of a side; uint8 (size, size, 3)."""
+    """Return the central square of an RGB image, scaled to a side of ``size`` pixels; uint8 (size, size, 3)."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)

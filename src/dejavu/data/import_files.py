@@ -1,4 +1,4 @@
-"""Files of objects that users bring: COCO instances in JSON, or parquet with one object per row, as one table."""
+"""Imported files of objects: COCO instances in JSON, or parquet with one object per row; both become one table."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ REMEDY = words(
 
 
 def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
-    """The files that patterns match, sorted.
+    """Return the files that patterns match, sorted.
 
     Raises:
-        InputError: when a pattern matches nothing, or a file is neither JSON nor parquet.
+        InputError: when a pattern matches no file, or a file is neither JSON nor parquet.
     """
     files = matching_files(where, patterns)
     for file in files:
@@ -42,12 +42,13 @@ def find_imports(where: str, patterns: Sequence[str]) -> list[str]:
 
 
 def read_imports(files: Sequence[str], imported: Path, progress: Progress) -> None:
-    """Writes the objects of all files as one table, schema ``IMPORTED``.
+    """Write the objects of all files as one table, schema ``IMPORTED``.
 
-    Parquet is streamed. A JSON file is read whole, without its outlines: COCO's 450 MB take about 1 GB of memory.
+    Parquet files are streamed. A JSON file is read whole, without its outlines; COCO's 450 MB take about 1 GB of
+    memory.
 
     Raises:
-        InputError: when a file is damaged, or not in one of the two forms.
+        InputError: when a file is damaged, or is neither COCO instances nor parquet with the columns of objects.
     """
 
     def parts() -> Iterator[pa.Table]:
@@ -73,6 +74,7 @@ def _read_parquet(path: str) -> Iterator[pa.Table]:
         raise InputError(f"{path} is not a whole parquet file ({first_line(error)}): replace it.") from None
 
 
+# column -> (its types in words, whether a type is one of them)
 _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
     "uid": ("text or whole numbers", lambda kind: is_text(kind) or pt.is_integer(kind)),
     "label": ("text", is_text),
@@ -85,11 +87,11 @@ _KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
 
 
 def _check_columns(path: str, schema: pa.Schema) -> None:
-    for name, (what, fits) in _KINDS.items():
+    for name, (types, fits) in _KINDS.items():
         if schema.names.count(name) > 1:
-            raise InputError(f"{path} has several columns {name!r}: write it anew with different names.")
+            raise InputError(f"{path} has several columns {name!r}: write it again with different names.")
         if name in schema.names and not fits(schema.field(name).type):
-            raise InputError(f"{path}: column {name!r} is {schema.field(name).type}, but it holds {what}: convert it.")
+            raise InputError(f"{path}: column {name!r} is {schema.field(name).type}, but it holds {types}: convert it.")
         if name in ("uid", "label") and name not in schema.names:
             raise InputError(
                 f"{path} has no column {name!r}{closest(name, schema.names)}: objects to import have uid, label and, "
@@ -124,7 +126,7 @@ def _objects_of(path: str, start: int, batch: pa.RecordBatch) -> pa.Table:
 
 
 def _boxes(boxes: pa.Array) -> pa.Array:
-    """Boxes of four numbers; null where there are more or fewer."""
+    """Return boxes as lists of four numbers; null for a list of another length."""
     if pt.is_null(boxes.type):
         return boxes.cast(BOX)
     usable = pc.fill_null(pc.equal(pc.list_value_length(boxes), 4), False)
@@ -159,13 +161,13 @@ def _names(path: str, sections: list[dict], key: str, name_of) -> dict[str, str]
 
 
 def _file(image: Mapping) -> str | None:
-    """The path of an image's file; LVIS has its address alone."""
+    """Return the path of an image's file. LVIS gives only the image's address, so that stands in for it."""
     file = image.get("file_name") or image.get("coco_url") or image.get("id")
     return str(file).replace("\\", "/").removeprefix("./")
 
 
 def _coco_object(where: str, annotation: Mapping, labels: Mapping[str, str], files: Mapping[str, str]) -> dict:
-    """One annotation; a crowd (``iscrowd``) is kept, since the image does show what its label says."""
+    """Return the object of an annotation. A crowd (``iscrowd``) is kept, since the image does show its label."""
     image, category = (identifier(annotation.get(key)) for key in ("image_id", "category_id"))
     for key, value, known in (("image_id", image, files), ("category_id", category, labels)):
         if value is None or value not in known:

@@ -1,7 +1,7 @@
-"""Objects that come from files of their own: COCO instances in JSON, or parquet with one object per row.
+"""Imported objects, matched with the samples of a dataset.
 
-What is brought is first put into one table, then matched as a whole against the dataset's samples, and then each batch
-of samples takes its objects from it.
+:mod:`dejavu.data.import_files` makes one table of all imported files. :func:`match_import` compares this table with the
+samples of the whole dataset. :func:`import_objects` writes the objects of one batch of samples.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dejavu.tables.data import IMPORTED, OBJECTS
 
 
 def image_names(uid: str, image_id: str | None) -> set[str]:
-    """What a sample of an imported image may have as uid.
+    """Return the uids that samples of an imported image may have.
 
     Args:
-        uid: of a row in parquet, which is its only name; or the path of a COCO file's image.
-        image_id: the id of that image, or None for parquet.
+        uid: for parquet, the uid of the row, which is the image's only name; for COCO, the path of the image.
+        image_id: for COCO, the id of the image; None for parquet.
     """
     if image_id is None:
         return {uid}
@@ -56,30 +56,31 @@ _AMBIGUOUS = """
 def match_import(
     imported: Path, samples: Sequence[str], report: Path, dataset: str, every_caption: bool = False
 ) -> None:
-    """Compares what was imported with the samples of a whole dataset, and writes the counts as JSON.
+    """Compare imported images with the samples of a whole dataset, and write the counts of matches as JSON.
 
-    An image of a COCO file belongs to the samples whose uid is its path, with or without folder and ending, or its id.
+    An image of a COCO file matches the samples whose uid is its path, with or without folder and ending, or its id.
 
     Args:
-        imported: table of :func:`read_imports`.
+        imported: table of :func:`dejavu.data.import_files.read_imports`.
         samples: batch folders of the samples table.
-        report: JSON file to write: images, images_matched, samples, samples_matched.
-        dataset: its name, for the sentences.
-        every_caption: whether every caption of an image is a sample, whose uid is the image's and a number.
+        report: JSON file to write, with images, images_matched, samples and samples_matched.
+        dataset: name of the dataset, for messages.
+        every_caption: whether every caption of an image is a sample, whose uid is the image's with ``#`` and a number.
 
     Raises:
-        InputError: when no sample is matched, or a uid means two images.
+        InputError: when no sample matches, or a uid matches several images.
     """
     files = [str(file) for folder in samples for file in sorted(Path(folder).glob("*.parquet"))]
     with duckdb.connect() as database:
         images = database.execute("SELECT DISTINCT uid, image_id FROM read_parquet(?)", [str(imported)]).fetchall()
-        named = [(name, uid) for uid, image_id in images for name in image_names(uid, image_id)]
-        names = pa.table({"name": [name for name, _ in named], "image": [uid for _, uid in named]})  # noqa: F841
+        pairs = [(name, uid) for uid, image_id in images for name in image_names(uid, image_id)]
+        # DuckDB finds this table by the name of the variable.
+        names = pa.table({"name": [name for name, _ in pairs], "image": [uid for _, uid in pairs]})  # noqa: F841
         database.execute("CREATE TEMP TABLE names AS SELECT * FROM names")
         database.execute(_SAMPLES, {"samples": files, "every_caption": every_caption})
         counts = database.execute(_COUNTS).fetchall()[0]
         ambiguous = database.execute(_AMBIGUOUS).fetchone()
-        theirs, ours = database.execute(
+        import_uid, sample_uid = database.execute(
             "SELECT (SELECT min(name) FROM names), (SELECT min(uid) FROM samples)"
         ).fetchall()[0]
     total = dict(zip(("images", "images_matched", "samples", "samples_matched"), counts, strict=True))
@@ -92,13 +93,13 @@ def match_import(
     if not total["samples_matched"]:
         raise InputError(
             f"datasets.{dataset}.annotate: none of the {total['images']:,} imported images is a sample: the import has "
-            f"{theirs!r} where the samples have {ours!r} as uid. Name the column that holds the same keys in "
+            f"{import_uid!r} where the samples have {sample_uid!r} as uid. Name the column that holds the same keys in "
             f"datasets.{dataset}.columns.key, or write the samples' uids into the import."
         )
     say(
         f"{total['images_matched']:,} of {total['images']:,} imported images are samples, the others are left out; "
-        f"{total['samples'] - total['samples_matched']:,} of {total['samples']:,} samples have no object there, and "
-        "are not scored."
+        f"{total['samples'] - total['samples_matched']:,} of {total['samples']:,} samples have no object in the "
+        "import, and are not scored."
     )
     write_json(report, total)
 
@@ -110,32 +111,32 @@ def import_objects(
     progress: Progress,
     every_caption: bool = False,
 ) -> None:
-    """Writes the objects of some files' samples, schema ``OBJECTS``; a sample that the import lacks has none.
+    """Write the objects of the samples in some files, schema ``OBJECTS``; a sample without imported objects gets none.
 
-    The import is streamed once; what is held are the objects of these samples.
+    The table of imported objects is streamed once. Memory holds the objects of these samples.
 
     Args:
-        imported: table of :func:`read_imports`.
+        imported: table of :func:`dejavu.data.import_files.read_imports`.
         samples: files of the samples table.
         objects: files to write, in the same order.
-        progress: counts samples.
-        every_caption: whether every caption of an image is a sample, whose uid is the image's and a number.
+        progress: counts the samples.
+        every_caption: whether every caption of an image is a sample, whose uid is the image's with ``#`` and a number.
     """
-    known = [read_table(file, ["row", "uid"]) for file in samples]
-    names_of = [_image_names(table["uid"], every_caption) for table in known]
+    tables = [read_table(file, ["row", "uid"]) for file in samples]
+    names_of = [_image_names(table["uid"], every_caption) for table in tables]
     wanted = {name for names in names_of for name in names}
-    found: dict[str, list[dict]] = defaultdict(list)
+    objects_of: dict[str, list[dict]] = defaultdict(list)
     for part in scan_file(imported, IMPORTED.names):
         images = part.select(["uid", "image_id"]).group_by(["uid", "image_id"]).aggregate([]).to_pylist()
-        # one file name may have several ids, one in each of several imported files
+        # If several files are imported, each may give the same image an id of its own.
         named = {(i["uid"], i["image_id"]): image_names(i["uid"], i["image_id"]) & wanted for i in images}
         uids = pa.array({uid for (uid, _), names in named.items() if names}, pa.string())
         for record in part.filter(pc.is_in(part["uid"], value_set=uids)).to_pylist():
             for name in named[record["uid"], record["image_id"]]:
-                found[name].append({key: record[key] for key in ("label", "score", "box")})
-    for table, images_named, file in zip(known, names_of, objects, strict=True):
-        pairs = zip(table["row"].to_pylist(), images_named, strict=True)
-        records = [{"row": row, "objects": found.get(name, [])} for row, name in pairs]
+                objects_of[name].append({key: record[key] for key in ("label", "score", "box")})
+    for table, names, file in zip(tables, names_of, objects, strict=True):
+        pairs = zip(table["row"].to_pylist(), names, strict=True)
+        records = [{"row": row, "objects": objects_of.get(name, [])} for row, name in pairs]
         write_table(file, pa.Table.from_pylist(records, schema=OBJECTS), OBJECTS)
         progress.advance(len(records))
 

@@ -1,4 +1,4 @@
-"""Whether the user's keys name one image each: lists of members and imported objects find samples by them."""
+"""A check that each of the user's keys names one image. Lists and imported objects find samples by their keys."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from dejavu.errors import InputError
 from dejavu.progress import say
 
 _KEYED = pa.schema([("row", pa.int64()), *((name, pa.uint64()) for name in ("key", "image", "near_image"))])
-# of 64 bits, in which perceptual hashes of one picture in two encodings may differ
+# Two encodings of one picture may differ in so many of the 64 bits of the perceptual hash.
 SAME_LOOK = 10
 
 
 def require_clear_keys(
     fingerprints: Sequence[str | Path], samples: Sequence[str | Path], beside: Path, dataset: str, allowed: float
 ) -> int:
-    """Refuses keys that stand for several images, as those that begin anew in every file; returns their samples.
+    """Refuse a dataset if too many of its keys stand for several images, and return the number of their samples.
 
-    Images of one key are the same where they look the same to the perceptual hash, however they are encoded.
+    Keys that begin again in every file are the usual cause. Images of one key count as the same if their perceptual
+    hashes are near, however they are encoded.
 
     Args:
         fingerprints: batch folders of the fingerprints.
         samples: batch folders of the samples table, for an example.
-        beside: keys are compared on the disk of this path.
-        dataset: its name, for the sentence.
-        allowed: share of the samples that have a key, in [0, 1], whose key may stand for several images.
+        beside: the comparison spills to the disk of this path.
+        dataset: name of the dataset, for messages.
+        allowed: largest share, in [0, 1], of such samples among the samples with a key.
 
     Raises:
         InputError: when the share is larger, with an example.
@@ -41,21 +42,21 @@ def require_clear_keys(
     with folder_beside(beside) as folder:
         for part in spill_by_value(folder / "keys", _KEYED, _keyed(store), "key", parts_for(store.count())):
             keyed += part.num_rows
-            found, pair = _unclear(part)
-            unclear, example = unclear + found, example or pair
+            count, pair = _unclear(part)
+            unclear, example = unclear + count, example or pair
     if example is None:
         return 0
-    one, other = (_told(samples, row) for row in example)
-    told = (
-        f"{unclear:,} of {keyed:,} samples ({unclear / keyed:.1%}) have a key that stands for several images: {one} "
-        f"and {other} differ."
+    first, second = (_described(samples, row) for row in example)
+    report = (
+        f"{unclear:,} of {keyed:,} samples ({unclear / keyed:.1%}) have a key that stands for several images: {first} "
+        f"and {second} differ."
     )
     if unclear <= allowed * keyed:
-        say(f"[duplicates {dataset}] {told} They are grouped as duplicates.")
+        say(f"[duplicates {dataset}] {report} They are grouped as duplicates.")
         return unclear
     raise InputError(
-        f"dataset {dataset!r}: {told} Lists of members and imported objects would mean all of them. Where keys begin "
-        f"anew in every file, set datasets.{dataset}.key_unique_in: file; else name another column in "
+        f"dataset {dataset!r}: {report} Lists of members and imported objects would mean all of them. If keys begin "
+        f"again in every file, set datasets.{dataset}.key_unique_in: file; otherwise name another column in "
         f"datasets.{dataset}.columns.key, or raise datasets.{dataset}.max_unclear_keys."
     )
 
@@ -66,11 +67,11 @@ def _keyed(store: SampleStore) -> Iterator[pa.Table]:
 
 
 def _unclear(part: pa.Table) -> tuple[int, tuple[int, int] | None]:
-    """Number of samples whose key stands for several images; rows of two of a key that look different."""
+    """Return the number of samples whose key stands for several images, and the rows of an example pair, if any."""
     part = part.sort_by([("key", "ascending"), ("row", "ascending")])
     key, image = part["key"].to_numpy(), part["image"].fill_null(0).to_numpy()
     flat, near = part["near_image"].is_null().to_numpy(), part["near_image"].fill_null(0).to_numpy()
-    # compare with the first of the key
+    # Each sample is compared with the first sample of its key.
     firsts, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)[1:]
     first = firsts[inverse]
     far = np.bitwise_count(near ^ near[first]) > SAME_LOOK
@@ -82,7 +83,8 @@ def _unclear(part: pa.Table) -> tuple[int, tuple[int, int] | None]:
     return int(number), (int(rows[first[differs[0]]]), int(rows[differs[0]]))
 
 
-def _told(samples: Sequence[str | Path], row: int) -> str:
+def _described(samples: Sequence[str | Path], row: int) -> str:
+    """Return the uid of a sample and its place in the raw files, for a message."""
     (table,) = SampleStore(samples).read(np.array([row]), ["uid", "source", "source_row"])
-    found = table.to_pylist()[0]
-    return f"{found['uid']!r} ({found['source']} row {found['source_row']})"
+    sample = table.to_pylist()[0]
+    return f"{sample['uid']!r} ({sample['source']} row {sample['source_row']})"

@@ -1,4 +1,4 @@
-"""Lists of samples that users bring, as of what a checkpoint was trained on, and which samples they mean."""
+"""Lists of uids that users bring, such as a checkpoint's training samples, and the samples that a list means."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from dejavu.errors import InputError, closest, words
 from dejavu.files import first_line
 
 TABLES = (".parquet", ".csv", ".tsv")
-# of what is listed and not found, so many are looked for in other spellings
+# number of missing uids that are compared with the dataset's in other spellings
 LOOKED_FOR = 1000
-# where more is missing, nobody means to leave it out
+# From this missing share on, the list is likely wrong, so the error does not suggest to raise max_missing.
 HALF = 0.5
 
 
@@ -35,11 +35,11 @@ class MemberList:
     """A file that lists samples.
 
     Attributes:
-        key: of the configuration, for messages, as ``splits.default.roles.a``.
-        path: parquet, CSV, TSV, or a text with one uid per line.
-        column: of a table, where the uids are.
-        max_missing: share of the list, in [0, 1], that the dataset may lack.
-        of_images: whether the numbers of captions are left out, so that uids are those of images.
+        key: key of the role in the configuration, for messages, such as ``splits.default.roles.a``.
+        path: a file in parquet, CSV or TSV, or a text file with one uid per line.
+        column: name of the column of uids, in a table.
+        max_missing: largest share of the list, in [0, 1], that the dataset may lack.
+        of_images: whether the number of a caption at a uid's end is dropped, so that the uids name images.
     """
 
     key: str
@@ -49,10 +49,10 @@ class MemberList:
     of_images: bool = False
 
     def read(self) -> set[str]:
-        """The uids that are listed, each in its plain form, see :func:`plain`.
+        """Return the listed uids in the plain form of :func:`plain`.
 
         Raises:
-            InputError: when the file cannot be read, lacks the column, or lists nothing.
+            InputError: when the file cannot be read, lacks the column, or has no uid.
         """
         kind = self.path.suffix.lower()
         if kind == ".parquet":
@@ -60,7 +60,7 @@ class MemberList:
         elif kind in TABLES:
             values = self._of_table()
         else:
-            # not splitlines, which also splits at characters that a uid may hold
+            # splitlines() would also split at other characters, such as U+2028, which a uid may contain.
             values = (line.strip("\r") for line in self._text().split("\n"))
         uids = {uid for value in values if (uid := plain(value))}
         if not uids:
@@ -79,13 +79,13 @@ class MemberList:
 
     def _of_table(self) -> Iterator[str]:
         text = self._text().splitlines(keepends=True)
-        # commas and tabs, or what Excel writes in many countries
+        # Besides commas and tabs there are semicolons, which Excel writes in many countries, and bars.
         lines = csv.reader(text, delimiter=max(",;\t|", key="".join(text[:1]).count))
         try:
             header = [name.strip() for name in next(lines, [])]
-            at = self._place(header)
+            place = self._place(header)
             for line in lines:
-                yield line[at] if at < len(line) else ""
+                yield line[place] if place < len(line) else ""
         except csv.Error as error:
             raise InputError(f"{self.path} line {lines.line_num} cannot be read ({error}): mend it.") from None
 
@@ -106,16 +106,17 @@ class MemberList:
             raise InputError(f"{self.path} is not a whole parquet file ({first_line(error)}): replace it.") from None
 
     def _place(self, names: Sequence[str]) -> int:
-        found = [at for at, name in enumerate(names) if name == self.column]
-        if len(found) == 1:
-            return found[0]
+        places = [place for place, name in enumerate(names) if name == self.column]
+        if len(places) == 1:
+            return places[0]
         raise InputError(
-            f"{self.path} has {'no column' if not found else 'several columns'} {self.column!r}"
-            f"{'' if found else closest(self.column, names)}, but {', '.join(names)}: name the column of the uids as "
-            f"{self.key}.uids_column, or give a text file with one uid per line."
+            f"{self.path} has {'no column' if not places else 'several columns'} {self.column!r}"
+            f"{'' if places else closest(self.column, names)}; it has {', '.join(names)}: name the column of the uids "
+            f"in {self.key}.uids_column, or give a text file with one uid per line."
         )
 
 
+# byte order mark -> encoding; UTF-32's is tested before UTF-16's, which is its beginning
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -126,7 +127,7 @@ _MARKS = {
 
 
 def plain(uid: str) -> str:
-    """A uid as lists and samples are compared: in Unicode's form NFC, without white space around it."""
+    """Return the form of a uid in which lists and samples are compared: Unicode NFC, without white space around it."""
     return uid.strip() if uid.isascii() else unicodedata.normalize("NFC", uid).strip("\ufeff").strip()
 
 
@@ -135,9 +136,9 @@ class Members:
     """The samples that a list means.
 
     Attributes:
-        rows: int64 (n,), ascending.
-        listed: number of uids in the list.
-        missing: number of those that no sample has.
+        rows: int64 (n,), rows of the samples, ascending.
+        listed: number of uids that were looked up.
+        missing: number of these uids that no sample has.
     """
 
     rows: np.ndarray
@@ -146,18 +147,20 @@ class Members:
 
 
 def find_members(members: MemberList, samples: Sequence[str | Path], most: int | None = None) -> Members:
-    """Looks a list up in a dataset. Where every caption is a sample, an image's uid without number means all of them.
+    """Look up the listed uids in a dataset.
+
+    If every caption is a sample, the uid of an image without a caption's number means all samples of the image.
 
     Args:
         members: the list.
-        samples: batch folders of the samples table; the columns row and uid will do.
-        most: so many uids of a longer list are looked up, evenly spaced; then more may be missing than the allowed
-            share, by as much as luck makes of it (three standard deviations).
+        samples: batch folders of the samples table, or of a table with its columns row and uid.
+        most: of a longer list, only so many uids are looked up, evenly spaced. By chance, a larger share of these than
+            of the list may be missing, so three standard deviations are added to the allowed share.
 
     Raises:
-        InputError: when more than the allowed share is missing: it would be taken for what is not listed.
+        InputError: when more than the allowed share is missing, since missing uids would count as not listed.
     """
-    every = wanted = members.read()
+    listed_uids = wanted = members.read()
     allowed = members.max_missing * len(wanted)
     if most is not None and len(wanted) > most:
         ordered = sorted(wanted)
@@ -165,32 +168,32 @@ def find_members(members: MemberList, samples: Sequence[str | Path], most: int |
         allowed = most * members.max_missing + 3 * math.sqrt(most * members.max_missing * (1 - members.max_missing))
     store = SampleStore(samples)
     rows: list[np.ndarray] = []
-    found: set[str] = set()
+    present: set[str] = set()
     for table in store.scan(["row", "uid"]):
-        # Arrow's is_in would build its table of a long list anew for every part
+        # Arrow's is_in would build its hash table of a long list again for every part, so Python's set is faster.
         names = [name.to_pylist() for name in _plain_names(table["uid"])]
-        listed = [one in wanted or other in wanted for one, other in zip(*names, strict=True)]
-        rows.append(table["row"].to_numpy()[np.array(listed, dtype=bool)])
-        found.update(*(wanted.intersection(name) for name in names))
-    missing = sorted(wanted - found)
+        is_listed = [name in wanted or image in wanted for name, image in zip(*names, strict=True)]
+        rows.append(table["row"].to_numpy()[np.array(is_listed, dtype=bool)])
+        present.update(*(wanted.intersection(name) for name in names))
+    missing = sorted(wanted - present)
     if len(missing) > allowed:
-        told = (
+        number = (
             f"{len(wanted):,}"
-            if len(every) == len(wanted)
-            else f"{len(wanted):,} that were looked for of {len(every):,}"
+            if len(listed_uids) == len(wanted)
+            else f"{len(wanted):,} that were looked for of {len(listed_uids):,}"
         )
-        raise InputError(_too_many_missing(members, told, len(wanted), missing, store))
+        raise InputError(_too_many_missing(members, number, len(wanted), missing, store))
     return Members(np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *rows])), len(wanted), len(missing))
 
 
 def _plain_names(uids: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Uids in their plain form, as they are, and without the number of a caption."""
+    """Return uids in their plain form, and the same without the number of a caption."""
     normal = pc.utf8_trim(pc.utf8_normalize(uids, form="NFC"), characters="\ufeff")
     trimmed = pc.utf8_trim_whitespace(normal)
     return trimmed, pc.replace_substring_regex(trimmed, "#[0-9]+$", "")
 
 
-# what may be between a list's spelling of a uid and the dataset's
+# how the dataset may spell a uid of the list -> the function that makes both spellings equal
 _SPELLINGS: dict[str, Callable[[str], str]] = {
     words("in other case"): str.casefold,
     words("with zeros in front"): lambda uid: uid.lstrip("0"),
@@ -214,11 +217,11 @@ def _first_field(uid: str) -> str:
     return uid.strip("\"'")
 
 
-def _too_many_missing(members: MemberList, told: str, listed: int, missing: Sequence[str], store: SampleStore) -> str:
+def _too_many_missing(members: MemberList, number: str, listed: int, missing: Sequence[str], store: SampleStore) -> str:
     share = len(missing) / listed
     return words(
-        f"{members.key}.uids: {len(missing):,} of {told} uids of {members.path} ({share:.1%}) are not in the "
-        f"dataset, for instance {missing[0]!r}; what is not found would be taken for samples that are not listed. "
+        f"{members.key}.uids: {len(missing):,} of {number} uids of {members.path} ({share:.1%}) are not in the "
+        f"dataset, for instance {missing[0]!r}; their samples would count as not listed. "
         f"{_remedy(members, missing, store)}"
         + (
             f" If these samples really are not in the dataset, set {members.key}.max_missing to a share from "
@@ -230,28 +233,28 @@ def _too_many_missing(members: MemberList, told: str, listed: int, missing: Sequ
 
 
 def _remedy(members: MemberList, missing: Sequence[str], store: SampleStore) -> str:
-    """What the list's spelling and the dataset's have to do with each other, by some examples."""
+    """Return a sentence on how the list's spelling of uids differs from the dataset's, and what to do."""
     tried: dict[tuple[str, str], str] = {}
     for spelling, change in _SPELLINGS.items():
         for uid in islice(missing, LOOKED_FOR):
             tried.setdefault((spelling, change(uid)), uid)
     example = ""
     names = (_plain_names(table["uid"]) for table in store.scan(["uid"]))
-    for theirs, image in (
-        pair for one, other in names for pair in zip(one.to_pylist(), other.to_pylist(), strict=True)
+    for uid_there, image in (
+        pair for uids, images in names for pair in zip(uids.to_pylist(), images.to_pylist(), strict=True)
     ):
-        example = example or theirs
+        example = example or uid_there
         for spelling, change in _SPELLINGS.items():
-            for name in (theirs, image):
-                ours = tried.get((spelling, change(name))) or tried.get((spelling, name))
-                if ours is not None and ours != name:
+            for name in (uid_there, image):
+                listed = tried.get((spelling, change(name))) or tried.get((spelling, name))
+                if listed is not None and listed != name:
                     return words(
-                        f"The list's {ours!r} is in the dataset as {name!r} ({spelling}): write the uids as the "
-                        "dataset has them" + (", or bring the list as .csv with a header." if "," in ours else ".")
+                        f"The list's {listed!r} is in the dataset as {name!r} ({spelling}): write the uids as the "
+                        "dataset has them" + (", or bring the list as .csv with a header." if "," in listed else ".")
                     )
     if len(example) == 32 and set(example) <= set("0123456789abcdef"):
         return words(
-            f"The dataset's uids are hashes of content, as {example!r}, since datasets.*.columns.key names no column: "
-            "name the one that the list has the values of."
+            f"The dataset's uids are hashes of content, such as {example!r}, since datasets.*.columns.key names no "
+            "column: name the column that has the uids of the list."
         )
-    return words(f"The dataset has uids as {example!r}: write the list's in the same form.")
+    return words(f"The dataset has uids such as {example!r}: write the list's uids in the same form.")

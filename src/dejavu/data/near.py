@@ -1,4 +1,4 @@
-"""Near-duplicate images: a 64-bit perceptual hash, and all pairs of hashes that differ in few bits."""
+"""Near-duplicate images: a 64-bit perceptual hash, and a search for all pairs of hashes that differ in few bits."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from scipy.fft import dctn
 BITS = 64
 THUMBNAIL = 32
 LOW_FREQUENCIES = 8
-# grey levels, of 255: below it an image is flat, and its hash would be that of its noise
+# grey levels, of 255. An image with a smaller standard deviation is flat, and its hash would be one of noise.
 FLAT = 1.0
+# number of pairs that are compared at a time, which bounds the memory
 PAIRS_AT_ONCE = 2_000_000
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """What the perceptual hash sees of an image: uint8 (32, 32), grey."""
-    # the gap lets large images be halved quickly before they are resampled well
+    """Return the small grey image that the perceptual hash is computed from; uint8 (32, 32)."""
+    # The reducing gap lets Pillow first shrink a large image quickly, by averaging blocks of pixels.
     small = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(small, dtype=np.uint8)
 
 
 def perceptual_hashes(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The DCT hash ("pHash", as the library ImageHash defines it) of many images.
+    """Return the DCT hashes of images, "pHash" as in the library ImageHash.
 
-    A bit says whether one of the 64 lowest frequencies is above their median, so the hash survives scaling, encoding
-    and changes of brightness, and not mirroring, rotation or cropping.
+    Each bit says whether one of the 64 lowest frequencies is above their median. So the hash survives scaling, encoding
+    and changes of brightness, but not mirroring, rotation or cropping.
 
     Args:
-        thumbnails: uint8 (n, 32, 32), see :func:`thumbnail`.
+        thumbnails: uint8 (n, 32, 32), from :func:`thumbnail`.
 
     Returns:
-        uint64 (n,), the hashes, first bit highest; bool (n,), false for flat images, which have nothing to compare.
+        The hashes, uint64 (n,), with the first bit highest, and bool (n,), which is false for flat images, whose hashes
+        mean nothing.
     """
     grey = thumbnails.astype(np.float64)
     low = dctn(grey, axes=(1, 2))[:, :LOW_FREQUENCIES, :LOW_FREQUENCIES].reshape(len(grey), BITS)
@@ -45,33 +47,34 @@ def perceptual_hashes(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def near_pairs(hashes: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields all pairs of hashes that differ in at most ``distance`` bits, a bounded number at a time.
+    """Yield all pairs of hashes that differ in at most ``distance`` bits, a bounded number at a time.
 
-    The bits are cut into blocks. Where at most ``distance`` bits differ, all but ``distance`` blocks agree, so the
-    pairs are found among hashes that agree in some choice of so many blocks (the pigeonhole of multi-index hashing).
+    The search is multi-index hashing: the bits are cut into blocks, and by the pigeonhole principle, two hashes that
+    differ in at most ``distance`` bits agree in all blocks but ``distance``. So only hashes that agree in such a choice
+    of blocks are compared.
 
     Args:
-        hashes: uint64 (n,), distinct: equal ones would be n² pairs.
-        distance: 0 to 63.
+        hashes: uint64 (n,), distinct, since n equal hashes would be n² pairs.
+        distance: largest number of bits, 0 to 63.
 
     Yields:
-        Two int64 arrays of positions in ``hashes``; a pair may come more than once.
+        Two int64 arrays of positions in ``hashes``. A pair may come more than once.
     """
     for mask in _masks(distance, len(hashes)):
         keys = hashes & mask
         order = np.argsort(keys)
-        for one, other in _pairs_of_equals(keys[order]):
-            one, other = order[one], order[other]
-            near = np.bitwise_count(hashes[one] ^ hashes[other]) <= distance
-            yield one[near], other[near]
+        for first, second in _pairs_of_equals(keys[order]):
+            left, right = order[first], order[second]
+            near = np.bitwise_count(hashes[left] ^ hashes[right]) <= distance
+            yield left[near], right[near]
 
 
 def _masks(distance: int, number: int) -> list[np.uint64]:
-    """Every choice of blocks that agree, as a mask of their bits, with as many blocks as is cheapest."""
+    """Return the mask of bits of every choice of agreeing blocks, for the number of blocks with the lowest cost."""
 
     def cost(agreeing: int) -> float:
         bits = BITS * agreeing // (distance + agreeing)
-        # cost of sorting, and of comparing chance matches
+        # Every choice of blocks costs one sort of the hashes and the comparison of the pairs that agree by chance.
         return math.comb(distance + agreeing, agreeing) * (20.0 * number + number**2 / 2.0 ** (bits + 1))
 
     agreeing = min(range(1, max(2, min(5, BITS - distance))), key=cost)
@@ -81,7 +84,7 @@ def _masks(distance: int, number: int) -> list[np.uint64]:
 
 
 def _pairs_of_equals(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All pairs of positions with equal values, which are sorted; however long a run, few pairs at a time."""
+    """Yield all pairs of positions with equal values in a sorted array, a bounded number of positions at a time."""
     ends = np.searchsorted(values, values, side="right")
     after = ends - np.arange(len(values)) - 1
     firsts = np.flatnonzero(after)
@@ -90,7 +93,7 @@ def _pairs_of_equals(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
     while start < len(firsts):
         stop = max(start + 1, int(np.searchsorted(total, total[start] + PAIRS_AT_ONCE, side="right")) - 1)
         counts = after[firsts[start:stop]]
-        one = np.repeat(firsts[start:stop], counts)
-        within = np.arange(len(one)) - np.repeat(total[start:stop] - total[start], counts)
-        yield one, one + 1 + within
+        left = np.repeat(firsts[start:stop], counts)
+        within = np.arange(len(left)) - np.repeat(total[start:stop] - total[start], counts)
+        yield left, left + 1 + within
         start = stop

@@ -1,4 +1,4 @@
-"""Columns of objects in the forms that they come in: lists of labels or structs, structs of lists, class numbers."""
+"""Columns of objects, of several types: lists of labels or of structs, structs of lists, class numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.types as pt
 from dejavu.data.raw import is_list, is_text, plain_type
 from dejavu.errors import InputError, words
 
-# what the fields of an object are called, the first that is there
+# Names of the fields of an object. The first name that a column has counts.
 LABELS = ("label", "category", "category_name", "class", "name", "category_id", "class_id", "labels", "categories")
 SCORES = ("score", "scores", "confidence")
 BOXES = ("box", "boxes")
@@ -25,7 +25,7 @@ FORMS = words(
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds numbers."""
+    """Return whether a column of this type holds numbers."""
     return pt.is_floating(kind) or pt.is_integer(kind)
 
 
@@ -34,11 +34,11 @@ class ObjectsColumn:
 
     Args:
         where: file and column, for messages.
-        schema: of the file.
-        name: of the column.
+        schema: schema of the file.
+        name: name of the column.
 
     Raises:
-        InputError: when the column is in none of the forms, or its classes are numbers without names.
+        InputError: when the column has no type of objects, or has class numbers without names.
     """
 
     def __init__(self, where: str, schema: pa.Schema, name: str) -> None:
@@ -61,12 +61,16 @@ class ObjectsColumn:
                 )
 
     def read(self, row: int, value: Any) -> list[dict]:
-        """The objects of a row: label, score (1 where there is none), box (left, top, right, bottom, or None).
+        """Return the objects of a row with label, score (1 if missing) and box (left, top, right, bottom, or None).
+
+        Args:
+            row: number of the row, for errors.
+            value: value of the column.
 
         Raises:
             InputError: when a score is no number from 0 to 1, or a class number has no name.
         """
-        return [found for item in self._items(value) if (found := self._object(row, item)) is not None]
+        return [labelled for item in self._items(value) if (labelled := self._object(row, item)) is not None]
 
     def _items(self, value: Any) -> Iterator[Any]:
         if not isinstance(value, dict):
@@ -74,7 +78,7 @@ class ObjectsColumn:
             return
         lists = {name: value[name] for name in self._fields.names.values() if value.get(name) is not None}
         for place in range(max(map(len, lists.values()), default=0)):
-            yield {name: some[place] if place < len(some) else None for name, some in lists.items()}
+            yield {name: values[place] if place < len(values) else None for name, values in lists.items()}
 
     def _object(self, row: int, item: Any) -> dict | None:
         if item is None:
@@ -91,11 +95,11 @@ class ObjectsColumn:
 
     def _label(self, row: int, label: Any) -> str | None:
         if self._names is None or label is None:
-            # one that is not UTF-8 is kept as far as it can be read
+            # A label that is not UTF-8 comes as bytes. It is kept, with marks in place of what cannot be decoded.
             return label.decode("utf-8", "replace") if isinstance(label, bytes) else label
         if 0 <= label < len(self._names):
             return self._names[label]
-        if label == -1:  # what `datasets` has for unknown
+        if label == -1:  # `datasets` writes -1 for an unknown class.
             return None
         raise InputError(
             f"{self._where}, row {row:,}: the class number {label} has no name among the {len(self._names):,} of the "
@@ -104,7 +108,7 @@ class ObjectsColumn:
 
 
 class _Fields:
-    """What the fields of an object are called, and their types: of a bare label there is only that."""
+    """The names of an object's fields by use, and their types; an object that is a bare label has no names."""
 
     def __init__(self, names: Mapping[str, str], kinds: Mapping[str, pa.DataType]) -> None:
         self.names, self.kinds = names, kinds
@@ -114,7 +118,7 @@ class _Fields:
         if isinstance(item, pa.DataType):
             return cls({}, {"label": plain_type(item)})
         names = {use: name for use in _USES if (name := _name(item, use)) is not None}
-        # a score or a box of nulls alone is none
+        # A field of scores or boxes that holds nulls only counts as missing.
         names = {use: name for use, name in names.items() if use == "label" or not pt.is_null(item[name])}
         return cls(names, {use: plain_type(item[name]) for use, name in names.items()})
 
@@ -123,14 +127,14 @@ _USES = {"label": LABELS, "score": SCORES, "box": BOXES}
 
 
 def _name(fields: Mapping[str, pa.DataType], use: str) -> str | None:
-    """What a field of a use is called, if there is one; a label that is a text comes before one that is a number."""
-    there = [name for name in _USES[use] if name in fields]
-    texts = [name for name in there if use == "label" and is_text(plain_type(fields[name]))]
-    return next(iter(texts + there), None)
+    """Return the name of the field for a use, or None; among labels, fields of texts come before fields of numbers."""
+    present = [name for name in _USES[use] if name in fields]
+    texts = [name for name in present if use == "label" and is_text(plain_type(fields[name]))]
+    return next(iter(texts + present), None)
 
 
 def _item(kind: pa.DataType) -> pa.DataType | dict[str, pa.DataType] | None:
-    """The type of one object: of its label, or those of its fields; None where the column is something else."""
+    """Return the type of a bare label, or the types of an object's fields; None where the column has no objects."""
     if is_list(kind):
         value = kind.value_type
         if not pt.is_struct(value):
@@ -159,22 +163,23 @@ def _fits(fields: Mapping[str, pa.DataType]) -> bool:
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """The names of the class numbers somewhere in a column, as `datasets` notes them in a file; None where it has none.
+    """Return the names of a column's class numbers, which `datasets` writes into a file's metadata, or None.
 
     Args:
-        schema: of the file.
-        column: the column that holds the numbers, itself or within.
+        schema: schema of the file.
+        column: name of the column, whose values are numbers or contain them.
     """
     try:
         noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = noted["info"]["features"][column]
     except (ValueError, KeyError, TypeError):
         return None
-    found = list(_class_labels(feature))
-    return found[0] if len(found) == 1 else None
+    lists = list(_class_labels(feature))
+    return lists[0] if len(lists) == 1 else None
 
 
 def _class_labels(feature: Any) -> Iterator[list[str]]:
+    """Yield the names of every ``ClassLabel`` in the description of a feature."""
     if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
         names = feature.get("names")
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
@@ -186,10 +191,10 @@ def _class_labels(feature: Any) -> Iterator[list[str]]:
 
 
 def require_score(where: str, score: Any) -> float:
-    """A confidence as a number.
+    """Return a confidence as a float.
 
     Raises:
-        InputError: when it is none: what is not a number from 0 to 1 would always, or never, reach the threshold.
+        InputError: when it is no number from 0 to 1, since it would then always or never reach the threshold.
     """
     if isinstance(score, (int, float)) and not isinstance(score, bool) and 0 <= score <= 1:
         return float(score)
@@ -200,22 +205,22 @@ def require_score(where: str, score: Any) -> float:
 
 
 def usable_box(box: Any) -> list[float] | None:
-    """Four finite numbers; None for anything else."""
+    """Return a box of four finite numbers as floats; None for any other value."""
     return _numbers(box, list)
 
 
-def _numbers(box: Any, made: Callable[[list[float]], list[float]]) -> list[float] | None:
+def _numbers(box: Any, convert: Callable[[list[float]], list[float]]) -> list[float] | None:
     if not isinstance(box, list) or len(box) != 4:
         return None
     if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in box):
         return None
     try:
-        values = made([float(value) for value in box])
+        values = convert([float(value) for value in box])
     except OverflowError:
         return None
     return values if all(map(math.isfinite, values)) else None
 
 
 def corners(box: Any) -> list[float] | None:
-    """Left, top, right, bottom from left, top, width, height; None for what is not four finite numbers."""
+    """Return left, top, right, bottom of a box with left, top, width, height; None for all but four finite numbers."""
     return _numbers(box, lambda b: [b[0], b[1], b[0] + b[2], b[1] + b[3]])

@@ -1,4 +1,4 @@
-"""What was set aside, and when that is too much."""
+"""The limit on the quarantine: too large a share of unusable rows stops the run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from dejavu.files import read_table
 from dejavu.progress import say
 from dejavu.tables.data import QUARANTINE
 
-# what img2dataset could not fetch was never there to be used
+# The reason of rows that img2dataset could not download. They do not count as unusable, since there was nothing to use.
 FAILED = "download failed"
 
 
 def check_quarantine(files: list[Path], rows: int, allowed: float, dataset: str) -> None:
-    """Stops when too large a share of the raw rows was set aside, those aside whose download had failed before.
+    """Refuse a dataset if too large a share of its raw rows is in the quarantine; failed downloads do not count.
 
     Args:
-        files: quarantine tables.
+        files: files of the quarantine.
         rows: number of raw rows.
         allowed: the configured ``max_quarantined``, a share in [0, 1].
-        dataset: its name, for the sentence.
+        dataset: name of the dataset, for messages.
 
     Raises:
-        InputError: naming the commonest reasons with an example of each; or when every download had failed.
+        InputError: when the share is larger, with the commonest reasons and an example of each, or when every download
+            failed.
     """
     tables = [read_table(file) for file in files]
     table = pa.concat_tables(tables) if tables else QUARANTINE.empty_table()

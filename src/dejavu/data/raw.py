@@ -1,4 +1,4 @@
-"""Raw parquet as users bring it: which files there are, and what their columns hold."""
+"""Raw parquet files: the uses of their columns, ids of files and rows, checked reading, and the number of pairs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dejavu.files import first_line
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the raw files hold what; any may be absent (None).
+    """The names of the raw files' columns by use; None for a use without a column.
 
     Attributes:
         image: bytes, structs ``{bytes, path}``, or paths; None where the images are in a tar beside the raw file.
-        caption: a text, or a list of texts; None for images that are searched only.
-        key: the user's identifier, a text or a whole number; with a tar, the name of the member without its ending.
-        objects: what is in the image.
-        status: a text; a row where it is not ``success`` is set aside.
-        error: why ``status`` is not ``success``.
+        caption: texts, or lists of texts; None for images that are only searched.
+        key: the user's identifiers, texts or whole numbers; with a tar, the members' names without ending.
+        objects: the objects of the image.
+        status: texts; a row whose status is not ``success`` goes to the quarantine.
+        error: texts; the reasons of a status other than ``success``.
     """
 
     image: str | None
@@ -41,22 +41,23 @@ class Columns:
 
     @classmethod
     def of(cls, names: Mapping[str, Any]) -> Columns:
-        """From the ``columns`` section of a dataset's configuration."""
+        """Return the columns in the section ``columns`` of a dataset's configuration."""
         return cls(**names)
 
     def named(self) -> dict[str, str]:
-        """What is mapped: use -> column name."""
+        """Return use -> column name, for the uses that have a column."""
         return {use: name for use, name in vars(self).items() if name is not None}
 
     def found_in(self, schema: pa.Schema) -> dict[str, str]:
-        """As :meth:`named`, with what a file of img2dataset has besides."""
+        """Return use -> column name as :meth:`named` does, with the further columns of a file of img2dataset."""
         has_status = set(STATUS.values()) <= set(schema.names)
-        more = STATUS | NOTED if self.image is None else STATUS if has_status else {}
-        fitting = {use: name for use, name in more.items() if name in schema.names and _notes(use, schema.field(name))}
+        further = STATUS | NOTED if self.image is None else STATUS if has_status else {}
+        present = {use: name for use, name in further.items() if name in schema.names}
+        fitting = {use: name for use, name in present.items() if _is_noted_type(use, schema.field(name))}
         return fitting | self.named()
 
     def place(self, raw: Path, image_root: str, image_links: Sequence[str] = ()) -> Place:
-        """Where the images of a raw file are."""
+        """Return the place of a raw file's images."""
         column = self.key if self.image is None else self.image
         if column is None:
             raise ValueError("images in a tar are found by key")
@@ -64,41 +65,41 @@ class Columns:
 
 
 def file_id(path: str) -> int:
-    """31-bit hash of a raw file's path relative to the dataset's root; the upper half of its samples' ``row``."""
+    """Return the 31-bit hash of a raw file's path relative to the dataset's root: the upper half of ``row``."""
     return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=4).digest(), "big") >> 1
 
 
 def file_ids(paths: Sequence[str], dataset: str) -> dict[str, int]:
-    """The ids of all raw files of a dataset.
+    """Return path -> id, for all raw files of a dataset.
 
     Raises:
-        InputError: when two paths share an id, which one in two thousand sets of a thousand files does.
+        InputError: when two paths share an id, which has a probability of 1 in 4,300 for a thousand files.
     """
     ids: dict[int, str] = {}
     for path in paths:
-        other = ids.setdefault(file_id(path), path)
-        if other != path:
+        earlier = ids.setdefault(file_id(path), path)
+        if earlier != path:
             raise InputError(
-                f"dataset {dataset!r}: the raw files {other!r} and {path!r} have the same hash; rename one of them."
+                f"dataset {dataset!r}: the raw files {earlier!r} and {path!r} have the same hash; rename one of them."
             )
     return {path: number for number, path in ids.items()}
 
 
 def batch_name(first_file: str) -> str:
-    """Eight hexadecimal digits."""
+    """Return the name of a batch of files, the id of its first raw file in eight hexadecimal digits."""
     return f"{file_id(first_file):08x}"
 
 
 def table_name(raw_name: str) -> str:
-    """File name of a table that belongs to one raw file."""
+    """Return the file name of a table that belongs to one raw file."""
     return f"{file_id(raw_name):08x}.parquet"
 
 
 def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
-    """Opens a raw file and checks that it has the columns that the configuration names.
+    """Open a raw file, and check that it has the columns that the configuration names.
 
     Raises:
-        InputError: when it is missing, is no parquet file or is damaged, or lacks a column.
+        InputError: when the file is missing, is no parquet file, is damaged, or lacks a column.
     """
     try:
         file = pq.ParquetFile(path)
@@ -112,8 +113,8 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
     for use, name in columns.named().items():
         if present.count(name) > 1:
             raise InputError(
-                f"{path} has {present.count(name)} columns {name!r}, so it cannot be known which one columns.{use} "
-                "means: write the file anew with different names."
+                f"{path} has {present.count(name)} columns {name!r}, so columns.{use} is ambiguous: write the "
+                "file again with different names."
             )
         if name not in present:
             raise InputError(
@@ -128,6 +129,7 @@ def open_raw(path: str | Path, columns: Columns) -> pq.ParquetFile:
     return file
 
 
+# use -> types of the column, in words
 _KINDS = {
     "image": "encoded images (binary), structs with bytes or path, or paths (string)",
     "caption": "texts (string), or lists of texts",
@@ -137,15 +139,15 @@ _KINDS = {
 
 
 def _fits(use: str, kind: pa.DataType) -> bool:
-    """Whether a column of a type can be put to a use; a column of nulls alone always can."""
+    """Return whether a column of this type fits a use; a column of nulls fits every use."""
     kind = plain_type(kind)
     if pt.is_null(kind):
         return True
     if use == "image" and pt.is_struct(kind):
         fields = {field.name: field.type for field in kind}
-        held, named = fields.get("bytes", pa.null()), fields.get("path", pa.null())
+        data, path = fields.get("bytes", pa.null()), fields.get("path", pa.null())
         return ("bytes" in fields or "path" in fields) and (
-            (is_bytes(held) or pt.is_null(held)) and (is_text(named) or pt.is_null(named))
+            (is_bytes(data) or pt.is_null(data)) and (is_text(path) or pt.is_null(path))
         )
     if use == "image":
         return is_bytes(kind) or is_text(kind)
@@ -154,34 +156,34 @@ def _fits(use: str, kind: pa.DataType) -> bool:
     return is_text(kind) or (use == "key" and pt.is_integer(kind))
 
 
-def _notes(use: str, column: pa.Field) -> bool:
-    """Whether a column of img2dataset's name has its type."""
+def _is_noted_type(use: str, column: pa.Field) -> bool:
+    """Return whether a column with a name of img2dataset's also has the type that img2dataset writes."""
     kind = plain_type(column.type)
     return pt.is_integer(kind) or pt.is_floating(kind) if use in ("width", "height") else is_text(kind)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of the values, also of those that are written as categories."""
+    """Return the type of a column's values; for a dictionary (categories), the type of its entries."""
     return kind.value_type if pt.is_dictionary(kind) else kind
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds texts."""
+    """Return whether a column of this type holds texts."""
     return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds bytes."""
+    """Return whether a column of this type holds bytes."""
     return pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds lists."""
+    """Return whether a column of this type holds lists."""
     return pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
 
 
 def python_values(array: pa.Array) -> list:
-    """The values of an array as Python objects; a text that is not UTF-8 comes as its bytes."""
+    """Return the values of an array as Python objects; a text that is not UTF-8 becomes bytes."""
     try:
         return array.to_pylist()
     except UnicodeDecodeError:
@@ -202,10 +204,10 @@ def _python_value(scalar: pa.Scalar) -> object:
 
 
 def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
-    """Yields (number of the first row, {use: array}) for batches of a raw file, reading only the columns asked for.
+    """Yield (number of the first row, {use: array}) for each batch of a raw file, with only the columns of ``uses``.
 
     Raises:
-        InputError: as :func:`open_raw`, and when a page in the middle of the file is damaged.
+        InputError: for the same faults as :func:`open_raw`, and when a page within the file is damaged.
     """
     file = open_raw(path, columns)
     wanted = {use: name for use, name in columns.found_in(file.schema_arrow).items() if use in uses}
@@ -223,24 +225,24 @@ def read_raw(path: str | Path, columns: Columns, uses: Sequence[str]) -> Iterato
 
 
 def take_inventory(paths: Mapping[str, str], columns: Columns, every_caption: bool = False) -> dict[str, int]:
-    """Counts the pairs of every raw file from its footer.
+    """Count the pairs of every raw file from its footer.
 
     Args:
         paths: name relative to the root -> path.
-        columns: the column mapping, checked against every file.
-        every_caption: whether each caption of a list makes a pair; else each row does. A list without any counts as
-            one pair, which is then set aside.
+        columns: names of the columns by use, which are checked in every file.
+        every_caption: whether each caption of a list makes a pair, or else each row does. An empty list counts as one
+            pair, which goes to the quarantine later.
 
     Returns:
         Name -> number of pairs.
 
     Raises:
-        InputError: as :func:`open_raw`.
+        InputError: for the same faults as :func:`open_raw`.
     """
     counts = {}
     for name, path in paths.items():
         with open_raw(path, columns) as file:
-            # for a list column the footer counts elements, plus one per empty or null list
+            # For a column of lists, the footer counts the elements, and one for each empty or null list.
             chunks = column_chunks(file, columns.caption) if every_caption and columns.caption else []
             counts[name] = sum(chunk.num_values for chunk in chunks) if chunks else file.metadata.num_rows
     return counts

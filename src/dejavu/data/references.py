@@ -1,4 +1,4 @@
-"""Images of a samples file that only refers to them, fetched from the raw file."""
+"""Referenced images: a samples file without images fetches them from its raw file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dejavu.files import first_line
 
 
 class ReferencedImages:
-    """The images of a samples file that holds none, fetched from its raw file.
+    """Reads the images of a samples file with ``store: reference`` from its raw file.
 
-    Rows that ascend from call to call are read in one pass: the raw file in batches, a tar by offset.
+    If rows ascend from call to call, the raw file is read once, in batches. A tar is read at the images' offsets.
     """
 
     def __init__(self, place: Place) -> None:
@@ -32,15 +32,18 @@ class ReferencedImages:
         self._batches: Iterator[pa.RecordBatch] = iter(())
 
     def read(self, source_rows: Sequence[int]) -> list[bytes]:
-        """The encoded images of the given rows of the raw file.
+        """Return the encoded images of rows of the raw file.
+
+        Args:
+            source_rows: numbers of the rows in the raw file.
 
         Raises:
-            InputError: when the raw file or an image is not there any more.
+            InputError: when the raw file or an image no longer exists.
         """
         images: list[bytes] = []
         last = -1
         for row in source_rows:
-            # the captions of one image follow each other
+            # Samples with the same image, one for each caption, follow each other, so the image is read only once.
             images.append(images[-1] if row == last else self._read(row))
             last = row
         return images
@@ -53,10 +56,10 @@ class ReferencedImages:
         except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
             raise self._gone(row, first_line(error)) from None
 
-    def _gone(self, row: int, why: str) -> InputError:
+    def _gone(self, row: int, reason: str) -> InputError:
         return InputError(
-            f"the image of row {row:,} of {self._place.raw}, to which store: reference only refers, cannot be read "
-            f"any more ({why}): bring it back, or delete the dataset's samples folder and run again."
+            f"the image of row {row:,} of {self._place.raw}, which the samples only reference (store: reference), can "
+            f"no longer be read ({reason}): bring it back, or delete the dataset's samples folder and run again."
         )
 
     @cached_property
@@ -78,7 +81,7 @@ class ReferencedImages:
         return self._values[row - self._start].as_py()
 
     def _seek(self, row: int) -> None:
-        """Moves on to the batch that holds a row; only a step back begins a row group anew."""
+        """Read on to the batch with a row; for a row before the present batch, begin its row group again."""
         group = bisect_right(self._starts, row) - 1
         if group != self._group or row < self._start:
             self._group, self._stop = group, self._starts[group]

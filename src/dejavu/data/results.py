@@ -1,4 +1,4 @@
-"""Results that clip-benchmark has written of a model, taken over as they are."""
+"""Results of clip-benchmark for a checkpoint, as rows of the utility table."""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ from dejavu.errors import InputError
 from dejavu.files import first_line
 
 TASK = "clip_benchmark"
-# of this task the metrics are named by the dataset alone
+# The metrics of this task are named by their dataset; names of other tasks also contain the task.
 ZERO_SHOT = "zeroshot_classification"
 
 
 def read_results(files: Sequence[str | Path], architecture: str | None) -> list[dict]:
-    """Rows of the utility table: the numbers of each file, named by its dataset; of how many images is not known.
+    """Return rows of the utility table with the metrics in each file, named by the file's dataset.
+
+    The rows have no number of images, since the files have none.
 
     Args:
-        files: JSON as ``clip_benchmark eval`` writes it: ``dataset``, ``model``, ``pretrained``, ``task``,
-            ``language``, ``metrics``.
-        architecture: of the model whose results they should be, where it has a name; None: it is not compared.
+        files: JSON files of ``clip_benchmark eval``, with ``dataset``, ``model``, ``pretrained``, ``task``,
+            ``language`` and ``metrics``.
+        architecture: architecture of the checkpoint. If it is a name, the files must name the same model; None and the
+            path of a file are not compared.
 
     Raises:
-        InputError: when a file is no such JSON, or holds no finite number; when it is of another model, or of other
-            weights than the first; or when two files have the same result.
+        InputError: when a file is no such JSON or has no finite number, belongs to another model, or to other weights
+            than the first file, or when two files have the same metric.
     """
     rows: dict[str, dict] = {}
     weights: dict[str, str | Path] = {}
     for file in files:
-        found = _read(Path(file))
-        model = found.get("model")
+        content = _read(Path(file))
+        model = content.get("model")
         named = architecture is not None and not architecture.endswith(".json")
         if named and model is not None and _plain(model) != _plain(architecture):
             raise InputError(
                 f"{file} has the results of the model {model!r}, but the checkpoint is of {architecture!r}: name the "
                 "results of this checkpoint in clip_benchmark."
             )
-        weights.setdefault(str(found.get("pretrained")), file)
+        weights.setdefault(str(content.get("pretrained")), file)
         if len(weights) > 1:
-            (one, first), (other, second) = weights.items()
+            (first_weights, first), (second_weights, second) = weights.items()
             raise InputError(
-                f"{first} has the results of the weights {one!r}, and {second} of {other!r}: name those of one "
-                "checkpoint in clip_benchmark."
+                f"{first} has the results of the weights {first_weights!r}, and {second} of {second_weights!r}: name "
+                "the results of one checkpoint in clip_benchmark."
             )
-        for metric, value in _numbers(file, found):
+        for metric, value in _numbers(file, content):
             if metric in rows:
                 raise InputError(f"{file} has {metric}, which another file has, too: name one of them.")
             rows[metric] = {"task": TASK, "metric": metric, "value": value, "n": None}
@@ -57,14 +60,15 @@ def _plain(model: object) -> str:
     return str(model).replace("/", "-").casefold()
 
 
-def _numbers(file: str | Path, found: dict[str, Any]) -> list[tuple[str, float]]:
-    task, language = found.get("task") or ZERO_SHOT, found.get("language") or "en"
+def _numbers(file: str | Path, content: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return the metrics of a file by name: dataset, task unless zero-shot, languages other than English, metric."""
+    task, language = content.get("task") or ZERO_SHOT, content.get("language") or "en"
     languages = language if isinstance(language, list) else [language]
-    more = [str(one) for one in ([] if task == ZERO_SHOT else [task])] + [str(one) for one in languages if one != "en"]
-    name = "_".join([found["dataset"], *more])
+    parts = [] if task == ZERO_SHOT else [str(task)]
+    name = "_".join([content["dataset"], *parts, *(str(entry) for entry in languages if entry != "en")])
     numbers = [
         (f"{name}_{key}", float(value))
-        for key, value in found["metrics"].items()
+        for key, value in content["metrics"].items()
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
     ]
     if not numbers or not all(math.isfinite(value) for _, value in numbers):
@@ -74,10 +78,10 @@ def _numbers(file: str | Path, found: dict[str, Any]) -> list[tuple[str, float]]
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not a JSON file ({first_line(error)}): replace it.") from None
-    is_result = isinstance(found, dict) and isinstance(found.get("dataset"), str)
-    if not is_result or not isinstance(found.get("metrics"), dict):
+    is_result = isinstance(content, dict) and isinstance(content.get("dataset"), str)
+    if not is_result or not isinstance(content.get("metrics"), dict):
         raise InputError(f"{file} is no result of clip-benchmark, which has dataset and metrics: name another file.")
-    return found
+    return content

@@ -1,7 +1,8 @@
-"""What earlier jobs made of single files, kept so that a job over a changed batch works on the changed files only.
+"""Reuse of outputs, file by file: a job over a changed batch computes only the outputs of the changed raw files.
 
-Snakemake removes what a job made before the job runs again. Each file made is therefore given a second name (a hard
-link, which takes no space) in a folder of ours, and its first name back when nothing that it was made of has changed.
+Snakemake removes the outputs of a job before the job runs again. Therefore each output gets a second name, a hard link
+without copy, in a folder that Snakemake does not know. If no input of the output has changed, the next job links it
+back to its first name.
 """
 
 from __future__ import annotations
@@ -18,35 +19,35 @@ from dejavu.files import write_json
 
 
 class Kept:
-    """The kept files of one step of one dataset.
+    """The kept outputs of one step for one dataset.
 
     Args:
-        folder: where they are kept; on the same file system as the step's outputs.
-        settings: everything besides the inputs that the outputs depend on: code and parameters.
+        folder: folder of the kept files, on the same file system as the step's outputs.
+        settings: code and parameters of the step: everything besides the inputs that its outputs depend on.
     """
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.folder, self.settings = folder, settings
 
     def restore(self, name: str, inputs: Sequence[str], outputs: Mapping[str, Path]) -> bool:
-        """Gives the outputs of a raw file their places back; returns whether it could.
+        """Link the kept outputs of a raw file to their paths, and return whether this was possible.
 
-        It cannot where an input differs in size or modification time from what it was, where the settings differ, or
-        where a kept file is not what it was.
+        It is impossible if the size or modification time of an input has changed, if the settings have changed, or if
+        a kept file was altered.
 
         Args:
-            name: of the raw file.
-            inputs: paths that the outputs are made of.
-            outputs: kind -> path to write.
+            name: name of the raw file.
+            inputs: paths of the inputs.
+            outputs: kind of output -> path to write.
         """
         try:
-            noted = json.loads(self._path(name, "json").read_text(encoding="utf-8"))
-            known = [tuple(entry) for entry in noted["inputs"]]
+            record = json.loads(self._path(name, "json").read_text(encoding="utf-8"))
+            stamps = [tuple(entry) for entry in record["inputs"]]
             if (
-                noted["settings"] != self.settings
-                or [path for path, _, _ in known[: len(inputs)]] != list(inputs)
-                or any(stamp(path) != (path, size, time) for path, size, time in known)
-                or noted["outputs"] != {kind: _digest(self._path(name, kind)) for kind in outputs}
+                record["settings"] != self.settings
+                or [path for path, _, _ in stamps[: len(inputs)]] != list(inputs)
+                or any(stamp(path) != (path, size, time) for path, size, time in stamps)
+                or record["outputs"] != {kind: _digest(self._path(name, kind)) for kind in outputs}
             ):
                 return False
             for kind, path in outputs.items():
@@ -56,12 +57,12 @@ class Kept:
         return True
 
     def keep(self, name: str, inputs: Iterable[Stamp], outputs: Mapping[str, Path]) -> None:
-        """Keeps what was made of a raw file; where the file system has no hard links, nothing.
+        """Keep the outputs of a raw file. On a file system without hard links, keep nothing.
 
         Args:
-            name: of the raw file.
-            inputs: what it was made of, as it was before.
-            outputs: kind -> path that was written.
+            name: name of the raw file.
+            inputs: stamps of the inputs, taken before they were read.
+            outputs: kind of output -> path that was written.
         """
         note = self._path(name, "json")
         note.unlink(missing_ok=True)
@@ -74,7 +75,7 @@ class Kept:
         write_json(note, {"settings": self.settings, "inputs": list(inputs), "outputs": digests})
 
     def prune(self, names: Iterable[str]) -> None:
-        """Lets go of what was made of files other than these."""
+        """Remove the kept outputs of all raw files but these."""
         ids = {f"{file_id(name):08x}" for name in names}
         for path in self.folder.glob("*.*"):
             if path.name.split(".")[0] not in ids:

@@ -1,4 +1,4 @@
-"""Reading chosen rows out of tables that are stored as one file per raw file."""
+"""Chosen rows of tables that are stored as one file per raw file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERENCED_ROWS = 64
 
 
 class _Reader:
-    """Reads row groups of one of our own files; images that it only refers to are fetched from where they are."""
+    """Reads row groups of one of our own files, and fetches images that the file only refers to."""
 
     def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
         self._file, self._columns = file, list(columns)
@@ -29,7 +29,7 @@ class _Reader:
         self._images = None if place is None else ReferencedImages(place)
 
     def read(self, group: int, mask: pa.ChunkedArray | None = None) -> Iterator[pa.Table]:
-        """Yields a row group, or those of its rows where the mask is true."""
+        """Yield a row group, or those of its rows where the mask is true."""
         more = ["source_row"] if self._images and "source_row" not in self._columns else []
         table = self._file.read_row_group(group, columns=self._columns + more)
         table = table if mask is None else table.filter(mask)
@@ -44,10 +44,10 @@ class _Reader:
 
 
 def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields one of our own parquet files, a row group at a time, or less where it only refers to its images.
+    """Yield one of our own parquet files by row group, or in smaller parts where it only refers to its images.
 
     Raises:
-        InputError: when the file is damaged, or an image that it refers to is not there any more.
+        InputError: when the file is damaged, or an image that it refers to is missing.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -59,7 +59,7 @@ def scan_file(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def count_rows(path: str | Path) -> int:
-    """Number of rows of one of our own parquet files.
+    """Return the number of rows of one of our own parquet files.
 
     Raises:
         InputError: when the file is damaged.
@@ -71,7 +71,7 @@ def count_rows(path: str | Path) -> int:
 
 
 def gathered(parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in few large tables: of at least so many rows, the last one perhaps of fewer, none empty."""
+    """Yield the same rows in few large tables of at least ``rows`` rows; the last may have fewer, none is empty."""
     held: list[pa.Table] = []
     number = 0
     for part in parts:
@@ -85,7 +85,7 @@ def gathered(parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _matching(path: Path, rows: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The given rows of one file, a row group at a time; a group without any is not read beyond its row column."""
+    """Yield the given rows of one file by row group; of a group without any, only the column ``row`` is read."""
     values = pa.array(rows)
     try:
         with pq.ParquetFile(path) as file:
@@ -99,7 +99,7 @@ def _matching(path: Path, rows: np.ndarray, columns: Sequence[str]) -> Iterator[
 
 
 class SampleStore:
-    """A table that is stored as ``<file id>.parquet`` in batch folders, and found again by ``row``.
+    """A table that is stored as ``<file id>.parquet`` in batch folders, whose rows are found by ``row``.
 
     Args:
         folders: the batch folders.
@@ -109,11 +109,11 @@ class SampleStore:
         self.files = {int(f.stem, 16): f for folder in folders for f in sorted(Path(folder).glob("*.parquet"))}
 
     def read(self, rows: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Yields the tables of the given rows, in ascending order of row, a row group at a time.
+        """Yield the tables of the given rows, in ascending order of row, by row group.
 
         Args:
             rows: int64 (n,), distinct, in any order.
-            columns: columns to read; ``row`` is always among those returned, first.
+            columns: columns to read; ``row`` is always returned, as the first.
 
         Raises:
             InputError: when a row is in none of the files, or a file is damaged.
@@ -134,7 +134,7 @@ class SampleStore:
                 )
 
     def batches(self, rows: np.ndarray, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
-        """As :meth:`read`, in tables of exactly ``size`` rows, the last one smaller."""
+        """Yield the same as :meth:`read`, in tables of exactly ``size`` rows; the last may be smaller."""
         held: list[pa.Table] = []
         for table in self.read(rows, columns):
             held.append(table)
@@ -146,11 +146,11 @@ class SampleStore:
             yield rest
 
     def count(self) -> int:
-        """Number of rows of the whole table."""
+        """Return the number of rows of the whole table."""
         return sum(count_rows(file) for file in self.files.values())
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Yields the whole table, file by file in order of their ids, a row group at a time."""
+        """Yield the whole table, file by file in ascending order of id, by row group."""
         for upper in sorted(self.files):
             yield from self._scan(upper, list(columns))
 

@@ -1,4 +1,4 @@
-"""Where the encoded images of a raw file are: in its column, in files that the column names, or in a tar beside it."""
+"""Encoded images of a raw file: in its column, in files that the column names, or in a tar beside the raw file."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dejavu.data.tars import Member, index_tar, tar_beside
 
 MAX_BYTES = 256 * 2**20
 
-# metadata key of a samples file: where its images are, if the file only references them
+# metadata key of a samples file with store: reference; its value is the place of the images
 REFERENCE = b"dejavu.images"
 
-# (path, bytes, modification time in ns); a file that is not there has -1 for both
+# (path, size in bytes, modification time in ns) of a file; size and time are -1 if it does not exist
 Stamp = tuple[str, int, int]
 
 
 def stamp(path: str | Path) -> Stamp:
-    """What changes when a file does."""
+    """Return the stamp of a file: path, size and modification time, which change when the file does."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -39,13 +39,13 @@ def stamp(path: str | Path) -> Stamp:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the images of one raw file are.
+    """The place of one raw file's images.
 
     Attributes:
         raw: path of the raw parquet file.
         column: its column of image bytes, of structs ``{bytes, path}``, of paths, or of the keys of a tar's members.
         tar: whether the images are in the tar beside the raw file.
-        root: folder that paths are relative to, and may not leave.
+        root: folder that paths are relative to, and may not lead out of.
         links: further folders that links below the root may lead into.
     """
 
@@ -56,12 +56,12 @@ class Place:
     links: Sequence[str] = ()
 
     def noted(self) -> dict[bytes, bytes]:
-        """As metadata of a samples file that only refers to its images."""
+        """Return the place as metadata of a samples file that only references its images."""
         return {REFERENCE: json.dumps(asdict(self), sort_keys=True).encode()}
 
     @classmethod
     def read_from(cls, metadata: dict[bytes, bytes] | None) -> Place | None:
-        """From the metadata of a samples file; None where it holds its images itself."""
+        """Return the place in the metadata of a samples file; None where the file contains its images."""
         noted = (metadata or {}).get(REFERENCE)
         return None if noted is None else cls(**json.loads(noted))
 
@@ -70,8 +70,8 @@ class ImageSource:
     """Reads the encoded images of one raw file.
 
     Attributes:
-        visited: the files of single images that were looked for, as they were then.
-        escaped: whether a path was refused because it leaves the root.
+        visited: stamps of the image files that were opened or searched, taken at that moment.
+        escaped: whether a path was refused because it leads out of the root.
     """
 
     def __init__(self, place: Place) -> None:
@@ -82,17 +82,17 @@ class ImageSource:
         self._looked_up = 0
 
     def read(self, value: object) -> bytes:
-        """The encoded image that a value of the place's column holds or names.
+        """Return the encoded image that a value of the image column contains or names.
 
         Raises:
-            BadImage: when there is none, or its path leaves the root.
+            BadImage: when there is no image, or its path leads out of the root.
             InputError: when the tar is missing or damaged.
         """
         if self.place.tar:
             data = self._member(value)
         elif isinstance(value, dict):
-            held = value.get("bytes")
-            data = held if isinstance(held, bytes) else self._file(value.get("path"))
+            content = value.get("bytes")
+            data = content if isinstance(content, bytes) else self._file(value.get("path"))
         else:
             data = value if isinstance(value, bytes) else self._file(value)
         if not data:
@@ -115,7 +115,7 @@ class ImageSource:
         return any(member.note for member in self._index.values())
 
     def note(self, key: object) -> bytes | None:
-        """The JSON that the tar has of a key; None where there is none."""
+        """Return the JSON member of a key in the tar; None where the key has none."""
         member = self._index.get(str(key))
         return None if member is None or member.note is None else self._at(*member.note)
 
@@ -142,7 +142,7 @@ class ImageSource:
         shown = repr(name[:200])
         if _ADDRESS.match(name):
             raise BadImage("image is an address", f"{shown}: nothing is downloaded here; bring the files, or bytes")
-        why = "is no path"
+        reason = "is no path"
         for spelled in _spellings(name, os.path.basename(self.place.root)) if "\0" not in name else ():
             path = self._inside(spelled)
             self.visited.append(stamp(path))
@@ -150,11 +150,11 @@ class ImageSource:
                 return _plain_file(path)
             except OSError as error:
                 if spelled == name or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-                    why = f"is not in {self.place.root}" if error.errno == errno.ENOENT else f"{error.strerror}"
-        raise BadImage("image is missing", f"{shown} {why}{self._like(name)}")
+                    reason = f"is not in {self.place.root}" if error.errno == errno.ENOENT else f"{error.strerror}"
+        raise BadImage("image is missing", f"{shown} {reason}{self._similar_name(name)}")
 
-    def _like(self, name: str) -> str:
-        """What is there of almost that name, looked up for the first few."""
+    def _similar_name(self, name: str) -> str:
+        """Return words about a file whose name differs in case only; look it up for the first few missing files."""
         self._looked_up += 1
         folder, base = os.path.split(os.path.join(self._root, name))
         if (
@@ -165,12 +165,12 @@ class ImageSource:
         ):
             return ""
         with suppress(OSError):
-            there = sorted(entry for entry in os.listdir(folder) if entry.casefold() == base.casefold())
-            return f", but {there[0]!r} is" if there else ""
+            names = sorted(entry for entry in os.listdir(folder) if entry.casefold() == base.casefold())
+            return f", but {names[0]!r} is" if names else ""
         return ""
 
     def _inside(self, name: str) -> str:
-        """The real path of a named file, which must lie below the root, or where links of the root may lead."""
+        """Return the real path of a file, which must be below the root, or in a folder that links may lead to."""
         path = os.path.realpath(os.path.join(self._root, name))
         named = os.path.normpath(os.path.join(self._root, name))
         linked = self._is_below(named) and path != named and any(_below(path, folder) for folder in self._linked)
@@ -190,15 +190,15 @@ class ImageSource:
         return [os.path.realpath(folder) for folder in (*self.place.links, *_stores(self._root))]
 
 
-# single names that are looked up in their folder, to say what is there instead
+# number of missing files for which the folder is searched for a similar name
 LOOKED_UP = 10
 _ADDRESS = re.compile(r"(https?|ftp|s3|gs|az|hf|data):", re.IGNORECASE)
-# how the base64 of a JPEG, a PNG and a WebP begins
+# The base64 of a JPEG, of a PNG and of a WebP begins with one of these.
 _ENCODED = ("/9j/", "iVBORw0KGgo", "UklGR")
 
 
 def _embedded(text: str) -> bytes | None:
-    """The image that a text holds itself, as base64 or a data address; None where it is something else."""
+    """Return the image that a text contains as base64 or as a data address; None for any other text."""
     header = re.match(r"data:image/[a-z+.-]+;base64,", text[:64])
     encoded = text[header.end() :] if header else text
     if header or (len(encoded) > 64 and encoded.startswith(_ENCODED)):
@@ -208,16 +208,18 @@ def _embedded(text: str) -> bytes | None:
 
 
 def _spellings(name: str, root: str) -> Iterator[str]:
-    """A path as it is written, then as it may have been meant: each is tried where the one before is not there.
+    """Yield a path as written, and then other spellings of it, which are tried if no file has the earlier ones.
 
-    ``root`` is the name of the folder that it is relative to, which may stand before it.
+    Args:
+        name: the path as written.
+        root: name of the folder that the path is relative to; the path may wrongly begin with it.
     """
     if name.startswith("file://"):
         name = unquote(name.removeprefix("file://").removeprefix("localhost"))
     seen: set[str] = set()
     slashed = name.strip().replace("\\", "/")
-    for meant in (name, name.strip(), slashed, slashed.removeprefix("./").removeprefix(f"{root}/"), unquote(name)):
-        for form in (meant, unicodedata.normalize("NFC", meant), unicodedata.normalize("NFD", meant)):
+    for path in (name, name.strip(), slashed, slashed.removeprefix("./").removeprefix(f"{root}/"), unquote(name)):
+        for form in (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
             if form and form not in seen:
                 seen.add(form)
                 yield form
@@ -228,15 +230,16 @@ def _below(path: str, folder: str) -> bool:
 
 
 def _stores(root: str) -> Iterator[str]:
-    """Where the tools that keep files in a store of their own, and links to it in folders, have that of a folder."""
+    """Yield folders that links in ``root`` may lead to: the stores of Hugging Face, git-annex and DVC."""
     for folder in (Path(root), *Path(root).parents):
-        if folder.parent.name == "snapshots":  # of Hugging Face's cache
+        if folder.parent.name == "snapshots":  # a folder in Hugging Face's cache
             yield str(folder.parent.parent / "blobs")
         yield from (str(folder / store) for store in (".git/annex/objects", ".dvc/cache") if (folder / store).is_dir())
 
 
 def _plain_file(path: str) -> bytes:
-    # links were followed before, inside the root; a pipe must not make us wait
+    # The path is already resolved, so a link here was put in since and must not be followed. Opening a pipe must not
+    # block.
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(handle)

@@ -1,7 +1,7 @@
-"""More rows than memory should hold: set down on disk in parts, and read back a part at a time.
+"""Spill files: rows that exceed memory are written to disk in parts, and read back part by part.
 
-Everything that is sorted or compared here is a hash, so parts of equal ranges hold about equally many rows, and what is
-held at once does not grow with the data: about 32,768 rows, or a 256th of more than eight million.
+The values that decide a row's part are hashes, so all parts have about the same number of rows. One part at a time is
+in memory: about 32,768 rows, or 1/256 of the rows if there are more than eight million.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MOST_PARTS = 256
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """Yields a hidden temporary folder on the disk of ``path``, since that of the system may be memory.
+    """Yield a hidden temporary folder beside ``path``, since the system's folder for temporary files may be in memory.
 
     Raises:
-        InputError: when the disk is full, or the file system read-only.
+        InputError: when the disk is full, or the file system is read-only.
     """
     with temporary_beside(path) as folder:
         folder.mkdir()
@@ -32,19 +32,19 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def parts_for(rows: int) -> int:
-    """How many parts so many rows are cut into."""
+    """Return the number of parts for a number of rows."""
     return min(MOST_PARTS, max(1, -(-rows // ROWS_PER_PART)))
 
 
 class Spill:
-    """Rows on disk, in parts; iterating reads them part by part, as often as asked.
+    """Rows in a spill file. Iterating reads the parts in order, and may be repeated.
 
     Args:
         path: file to write.
-        schema: its columns.
+        schema: schema of the rows.
         tables: the rows.
-        part_of: the part of every row of a table, int (n,), 0 to ``parts - 1``.
-        parts: number of parts; those without rows are there too, empty.
+        part_of: function from a table to the part of each of its rows, int (n,), 0 to ``parts - 1``.
+        parts: number of parts; a part without rows is an empty table.
 
     Attributes:
         rows: number of rows.
@@ -71,7 +71,7 @@ class Spill:
                 self.rows += table.num_rows
 
     def __iter__(self) -> Iterator[pa.Table]:
-        # a mapped file would count as resident memory
+        # The pages of a memory-mapped file would count as resident memory of the process, so the file is read instead.
         with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source) as reader:
             for batches in self._batches:
                 yield pa.Table.from_batches(map(reader.get_batch, batches), reader.schema).combine_chunks()
@@ -80,20 +80,21 @@ class Spill:
 def _cut(table: pa.Table, part_of: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
     if not table.num_rows:
         return
+    """Yield the rows of a table by part, as slices of one sorted copy."""
     order = np.argsort(part_of, kind="stable")
-    found, starts = np.unique(part_of[order], return_index=True)
+    parts, starts = np.unique(part_of[order], return_index=True)
     batch = table.take(pa.array(order)).combine_chunks().to_batches()[0]
-    for part, start, stop in zip(found.tolist(), starts, [*starts[1:], len(order)], strict=True):
+    for part, start, stop in zip(parts.tolist(), starts, [*starts[1:], len(order)], strict=True):
         yield part, batch.slice(start, stop - start)
 
 
 def spill_by_value(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], column: str, parts: int) -> Spill:
-    """Sets rows down so that those with equal values of a column, integers or strings, are in one part."""
+    """Spill rows so that rows with equal values in a column, of integers or strings, are in one part."""
     return Spill(path, schema, tables, lambda table: _spread(table[column]) % np.uint64(parts), parts)
 
 
 def _spread(values: pa.ChunkedArray) -> np.ndarray:
-    """Hashes in the lower half of uint64: whatever regularity integers have is mixed (Fibonacci hashing)."""
+    """Return hashes in the lower half of uint64. Fibonacci hashing spreads even regular integers evenly."""
     if pa.types.is_string(values.type):
         values = np.fromiter(map(hash, values.to_pylist()), np.int64, len(values))
     mixed = np.asarray(values).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -103,7 +104,10 @@ def _spread(values: pa.ChunkedArray) -> np.ndarray:
 def spill_by_range(
     path: Path, schema: pa.Schema, tables: Iterable[pa.Table], column: str, interval: tuple[float, float], parts: int
 ) -> Spill:
-    """Sets rows down in ascending ranges of a column that is spread evenly over an interval."""
+    """Spill rows so that each part has one range of a column, in ascending order.
+
+    The values of the column must be spread evenly over the interval, or the parts have unequal sizes.
+    """
     low, high = interval
 
     def part_of(table: pa.Table) -> np.ndarray:
@@ -114,6 +118,6 @@ def spill_by_range(
 
 
 def in_order(spill: Spill, columns: list[str]) -> Iterator[pa.Table]:
-    """The rows of :func:`spill_by_range` in ascending order of its column, and then of others."""
+    """Yield the rows of :func:`spill_by_range` sorted by ``columns``; the first is the column of the ranges."""
     for part in spill:
         yield part.sort_by([(column, "ascending") for column in columns])

@@ -22,7 +22,7 @@ from dejavu.tables.data import MANIFEST
 
 
 def position(seed: int, group_id: str) -> float:
-    """Where a duplicate group lies in [0, 1): a 53-bit hash of seed and group."""
+    """Return the position of a duplicate group in [0, 1): a 53-bit hash of seed and group."""
     digest = hashlib.blake2b(f"{seed}\0{group_id}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2.0**53
 
@@ -34,7 +34,7 @@ class Role:
     Attributes:
         split, name: for messages.
         interval: half-open range of positions, or None where the role is listed.
-        limit: number of samples, those with the smallest positions, or None for all.
+        limit: number of samples to take, those with the smallest positions, or None for all.
         lists: role -> list, or its path, for every role of the split that is listed; what is listed, and every
             duplicate of it, belongs to no other role.
         stratify: whether the limit is taken from every raw file in proportion to its share of the role.
@@ -50,16 +50,16 @@ class Role:
     deduplicate: bool = False
 
     def list_of(self, role: str) -> MemberList:
-        """The list of a role that is listed."""
+        """Return the list of a listed role."""
         given = self.lists[role]
         return given if isinstance(given, MemberList) else MemberList(f"splits.{self.split}.roles.{role}", given)
 
 
 def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, *, role: Role, seed: int) -> int:
-    """Writes the manifest of one role: its samples by ascending position, then row; returns their number.
+    """Write the manifest of one role: its samples by ascending position, then row; return their number.
 
-    Because a limit takes the smallest positions, a smaller manifest is contained in a larger one. Rows are sorted on
-    disk, beside the manifest: memory does not grow with their number, only with that of the lists.
+    Because a limit takes the smallest positions, a larger manifest contains a smaller one. Rows are sorted on disk,
+    beside the manifest, so memory grows with the lists alone and not with the number of rows.
 
     Args:
         groups: the groups table.
@@ -69,7 +69,7 @@ def write_manifest(groups: Path, samples: Sequence[str | Path], manifest: Path, 
         seed: seed of the split.
 
     Raises:
-        InputError: when the role has no sample, or fewer than the limit, or lists overlap, or do not fit the samples.
+        InputError: when the role has no sample or fewer than its limit, or lists overlap or do not fit the samples.
     """
     members = {name: find_members(role.list_of(name), samples) for name in role.lists}
     listed = {name: found.rows for name, found in members.items()}
@@ -102,7 +102,7 @@ _PLACED = MANIFEST.append(pa.field("place", pa.float64()))
 
 
 def _with_uids(samples: Sequence[str | Path], chosen: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Many rows at once, which are near one another in the samples as they are in the groups."""
+    """Yield the rows with their uid, many at once: neighbours in the groups table are neighbours in the samples."""
     store = SampleStore(samples)
     for part in gathered(chosen, NUMBERS_PER_GROUP):
         part = part.sort_by("row")
@@ -111,7 +111,7 @@ def _with_uids(samples: Sequence[str | Path], chosen: Iterator[pa.Table]) -> Ite
 
 
 def _one_per_group(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The first of each group's samples, which, having one position, come one after the other."""
+    """Yield the first sample of each group; the samples of a group follow one another, since they share a position."""
     last = None
     for part in parts:
         if part.num_rows:
@@ -130,7 +130,7 @@ def _first(parts: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
 
 
 def _sources(chosen: Iterable[pa.Table]) -> dict[int, int]:
-    """Number of rows of every raw file, ascending."""
+    """Return raw file -> number of its rows, ascending."""
     counts: Counter[int] = Counter()
     for part in chosen:
         sources, numbers = np.unique(part["row"].to_numpy() >> 32, return_counts=True)
@@ -139,9 +139,10 @@ def _sources(chosen: Iterable[pa.Table]) -> dict[int, int]:
 
 
 def _by_source(ordered: Iterator[pa.Table], counts: Mapping[int, int]) -> Iterator[pa.Table]:
-    """Adds ``place``, whose order has beginnings that hold every raw file in proportion: the rank in it, as a share.
+    """Yield the rows with ``place``, a row's rank in its raw file as a share of that file.
 
-    Within a file smaller positions come first, so smaller limits are still contained in larger ones.
+    In the order of ``place`` every beginning holds each raw file in proportion. Within a file smaller positions come
+    first, so larger limits still contain smaller ones.
 
     Args:
         ordered: the role's rows by ascending position, then row.
@@ -176,7 +177,7 @@ def _too_few(role: Role, number: int) -> str:
 
 
 def _is_among(rows: pa.ChunkedArray, sorted_rows: np.ndarray) -> pa.Array:
-    """Which rows are among others; a set of those would be built anew for every table."""
+    """Return which rows are among others; a search in a sorted array, since a set would be built for every table."""
     values = rows.to_numpy()
     places = np.searchsorted(sorted_rows, values)
     places[places == len(sorted_rows)] = 0
@@ -184,7 +185,7 @@ def _is_among(rows: pa.ChunkedArray, sorted_rows: np.ndarray) -> pa.Array:
 
 
 def _owners(groups: Path, listed: Mapping[str, np.ndarray], split: str) -> dict[str, str]:
-    """Duplicate group -> the role whose list holds a member of it."""
+    """Return duplicate group -> the role whose list holds a member of it."""
     owners: dict[str, str] = {}
     for table in scan_file(groups, ["row", "group_id"]):
         for name, rows in listed.items():
@@ -199,11 +200,12 @@ def _owners(groups: Path, listed: Mapping[str, np.ndarray], split: str) -> dict[
 
 
 def manifest_counts(manifest: Path) -> dict[str, int]:
-    """Rows that the making of a manifest read, found in its interval, and wrote.
+    """Return how many rows the writer of a manifest read, found in the role's interval, and wrote.
 
     Returns:
-        ``rows_in``; ``in_interval``; ``distinct``, of those, one of each group where that was asked; ``rows_out``; and
-        of a role that is listed ``listed``, the uids in the list, and ``missing``, those that the dataset lacks.
+        ``rows_in``; ``in_interval``; ``distinct``, of those one of each group where the split deduplicates;
+        ``rows_out``; and of a listed role ``listed``, the uids in the list, and ``missing``, those that the dataset
+        lacks.
     """
     with pq.ParquetFile(manifest) as file:
         noted = {name.decode(): value for name, value in file.schema_arrow.metadata.items()}
@@ -216,7 +218,7 @@ _COUNTS = ("rows_in", "in_interval", "distinct", "listed", "missing")
 def _chosen(
     groups: Path, seed: int, role: Role, listed: Mapping[str, np.ndarray], owners: Mapping[str, str]
 ) -> Iterator[pa.Table]:
-    """Row, group and position of the role's samples, before its limit."""
+    """Yield row, group and position of the role's samples, before its limit."""
     low, high = role.interval or (0.0, 1.0)
     for table in scan_file(groups, ["row", "group_id"]):
         if role.interval is None:

@@ -1,4 +1,4 @@
-"""WebDataset tars: what stands under which key, and where in the file."""
+"""WebDataset tars: the members of each key, and their places in the file."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from dejavu.files import first_line
 TAR = ".tar"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
+# Texts and JSON members that are larger are ignored.
 MAX_NOTE_BYTES = 2**20
 
-# ending, in lower case -> (offset, size) in bytes
+# ending in lower case -> (offset, size), in bytes, of a member
 Members = Mapping[str, tuple[int, int]]
 
 
 def tar_beside(raw: str | Path) -> Path:
-    """The WebDataset tar of a raw file: of the same name."""
+    """Return the path of the tar beside a raw file, which has the same name with the ending ``.tar``."""
     return Path(raw).with_suffix(TAR)
 
 
 @dataclass
 class Member:
-    """What a tar has under a key: the places of the image and of a JSON, each (offset, size) in bytes."""
+    """The places of a key's image and JSON in a tar, each (offset, size) in bytes."""
 
     image: tuple[int, int] | None = None
     note: tuple[int, int] | None = None
 
 
 def index_tar(path: Path) -> dict[str, Member]:
-    """Reads the headers of a tar once: key, the name without ending -> what there is.
+    """Read the headers of a tar once, and return key -> its image and JSON. A key is a name without ending.
 
-    Only plain files count: what a link points to is not read. Of two images of a key the first counts.
+    Only plain files count; links are not followed. Of two images with the same key, the first counts.
 
     Raises:
-        InputError: when it is missing, compressed, or damaged.
+        InputError: when the tar is missing, compressed or damaged.
     """
     index: dict[str, Member] = {}
     for name, place in read_members(path):
@@ -54,10 +55,10 @@ def index_tar(path: Path) -> dict[str, Member]:
 
 
 def read_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yields name and place, (offset, size) in bytes, of every plain file of a tar; what a link points to is not read.
+    """Yield name and place, (offset, size) in bytes, of every plain file in a tar. Links are not followed.
 
     Raises:
-        InputError: when it is missing, compressed, or damaged.
+        InputError: when the tar is missing, compressed or damaged.
     """
     last, length = -1, 0
     try:
@@ -82,10 +83,10 @@ def read_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def read_keys(tar: Path) -> dict[str, Members]:
-    """What a shard has under each key, in the order in which they come; of one name and ending the first counts.
+    """Return key -> the members of a shard, in the order of the tar; of equal names, the first counts.
 
-    A key is what stands before the first dot of a name, as in WebDataset. Where no image stands under such a key
-    alone, and images stand under longer names, as ``img.1.jpg`` and ``img.2.jpg``, keys end at the last dot.
+    As in WebDataset, a key is the part of a name before its first dot. But if such a key has no image of its own and
+    there are images with longer names, such as ``img.1.jpg`` and ``img.2.jpg``, the key ends at the last dot.
 
     Raises:
         InputError: when the tar is missing, compressed or damaged.
@@ -94,18 +95,18 @@ def read_keys(tar: Path) -> dict[str, Members]:
     for name, place in read_members(tar):
         folder, base = os.path.split(as_utf8(name))
         groups.setdefault(os.path.join(folder, base.partition(".")[0]), []).append((base, place))
-    found: dict[str, dict[str, tuple[int, int]]] = {}
-    for key, named in groups.items():
-        endings = [f".{base.partition('.')[2].lower()}" for base, _ in named]
+    keys: dict[str, dict[str, tuple[int, int]]] = {}
+    for key, members in groups.items():
+        endings = [f".{base.partition('.')[2].lower()}" for base, _ in members]
         is_plain = any(ending in SUFFIXES for ending in endings) or not any(map(_ends_in_image, endings))
-        for ending, (base, place) in zip(endings, named, strict=True):
+        for ending, (base, place) in zip(endings, members, strict=True):
             if is_plain:
-                found.setdefault(key, {}).setdefault(ending, place)
+                keys.setdefault(key, {}).setdefault(ending, place)
             else:
                 stem, last = os.path.splitext(base)
                 longer = os.path.join(os.path.dirname(key), stem)
-                found.setdefault(longer, {}).setdefault(last.lower(), place)
-    return dict(found)
+                keys.setdefault(longer, {}).setdefault(last.lower(), place)
+    return dict(keys)
 
 
 def _ends_in_image(ending: str) -> bool:
@@ -113,5 +114,5 @@ def _ends_in_image(ending: str) -> bool:
 
 
 def image_of(members: Members) -> tuple[int, int] | None:
-    """The place of the image under a key, if there is one."""
+    """Return the place of the image among a key's members; None where there is no image."""
     return next((place for ending, place in members.items() if ending in SUFFIXES), None)

@@ -1,4 +1,4 @@
-"""Texts as they are stored: a caption on one line, in UTF-8."""
+"""Normalisation of texts before they are stored."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import unicodedata
 
 from dejavu.data.images import Unusable
 
-# captions are one line: of the control characters those that are space become a blank, the others nothing
+# Control characters in captions: those that are white space, such as a line break, become a blank; others are removed.
 _CONTROLS = {code: " " if chr(code).isspace() else None for code in [*range(0x20), *range(0x7F, 0xA0)]}
 _CONTROLS |= {0x2028: " ", 0x2029: " "}
 
 
 def clean_caption(caption: object, longest: int) -> str:
-    """A caption in Unicode's form NFC, on one line, without control characters, stripped.
+    """Return a caption in Unicode's form NFC, on one line, without control characters and outer white space.
 
-    Marks of writing direction are kept: they belong to the text.
+    Marks of writing direction stay, since they belong to the text.
 
     Raises:
-        Unusable: when it is no text, has nothing visible, or has more than ``longest`` characters.
+        Unusable: when the caption is no text, has no visible character, or has more than ``longest`` characters.
     """
     if isinstance(caption, bytes):
         raise Unusable("caption is not UTF-8", repr(caption[:100]))
@@ -32,5 +32,5 @@ def clean_caption(caption: object, longest: int) -> str:
 
 
 def as_utf8(value: str) -> str:
-    """A text of JSON, which may hold halves of characters, as UTF-8 can hold it."""
+    """Replace what UTF-8 cannot encode: a text from JSON may contain single surrogates, halves of a character."""
     return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The labels that a detector looks for: lists that come with this package, or a file of the user's."""
+"""Vocabularies: the labels that a detector looks for, from lists in this package or from a file of the user."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SHIPPED = ("coco", "lvis", "open_images")
 
 
 def read_vocabulary(name: str, where: str = "vocabulary") -> dict[str, str]:
-    """Reads a vocabulary: UTF-8, one label per line; lines that begin with ``#`` and empty lines do not count.
+    """Read a vocabulary, which is a text in UTF-8 with one label per line.
 
-    Where a tab follows the label, the detector is asked for what stands after it, as for ``bat (animal)`` where the
-    label is ``bat``.
+    Empty lines and lines that begin with ``#`` are skipped. If a tab follows the label, the detector is asked for the
+    phrase after the tab; for the label ``bat``, the phrase may be ``bat (animal)``.
 
     Args:
-        name: one of :data:`SHIPPED`, or the path of a file.
-        where: the key of the configuration that names it, for sentences.
+        name: a name in :data:`SHIPPED`, or the path of a file.
+        where: key of the configuration that names the vocabulary, for messages.
 
     Returns:
-        Label -> what the detector is asked for, in the order of the lines.
+        Label -> phrase that the detector is asked for, in the order of the lines.
 
     Raises:
-        InputError: when there is no such file, it is not text, holds no label, or one label twice.
+        InputError: when the file does not exist, is not text, has no label, or has a label twice.
     """
     path = FOLDER / f"{name}.txt" if name in SHIPPED else Path(name)
     try:
@@ -40,23 +40,23 @@ def read_vocabulary(name: str, where: str = "vocabulary") -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: {path} is not UTF-8 text ({error.reason}): save it as UTF-8.") from None
     labels: dict[str, str] = {}
-    first: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        label, _, asked = (part.strip() for part in line.partition("\t"))
+        label, _, phrase = (part.strip() for part in line.partition("\t"))
         if not label or label.startswith("#"):
             continue
-        if label.casefold() in first:
+        if label.casefold() in line_of:
             raise InputError(
-                f"{where}: {path} line {number}: {label!r} stands in line {first[label.casefold()]} already: "
+                f"{where}: {path} line {number}: {label!r} is already in line {line_of[label.casefold()]}: "
                 "remove one of them."
             )
-        first[label.casefold()] = number
-        labels[label] = asked or label
+        line_of[label.casefold()] = number
+        labels[label] = phrase or label
     if not labels:
         raise InputError(f"{where}: {path} holds no label: write one per line.")
     return labels
 
 
 def vocabulary_hash(labels: Mapping[str, str]) -> str:
-    """16 hexadecimal digits that change with the labels and their order, not with comments."""
+    """Return 16 hexadecimal digits that change with the labels, their phrases and their order, not with comments."""
     return hashlib.blake2b(json.dumps(list(labels.items())).encode(), digest_size=8).hexdigest()

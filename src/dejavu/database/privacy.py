@@ -16,13 +16,16 @@ from dejavu.tables.fields import SIDES
 # the cosine of a pair under the side minus under the other side, which saw neither the side's own role nor the
 # holdout; of a group the mean, and only groups that were drawn by chance from one dataset
 _SCORES = """
-    SELECT own.population = own.side AS is_member, samples.group_id, avg(own.csa - other.csa) AS score
-    FROM sample_attacks AS own
-    JOIN sample_attacks AS other USING (model, epoch, population, row)
-    JOIN samples ON samples.row = own.row AND samples.role = own.population
-    WHERE own.model = ? AND own.epoch = ? AND own.side = ? AND other.side <> own.side
-        AND own.population IN (own.side, 'holdout')
-    GROUP BY ALL ORDER BY ALL
+    SELECT is_member, score FROM (
+        SELECT own.population = own.side AS is_member, samples.group_id, avg(own.csa - other.csa) AS score
+        FROM sample_attacks AS own
+        JOIN sample_attacks AS other USING (model, epoch, population, row)
+        JOIN samples ON samples.row = own.row AND samples.role = own.population
+        WHERE own.model = ? AND own.epoch = ? AND own.side = ? AND other.side <> own.side
+            AND own.population IN (own.side, 'holdout')
+        GROUP BY ALL
+    )
+    ORDER BY is_member, group_id
 """
 _MODELS = "SELECT DISTINCT model, epoch FROM sample_attacks ORDER BY ALL"
 

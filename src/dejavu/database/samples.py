@@ -4,67 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
 from dejavu.database.run import Run
-from dejavu.files import read_table
+from dejavu.files import NUMBERS_PER_GROUP, read_table
 from dejavu.measurement.shown_labels import normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.tables.database import DATABASE
 from dejavu.tables.fields import ROLES
+
+# sorted on disk where memory is short
+_BY_ROW = "SELECT row, uid, group_id FROM read_parquet(?) ORDER BY row"
 
 
 def role_rows(run: Run) -> Iterator[dict]:
     """Yield the rows of the table ``roles``."""
     for role in ROLES:
         counts = manifest_counts(run.manifest(role))
+        is_asked = role in run.asked
         yield {
             "role": role,
-            "dataset": run.config["splits"][run.split_folder.name]["roles"][role]["dataset"],
+            "dataset": run.config["splits"][run.split]["roles"][role]["dataset"],
             "samples": counts["rows_out"],
+            "asked": manifest_counts(run.used_manifest(role))["rows_out"] if is_asked else None,
             "listed": counts.get("listed"),
             "missing": counts.get("missing"),
         }
 
 
-def sample_tables(run: Run) -> Iterator[pa.Table]:
-    """Yield the table ``samples`` in parts, role by role, each by row."""
-    measure = run.config["measure"]
+def sample_tables(run: Run, role: str, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    """Yield the rows of the table ``samples`` of one role, by row; 8 bytes of every sample are held.
+
+    Args:
+        run: the files of the split.
+        role: whose samples: of a query role those that are asked about.
+        connection: sorts the manifest.
+    """
+    measure, manifest = run.config["measure"], run.used_manifest(role)
     normalizer = Normalizer(measure["synonyms"])
     schema = DATABASE["samples"][1]
-    searched = _labels_of(run, "public", normalizer)
-    for role in ROLES:
-        manifest = read_table(run.manifest(role)).sort_by("row")
-        rows = manifest["row"].to_numpy()
-        found = dict(normal_objects(run.folders("objects"), rows, measure["score_threshold"], normalizer))
-        # the vocabulary that this role is scored with, since a caption's words are used up by the longest label
-        names = searched.union(*found.values()) - {""}
-        named_in = NamedInCaption(names, normalizer, measure["caption_words"])
-        start = 0
-        for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
-            here = manifest.slice(start, table.num_rows)
-            start += table.num_rows
-            if not np.array_equal(here["row"].to_numpy(), table["row"].to_numpy()):
-                raise ValueError(f"the samples of role {role} came back in another order than the manifest's")
-            objects = [sorted(set(found[row]) - {""}) for row in here["row"].to_pylist()]
-            named = [named_in(caption) for caption in table["caption"].to_pylist()]
-            columns = {
-                "row": here["row"],
-                "uid": here["uid"],
-                "role": [role] * here.num_rows,
-                "caption": table["caption"],
-                "objects": objects,
-                "unnamed": [[o for o in shown if o not in out] for shown, out in zip(objects, named, strict=True)],
-                "group_id": here["group_id"],
-            }
-            yield pa.table(columns, schema=schema)
+    rows = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
+
+    def shown(of_rows: np.ndarray) -> Iterator[tuple[int, list[str]]]:
+        return normal_objects(run.folders("objects"), of_rows, measure["score_threshold"], normalizer)
+
+    # the vocabulary that this role is scored with, since a caption's words are used up by the longest label
+    public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
+    names = {label for of_rows in (public, rows) for _, labels in shown(np.sort(of_rows)) for label in labels} - {""}
+    named_in = NamedInCaption(names, normalizer, measure["caption_words"])
+    sorting = connection.cursor()
+    members = _Slices(sorting.sql(_BY_ROW, params=[str(manifest)]).to_arrow_reader(NUMBERS_PER_GROUP))
+    labels_of = shown(rows)
+    for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
+        part = members.next(table.num_rows)
+        labels = [next(labels_of) for _ in range(table.num_rows)]
+        if not table["row"].to_pylist() == part["row"].to_pylist() == [row for row, _ in labels]:
+            raise ValueError(f"the samples of role {role} came back in another order than the manifest's")
+        objects = [sorted(set(of_sample) - {""}) for _, of_sample in labels]
+        named = [named_in(caption) for caption in table["caption"].to_pylist()]
+        columns = {
+            "row": part["row"],
+            "uid": part["uid"],
+            "role": [role] * part.num_rows,
+            "caption": table["caption"],
+            "objects": objects,
+            "unnamed": [[o for o in of_one if o not in out] for of_one, out in zip(objects, named, strict=True)],
+            "group_id": part["group_id"],
+        }
+        yield pa.table(columns, schema=schema)
 
 
-def _labels_of(run: Run, role: str, normalizer: Normalizer) -> set[str]:
-    """The normal labels that the images of a role show."""
-    rows = np.sort(read_table(run.manifest(role), ["row"])["row"].to_numpy())
-    shown = normal_objects(run.folders("objects"), rows, run.config["measure"]["score_threshold"], normalizer)
-    return {label for _, labels in shown for label in labels}
+class _Slices:
+    """The next rows of a stream of batches, as many at a time as are asked for."""
+
+    def __init__(self, batches: pa.RecordBatchReader) -> None:
+        self._batches = batches
+        self._held = pa.Table.from_batches([], batches.schema)
+
+    def next(self, number: int) -> pa.Table:
+        while self._held.num_rows < number:
+            batch = self._batches.read_next_batch()
+            self._held = pa.concat_tables([self._held, pa.Table.from_batches([batch])])
+        part, self._held = self._held.slice(0, number), self._held.slice(number)
+        return part

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from dejavu.memorization.discoveries import evidence, remembered_share
+from dejavu.measurement.contrasts import source_of_chance
+from dejavu.measurement.single_samples import COSINE, RECALLS, Compared, confidence_of_each, sample_rows, share_row
 from dejavu.tables.database import REMEMBERED_SHARES, SAMPLE_MEMORIZATION
+from dejavu.tables.fields import columns_and_constants
 from dejavu.tables.queries import CAPTION, RANDOM
 
-# statistic -> its scope in sample_scores
-RECALLS = {"recall": "all", "unnamed recall": "unnamed"}
-COSINE = "pair cosine"
-ERROR = 0.05
-# a sample's coin: which side saw it
-COINS = {"a": 1, "b": -1}
-
 _MODELS = """
-    SELECT DISTINCT found.model, found.epoch
-    FROM population_gaps AS found JOIN sides AS reference ON reference.model = found.model AND reference.side = 'b'
-    WHERE reference.kind <> 'text_encoder' ORDER BY ALL
+    SELECT DISTINCT model, epoch
+    FROM population_gaps JOIN reference_sides USING (model)
+    WHERE NOT is_one_model ORDER BY ALL
 """
 _BY_CHANCE = """
     SELECT count(DISTINCT dataset) = 1 AND count(listed) = 0 FROM roles WHERE role IN ('a', 'b', 'holdout')
 """
 _QUERIES = "SELECT DISTINCT query FROM sample_scores WHERE model = ? AND epoch = ? AND query <> ? ORDER BY query"
+# numbers in place of names: a coin, which is the side that saw the sample, and the number of the sample's group
+_GAPS = """
+    SELECT
+        CASE population WHEN 'a' THEN 1 WHEN 'b' THEN -1 ELSE 0 END::TINYINT AS coin,
+        row,
+        dense_rank() OVER (ORDER BY group_id) AS group_number,
+        gap
+    FROM ({gaps})
+    ORDER BY population, row
+"""
 _RECALL_GAPS = """
     SELECT found.population, found.row, samples.group_id, found.recall_a - found.recall_b AS gap
     FROM sample_scores AS found JOIN samples ON samples.row = found.row AND samples.role = found.population
     WHERE found.model = ? AND found.epoch = ? AND found.query = ? AND found.k = ? AND found.labels = ?
         AND found.scope = ? AND found.recall_a IS NOT NULL AND found.recall_b IS NOT NULL
-    ORDER BY found.population, found.row
 """
 _COSINE_GAPS = """
     SELECT own.population, own.row, samples.group_id, own.csa - other.csa AS gap
@@ -43,22 +46,11 @@ _COSINE_GAPS = """
     JOIN sample_attacks AS other USING (model, epoch, population, row)
     JOIN samples ON samples.row = own.row AND samples.role = own.population
     WHERE own.model = ? AND own.epoch = ? AND own.side = 'a' AND other.side = 'b'
-    ORDER BY own.population, own.row
 """
 
 
-@dataclass(frozen=True)
-class _Gaps:
-    """One statistic of one model: score under side a minus score under side b; arrays of one length."""
-
-    population: np.ndarray
-    row: np.ndarray
-    group: np.ndarray
-    gap: np.ndarray
-
-
 def single_sample_tables(
-    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], replicated: Mapping[str, int] | None = None
 ) -> Iterator[tuple[str, pa.Table]]:
     """Yield (table, rows) of ``sample_memorization`` and ``remembered_shares``; the other tables are there.
 
@@ -68,47 +60,26 @@ def single_sample_tables(
     Args:
         connection: of the database.
         config: the configuration: ``report`` names k and labels, ``measure`` the rate.
+        replicated: model -> epoch of the models that several replicates tell more of, which are left out.
     """
     rate = float(config["measure"]["discovery_rate"])
     if not is_by_chance(connection):
         return
     for model, epoch in connection.execute(_MODELS).fetchall():
-        compared = list(_statistics(connection, config, model, epoch))
-        # the shares of a model hold together, so that the largest of them may be read
-        confidence = 1 - ERROR / len(compared)
-        for statistic, query, gaps in compared:
-            constants = {"model": model, "epoch": epoch, "statistic": statistic, "query": query}
-            trained, control = np.isin(gaps.population, list(COINS)), gaps.population == "holdout"
-            if not trained.any() or not control.any():
-                continue
-            coins = np.array([[COINS[role] for role in gaps.population[trained]]])
-            pool, others = gaps.gap[None, trained], gaps.gap[None, control]
-            found = evidence(pool, coins, others, gaps.group[control])
-            yield (
-                "sample_memorization",
-                _table(
-                    SAMPLE_MEMORIZATION,
-                    constants,
-                    population=gaps.population[trained],
-                    row=gaps.row[trained],
-                    advantage=found.advantage,
-                    p_value=found.p_value,
-                    q_value=found.q_value,
-                ),
-            )
-            yield (
-                "remembered_shares",
-                _table(
-                    REMEMBERED_SHARES,
-                    constants | {"rate": rate},
-                    samples=[int(trained.sum())],
-                    control=[int(control.sum())],
-                    listed=[int((found.q_value <= rate).sum())],
-                    share_low=[
-                        remembered_share(pool, coins, others, gaps.group[trained], gaps.group[control], confidence)
-                    ],
-                ),
-            )
+        if (replicated or {}).get(model) == epoch:
+            continue
+        statistics = list(_statistics(connection, config, model, epoch))
+        confidence = confidence_of_each(len(statistics))
+        rng = source_of_chance(int(config["measure"].get("seed", 0)), "placebo lists")
+        constants = {"model": model, "epoch": epoch}
+        for compared in statistics:
+            if compared.is_known:
+                yield (
+                    "sample_memorization",
+                    columns_and_constants(constants | sample_rows(compared), SAMPLE_MEMORIZATION),
+                )
+                share = share_row(compared, rate, confidence, rng)
+                yield "remembered_shares", pa.Table.from_pylist([constants | share], schema=REMEMBERED_SHARES)
 
 
 def is_by_chance(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -118,22 +89,28 @@ def is_by_chance(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def _statistics(
     connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], model: str, epoch: int
-) -> Iterator[tuple[str, str, _Gaps]]:
+) -> Iterator[Compared]:
     cell = config["report"]["k"], str(config["report"]["labels"])
     queries = [query for (query,) in connection.execute(_QUERIES, [model, epoch, RANDOM]).fetchall()]
     for query in queries:
         for statistic, scope in RECALLS.items():
-            yield statistic, query, _read(connection, _RECALL_GAPS, model, epoch, query, *cell, scope)
-    yield COSINE, CAPTION, _read(connection, _COSINE_GAPS, model, epoch)
+            yield _compared(connection, statistic, query, _RECALL_GAPS, model, epoch, query, *cell, scope)
+    yield _compared(connection, COSINE, CAPTION, _COSINE_GAPS, model, epoch)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> _Gaps:
-    columns = connection.execute(query, list(values)).fetchnumpy()
-    groups = np.unique(columns["group_id"].astype(str), return_inverse=True)[1].reshape(-1)
-    return _Gaps(columns["population"].astype(str), columns["row"], groups, columns["gap"])
-
-
-def _table(schema: pa.Schema, constants: Mapping[str, Any], **columns: Any) -> pa.Table:
-    number = len(next(iter(columns.values())))
-    values = {name: [value] * number for name, value in constants.items()} | columns
-    return pa.table({name: pa.array(values[name], schema.field(name).type) for name in schema.names}, schema=schema)
+def _compared(connection: duckdb.DuckDBPyConnection, statistic: str, query: str, gaps: str, *values: Any) -> Compared:
+    """Read a statistic of one pair of models."""
+    columns = connection.execute(_GAPS.format(gaps=gaps), list(values)).fetchnumpy()
+    coin, row, group, gap = (columns[name] for name in ("coin", "row", "group_number", "gap"))
+    trained = coin != 0
+    return Compared(
+        statistic=statistic,
+        query=query,
+        population=np.where(coin[trained] > 0, "a", "b"),
+        row=row[trained],
+        group=group[trained],
+        gaps=gap[None, trained],
+        coins=coin[None, trained],
+        control=gap[None, ~trained],
+        control_group=group[~trained],
+    )

@@ -17,13 +17,16 @@ import pyarrow.parquet as pq
 
 from dejavu.data.benchmarks import drawn_datasets
 from dejavu.data.forms.registry import form_of
+from dejavu.data.samples import gathered, scan_file
 from dejavu.data.split import manifest_counts
 from dejavu.database.run import Run
 from dejavu.files import read_table
 from dejavu.sides import TFIDF, Side, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES
-from dejavu.tables.queries import MASKED
+from dejavu.tables.queries import CAPTION, MASKED
 
+# rows of a table that are counted at a time
+ROWS_AT_ONCE = 10_000_000
 # stage, and what it worked on
 Job = tuple[str, str]
 
@@ -76,23 +79,27 @@ def _counts(run: Run) -> Iterator[tuple[Job, Count]]:
     drawn = sum(run.config["utility"]["drawn"].values())
     for dataset in drawn_datasets(run.config["utility"]):
         yield ("evaluation_data", dataset), Count(drawn, drawn)
-    size = {}
+    whole, size = {}, {}
     for role in ROLES:
         counts = manifest_counts(run.manifest(role))
-        size[role] = counts["rows_out"]
+        whole[role] = counts["rows_out"]
+        size[role] = manifest_counts(run.used_manifest(role))["rows_out"]
         dropped = {
             "outside the role's interval or list": counts["rows_in"] - counts["in_interval"],
             "another sample of its group is taken": counts["in_interval"] - counts["distinct"],
             "beyond the role's limit": counts["distinct"] - counts["rows_out"],
         }
         yield ("manifest", role), Count(counts["rows_in"], counts["rows_out"], dropped)
-    everyone = sum(size.values())
+        if run.used_manifest(role) != run.manifest(role):
+            left_out = {"beyond measure.query_limit": whole[role] - size[role]}
+            yield ("query_manifest", role), Count(whole[role], size[role], left_out)
+    everyone = sum(whole.values())
     yield ("disjoint", "disjoint"), Count(everyone, everyone)
     if set(run.other_queries) - {MASKED}:
         asked = sum(size[population] for population in POPULATIONS)
         yield ("query_texts", "query_texts"), Count(asked, asked)
     for side in trained_sides(run.sides):
-        yield ("train", f"{side.model}.{side.letter}"), Count(size[side.letter], size[side.letter])
+        yield ("train", f"{side.model}.{side.letter}"), Count(whole[side.letter], whole[side.letter])
     for side in run.sides:
         yield from _of_side(run, side, size)
     for model, seen in run.measured:
@@ -113,7 +120,7 @@ def _of_dataset(run: Run, dataset: str) -> Iterator[tuple[Job, Count]]:
     yield ("annotate", dataset), Count(samples, _rows(run.folders("objects", dataset)))
     fingerprints = _rows(run.folders("fingerprints", dataset))
     yield ("fingerprint", dataset), Count(samples, fingerprints)
-    groups = pq.read_metadata(run.folder(dataset) / "groups.parquet").num_rows
+    groups = pq.read_metadata(run.groups(dataset)).num_rows
     yield ("duplicates", dataset), Count(fingerprints, groups)
 
 
@@ -123,20 +130,19 @@ def _of_side(run: Run, side: Side, size: Mapping[str, int]) -> Iterator[tuple[Jo
     if side.own or (not side.has_images and side.source != TFIDF):
         stage = "embed" if side.own else "embed_captions"
         for role in ROLES:
-            rows = run.of_side("embeddings", side) / f"{role}.rows.npy"
-            embedded = len(np.load(rows, mmap_mode="r", allow_pickle=False))
+            embedded = len(np.load(run.embedded_rows(side, role), mmap_mode="r", allow_pickle=False))
             yield (stage, f"{name}.{role}"), Count(size[role], embedded)
     if side.own:
         if run.other_queries:
             texts = asked * len(run.other_queries)
             yield ("embed_queries", name), Count(texts, texts)
-        images, unusable = _benchmark_images(run.of_weights("utility", side))
+        images, unusable = _benchmark_images(run.utility("utility", side))
         everyone = size["holdout"] + images
         yield ("utility", name), Count(everyone, everyone - unusable, {"image cannot be used": unusable})
         yield ("attacks", name), Count(asked, asked)
     for population in POPULATIONS:
-        file = run.of_side("neighbors", side) / f"{population}.parquet"
-        yield ("neighbors", f"{name}.{population}"), Count(size[population], _samples_of(file))
+        searched = _samples_of(run.neighbors(side, population)[CAPTION])
+        yield ("neighbors", f"{name}.{population}"), Count(size[population], searched)
     if run.other_queries and side.has_images:
         texts = asked * len(run.other_queries)
         yield ("query_neighbors", name), Count(texts, texts)
@@ -145,7 +151,7 @@ def _of_side(run: Run, side: Side, size: Mapping[str, int]) -> Iterator[tuple[Jo
 def _of_model(run: Run, model: str, seen: int, size: Mapping[str, int]) -> Iterator[tuple[Job, Count]]:
     scored_in_all = 0
     for population in POPULATIONS:
-        scored = _samples_of(run.of_model("scores", model, seen) / f"{population}.parquet")
+        scored = _samples_of(run.scores(model, seen, population))
         scored_in_all += scored
         dropped = {"no objects": size[population] - scored}
         yield ("score", f"{model}.{seen}.{population}"), Count(size[population], scored, dropped)
@@ -177,8 +183,11 @@ def _costs(benchmarks: Sequence[Path]) -> dict[Job, tuple[float, float | None]]:
 
 
 def _samples_of(table: Path) -> int:
-    """Return the number of samples that a table has rows of."""
-    return len(read_table(table, ["row"])["row"].unique())
+    """Return the number of samples that a table has rows of; the rows of a sample need not stand together."""
+    seen = np.empty(0, dtype=np.int64)
+    for part in gathered(scan_file(table, ["row"]), ROWS_AT_ONCE):
+        seen = np.union1d(seen, part["row"].to_numpy())
+    return len(seen)
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -12,14 +12,28 @@ from dejavu.memorization.metrics import METRICS
 from dejavu.tables.database import DATABASE, METRICS_TABLE, VIEWS
 
 
-def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every table of :data:`dejavu.tables.DATABASE`, empty but for ``metrics``."""
-    for name, (comment, schema) in DATABASE.items():
-        connection.register("empty_table", schema.empty_table())
-        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM empty_table')
-        connection.unregister("empty_table")
-        _comment(connection, "TABLE", name, comment, schema)
+def create_tables(connection: duckdb.DuckDBPyConnection, without: Collection[str] = ()) -> None:
+    """Create the tables of :data:`dejavu.tables.DATABASE` but for those named, empty but for ``metrics``."""
+    for name in DATABASE:
+        if name not in without:
+            create_table(connection, name)
     insert(connection, "metrics", metrics_table())
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Create a table of :data:`dejavu.tables.DATABASE`, empty."""
+    text, schema = DATABASE[name]
+    columns = ", ".join(f'"{column}" {kind}' for column, kind in columns_of(connection, name))
+    connection.execute(f'CREATE TABLE "{name}" ({columns})')
+    comment(connection, "TABLE", name, text, schema)
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
+    """Return name and DuckDB's type of every column of a table, whether or not it is there."""
+    connection.register("empty_table", DATABASE[name][1].empty_table())
+    columns = connection.execute("DESCRIBE empty_table").fetchall()
+    connection.unregister("empty_table")
+    return [(column, kind) for column, kind, *_ in columns]
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, queries: Path) -> None:
@@ -32,13 +46,13 @@ def create_views(connection: duckdb.DuckDBPyConnection, queries: Path) -> None:
     Raises:
         ValueError: when a query has other columns than the schema names.
     """
-    for name, (comment, schema) in VIEWS.items():
+    for name, (text, schema) in VIEWS.items():
         query = (queries / f"{name}.sql").read_text(encoding="utf-8")
         connection.execute(f'CREATE VIEW "{name}" AS {query}')
         columns = [column for column, *_ in connection.execute(f'DESCRIBE "{name}"').fetchall()]
         if columns != schema.names:
             raise ValueError(f"the view {name} has the columns {columns}, not {schema.names}")
-        _comment(connection, "VIEW", name, comment, schema)
+        comment(connection, "VIEW", name, text, schema)
 
 
 def metrics_table() -> pa.Table:
@@ -71,18 +85,33 @@ def insert_file(
     constants: Mapping[str, str | int],
     where: str = "true",
 ) -> None:
-    """Insert a parquet file with constant columns added; ``where`` is a condition of this package, never the user's."""
-    added = "".join(f', ? AS "{column}"' for column in constants)
-    query = f'INSERT INTO "{name}" BY NAME SELECT *{added} FROM read_parquet(?) WHERE {where}'
-    connection.execute(query, [*constants.values(), str(path)])
+    """Insert the rows of a Parquet file that a condition holds for, with constant columns added."""
+    connection.execute(f'INSERT INTO "{name}" BY NAME {source(constants, path, where)}')
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, comment: str, schema: pa.Schema) -> None:
-    connection.execute(f"COMMENT ON {kind} \"{name}\" IS '{_quoted(comment)}'")
+def source(constants: Mapping[str, str | int], path: Path, where: str) -> str:
+    """Return the query that reads a Parquet file, with constant columns added.
+
+    Args:
+        constants: column -> value.
+        path: the file.
+        where: a condition of this package, never the user's.
+    """
+    added = "".join(
+        f', {value if isinstance(value, int) else quoted_text(value)} AS "{column}"'
+        for column, value in constants.items()
+    )
+    return f"SELECT *{added} FROM read_parquet({quoted_text(str(path))}) WHERE {where}"
+
+
+def comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, text: str, schema: pa.Schema) -> None:
+    """Write the comments on a table or view, and on each of its columns."""
+    connection.execute(f'COMMENT ON {kind} "{name}" IS {quoted_text(text)}')
     for column in schema:
-        text = column.metadata[b"comment"].decode()
-        connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS \'{_quoted(text)}\'')
+        meaning = column.metadata[b"comment"].decode()
+        connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {quoted_text(meaning)}')
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+def quoted_text(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"

@@ -17,11 +17,11 @@ _MEMORIES = """
     SELECT right(population, 1) AS side, min(p_joint) AS p FROM population_gaps
     WHERE model = ? AND epoch = ? AND population IN ('memory_a', 'memory_b') GROUP BY population ORDER BY population
 """
-# the attacks on a side that another model has as well are that model's; against a text encoder there is no other cosine
+# attacks on a side of another model are filed under that model; only csa needs no cosine under the other side
 _ATTACKS = """
     SELECT found.*, control.value AS null_value
     FROM sides
-    JOIN sides AS reference ON reference.model = sides.model AND reference.side = 'b'
+    JOIN reference_sides AS reference ON reference.model = sides.model
     JOIN attacks AS found
         ON found.side = sides.side
         AND found.model = CASE sides.kind WHEN 'model' THEN sides.source ELSE sides.model END
@@ -31,7 +31,7 @@ _ATTACKS = """
         AND control.side = found.side
         AND control.attack = found.attack
     WHERE sides.model = ? AND found.epoch = ? AND found.metric = 'roc_auc' AND control.metric = 'roc_auc_null'
-        AND (found.attack = 'csa' OR reference.kind <> 'text_encoder')
+        AND (found.attack = 'csa' OR NOT reference.is_one_model)
     ORDER BY found.side, found.attack
 """
 _RETRIEVAL = """
@@ -45,11 +45,12 @@ _RECALL = """
     WHERE model = ? AND epoch = ? AND population = 'holdout' AND query = ? AND k = ? AND labels = ? AND scope = ?
 """
 _ROLES = "SELECT role, dataset, listed IS NOT NULL AS is_listed FROM roles"
-_KIND = "SELECT kind FROM sides WHERE model = ? AND side = 'b'"
+_APART = "SELECT role, other, auc FROM blind_baseline WHERE is_apart ORDER BY auc DESC, role, other"
+_IS_ONE_MODEL = "SELECT is_one_model FROM reference_sides WHERE model = ?"
 
 
 def verdict_rows(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any]) -> Iterator[dict]:
-    """Yields the rows of the table ``verdicts``; the other tables are there.
+    """Yield the rows of the table ``verdicts``; the other tables are there.
 
     Args:
         connection: of the database.
@@ -73,17 +74,18 @@ def _grounds(connection: duckdb.DuckDBPyConnection, config: Mapping[str, Any], m
         attacks=_rows(connection, _ATTACKS, model, epoch),
         k=report["k"],
         labels=str(report["labels"]),
-        one_model=_rows(connection, _KIND, model)[0]["kind"] == "text_encoder",
+        one_model=_rows(connection, _IS_ONE_MODEL, model)[0]["is_one_model"],
         datasets={row["role"]: row["dataset"] for row in roles},
         draws=config["measure"]["bootstrap"],
         listed=[row["role"] for row in roles if row["is_listed"]],
+        apart=_rows(connection, _APART),
         retrieval=(retrieval["recall"], retrieval["chance"]) if known else None,
     )
     return Grounds(**vars(grounds) | {"skill": _skill(connection, grounds, model, epoch)})
 
 
 def _skill(connection: duckdb.DuckDBPyConnection, grounds: Grounds, model: str, epoch: int) -> float | None:
-    """Recall on the holdout above that of a random ranking, mean over the sides that are image-text models."""
+    """Return recall on the holdout above that of a random ranking, mean over the sides that are image-text models."""
     primary = grounds.primary
     if primary is None:
         return None

@@ -51,6 +51,18 @@ class Towers(torch.nn.Module):
         # what follows a caption's end reaches CLIP's features through no mask, and SigLIP is trained with it
         return self._features(self.inner.get_text_features(input_ids=tokens), normalize)
 
+    def cut(self, tokens: torch.Tensor) -> torch.Tensor:
+        """int64 (n, length) -> (n, shorter): of CLIP without what follows the end of the longest caption.
+
+        CLIP looks through a causal mask and reads its features at the end. SigLIP looks at padding, too.
+        """
+        if self.inner.config.model_type != "clip":
+            return tokens
+        end = self.inner.config.text_config.eos_token_id
+        # folders made before transformers 4.31 name the number 2, and there the end is the largest number
+        ends = tokens.argmax(dim=-1) if end == 2 else (tokens == end).int().argmax(dim=-1)
+        return tokens[:, : int(ends.max()) + 1]
+
     @staticmethod
     def _features(found: Any, normalize: bool) -> torch.Tensor:
         features = found if isinstance(found, torch.Tensor) else found.pooler_output

@@ -92,6 +92,10 @@ class TextEncoder(Protocol):
         """Return float32 (texts, dimension), L2-normalised."""
         ...
 
+    def halve(self) -> None:
+        """Round the weights to bfloat16; embeddings stay float32."""
+        ...
+
 
 class Encoder(TextEncoder, Protocol):
     """A model that embeds images and texts into one space."""
@@ -104,6 +108,22 @@ class Encoder(TextEncoder, Protocol):
     @property
     def preparation(self) -> Preparation:
         """How images are prepared for it."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """The side of the square images that it takes, in pixels."""
+        ...
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Return an RGB image of any size as the model takes it, before normalisation; uint8 (size, size, 3)."""
+        ...
+
+    def encode(self, pixels: np.ndarray) -> torch.Tensor:
+        """Return float32 (n, dimension), L2-normalised, on the model's device, of uint8 (n, size, size, 3).
+
+        On ``cuda`` it returns before that is computed, when ``pixels`` are read already.
+        """
         ...
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -125,5 +145,5 @@ class TokenEncoder(Encoder, Protocol):
         ...
 
     def tokens(self, tokens: torch.Tensor) -> np.ndarray:
-        """Return float32 (texts, dimension), L2-normalised, of int64 (texts, context length)."""
+        """Return float32 (texts, dimension), L2-normalised, of int64 (texts, up to the context length)."""
         ...

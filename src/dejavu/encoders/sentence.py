@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch.nn.functional import normalize
 
 from dejavu.encoders.interface import Model, Running
+from dejavu.encoders.precision import halve
 from dejavu.errors import InputError
 from dejavu.files import first_line
 
@@ -32,9 +34,14 @@ class SentenceEncoder:
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32 (texts, dimension), L2-normalised."""
         encoded = self.model.encode(
-            list(texts), batch_size=self.running.batch_size, normalize_embeddings=True, show_progress_bar=False
+            list(texts), batch_size=self.running.batch_size, convert_to_tensor=True, show_progress_bar=False
         )
-        return np.asarray(encoded, dtype=np.float32)
+        # normalised in float32, whatever the precision of the weights
+        return normalize(encoded.float(), dim=1).cpu().numpy()
+
+    def halve(self) -> None:
+        """Round the weights to bfloat16; embeddings stay float32."""
+        halve(self.model)
 
 
 def load_text_encoder(model: Model, running: Running) -> SentenceEncoder:

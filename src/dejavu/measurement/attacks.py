@@ -19,7 +19,6 @@ from dejavu.memorization.gaps import by_group, interval
 from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
 from dejavu.memorization.permutation import joint_test
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
-from dejavu.tables.fields import POPULATIONS
 from dejavu.tables.queries import CAPTION
 
 FALSE_POSITIVE_RATE = 0.01
@@ -110,16 +109,19 @@ def _with_gap(attack: str, suffix: str, pairs: Pairs, chance: _Chance) -> Iterat
     score = getattr(pairs, attack)
     if score is None:
         return
-    weights = [pairs.weights(chance.rng) for _ in range(chance.draws)]
-    if attack == "clipmem":
-        drawn = [np.average(score, weights=w) for w in weights]
-        yield _row(attack, "mean" + suffix, float(score.mean()), drawn, len(score))
     known = ~np.isnan(pairs.gap)
+    x, y = levels(score[known]), levels(pairs.gap[known])
+    means, correlations = [], []
+    for _ in range(chance.draws):
+        weights = pairs.weights(chance.rng)
+        if attack == "clipmem":
+            means.append(np.average(score, weights=weights))
+        if weights[known].any():
+            correlations.append(spearman(x, y, weights[known]))
+    if attack == "clipmem":
+        yield _row(attack, "mean" + suffix, float(score.mean()), means, len(score))
     if known.any():
-        x, y = levels(score[known]), levels(pairs.gap[known])
-        value = spearman(x, y, np.ones(len(x)))
-        drawn = [spearman(x, y, w[known]) for w in weights if w[known].any()]
-        yield _row(attack, "spearman_gap" + suffix, value, drawn, len(x))
+        yield _row(attack, "spearman_gap" + suffix, spearman(x, y, np.ones(len(x))), correlations, len(x))
 
 
 def _row(attack: str, metric: str, value: float, drawn: list[float], n: int) -> dict:
@@ -168,10 +170,9 @@ def write_attacks(
     Raises:
         InputError: when embeddings and manifest are not of the same samples.
     """
-    groups = roles.groups()
     pairs = {}
-    for role in POPULATIONS:
-        if not np.array_equal(groups[role].rows, own[role].rows):
+    for role, groups in roles.groups():
+        if not np.array_equal(groups.rows, own[role].rows):
             raise InputError(
                 f"the embeddings are not those of the samples of {roles.manifests[role]}: delete them and run again."
             )
@@ -181,12 +182,12 @@ def write_attacks(
             reference_csa = own[role].cosines() - other[role].cosines()
         pairs[role] = Pairs(
             own[role].rows,
-            groups[role].number,
+            groups.number,
             own[role].cosines(),
             clipmem,
             _gap(roles.scores[role], own[role].rows, attacked.letter, attacked.cell),
             reference_csa,
-            groups[role].sizes if roles.are_listed else None,
+            groups.sizes,
         )
     chance = np.random.default_rng([attacked.seed, ord(attacked.letter)])
     rows = measure_attacks(pairs, attacked.letter, attacked.draws, chance)
@@ -200,7 +201,9 @@ def _gap(scores: Path, rows: np.ndarray, letter: str, cell: tuple[int, str]) -> 
     """Return the recall gap of each row, float64 (rows,); NaN for queries without objects."""
     k, labels = cell
     table = pq.read_table(
-        scores, filters=[("query", "==", CAPTION), ("k", "==", k), ("labels", "==", labels), ("scope", "==", "all")]
+        scores,
+        columns=["row", "recall_a", "recall_b"],
+        filters=[("query", "==", CAPTION), ("k", "==", k), ("labels", "==", labels), ("scope", "==", "all")],
     )
     gap = np.full(len(rows), np.nan)
     difference = table["recall_a"].to_numpy() - table["recall_b"].to_numpy()
@@ -211,5 +214,5 @@ def _gap(scores: Path, rows: np.ndarray, letter: str, cell: tuple[int, str]) -> 
 def _sample_table(role: str, pairs: Pairs) -> pa.Table:
     number = len(pairs.rows)
     clipmem = pa.nulls(number, pa.float64()) if pairs.clipmem is None else pa.array(pairs.clipmem)
-    columns = {"population": [role] * number, "row": pairs.rows, "csa": pairs.csa, "clipmem": clipmem}
+    columns = {"population": pa.repeat(role, number), "row": pairs.rows, "csa": pairs.csa, "clipmem": clipmem}
     return pa.table(columns, schema=SAMPLE_ATTACKS)

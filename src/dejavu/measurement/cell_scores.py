@@ -1,9 +1,9 @@
-"""Per-sample scores, read a cell at a time: one query, k, label count and scope."""
+"""Per-sample scores, read a column of a cell at a time; a cell is one query, k, label count and scope."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,37 @@ class CellScores:
             numbers[query, k, labels, scope] += group.num_rows
         return cls(file, groups, numbers)
 
-    def cell(self, key: Key) -> dict[str, np.ndarray]:
-        """Return the scores of one cell by ascending row: column name -> array (queries,)."""
-        columns = [name for name in self.file.schema_arrow.names if name not in CELL]
-        table = self.file.read_row_groups(self.groups[key], columns).sort_by("row")
-        return {name: table[name].to_numpy() for name in columns}
+    def cell(self, key: Key) -> Cell:
+        """Return the scores of one cell by ascending row."""
+        return Cell(self.file, self.groups[key])
+
+
+class Cell(Mapping[str, np.ndarray]):
+    """The scores of one cell: column name -> array (queries,), by ascending row.
+
+    Only the rows are kept; every other column is read when it is asked for, so that few are in memory at once.
+    """
+
+    def __init__(self, file: pq.ParquetFile, groups: Sequence[int]) -> None:
+        self._file, self._groups = file, groups
+        rows = self._read("row")
+        self._order = None if (np.diff(rows) > 0).all() else np.argsort(rows, kind="stable")
+        self._rows = rows if self._order is None else rows[self._order]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name == "row":
+            return self._rows
+        column = self._read(name)
+        return column if self._order is None else column[self._order]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._file.schema_arrow.names if name not in CELL)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _read(self, name: str) -> np.ndarray:
+        return self._file.read_row_groups(self._groups, [name], use_threads=False)[name].to_numpy()
 
 
 def common_keys(numbers: Sequence[Mapping[Key, int]]) -> list[Key]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dejavu.measurement.groups import Drawing
 from dejavu.measurement.options import Statistics
+from dejavu.measurement.stored_values import StoredValues
 from dejavu.memorization import gaps
 from dejavu.memorization.metrics import KEYS, TESTED
 from dejavu.memorization.permutation import JointTest, joint_test
@@ -52,18 +53,19 @@ class Resampled:
 
     Attributes:
         values: the per-query values, summed by duplicate group.
-        group_sizes: int64 (groups,), how many samples of the dataset are in each group, whatever their role.
+        group_sizes: int64 (groups,), how many samples of the dataset are in each group, whatever their role; None where
+            chance has drawn the roles.
         sampled: float64 (samplings, columns), metrics of random subsets.
         drawn: float64 (draws, columns), metrics of bootstrap resamples.
     """
 
-    values: gaps.Values
-    group_sizes: np.ndarray
+    values: StoredValues
+    group_sizes: np.ndarray | None
     sampled: np.ndarray
     drawn: np.ndarray
 
     @classmethod
-    def of(cls, values: gaps.Values, group_sizes: np.ndarray, statistics: Statistics, name: str) -> Resampled:
+    def of(cls, values: StoredValues, group_sizes: np.ndarray | None, statistics: Statistics, name: str) -> Resampled:
         """Draw the resamples of a population."""
         return cls(
             values,
@@ -75,14 +77,14 @@ class Resampled:
         )
 
     def half(self, chosen: np.ndarray, statistics: Statistics, name: str) -> Resampled:
-        """Return some of the groups, as a population of their own."""
-        values = gaps.Values(self.values.sums[chosen], self.values.sizes[chosen])
-        return self.of(values, self.group_sizes[chosen], statistics, name)
+        """Return some of the groups, int (n,), ascending, as a population of their own."""
+        sizes = None if self.group_sizes is None else self.group_sizes[chosen]
+        return self.of(self.values.part(chosen), sizes, statistics, name)
 
 
 def halves(holdout: Resampled, statistics: Statistics) -> dict[str, Resampled]:
     """Return the holdout's groups in two halves, drawn by chance."""
-    order = source_of_chance(statistics.seed, "holdout", "halves").permutation(len(holdout.values.sums))
+    order = source_of_chance(statistics.seed, "holdout", "halves").permutation(holdout.values.number)
     middle = len(order) // 2
     return {
         name: holdout.half(np.sort(chosen), statistics, name)
@@ -105,8 +107,9 @@ def tested(
         if one.dataset != other.dataset:
             return None
         if one.listed or other.listed:
+            assert first.group_sizes is not None and second.group_sizes is not None
             strata = first.group_sizes, second.group_sizes
-    family = np.tile([key in TESTED for key in KEYS], first.values.sums.shape[1] // len(KEYS))
+    family = np.tile([key in TESTED for key in KEYS], len(first.values.value) // len(KEYS))
     rng = source_of_chance(statistics.seed, name, "permutations")
     return joint_test(
         first.values, second.values, family, statistics.bootstrap, rng, scale=contrast.scale, strata=strata

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from dejavu.errors import InputError
 from dejavu.files import read_table
 
 
@@ -18,28 +21,59 @@ class Groups:
     Attributes:
         manifest: of the role.
         rows: int64 (n,), ascending, its samples.
-        number: int64 (n,), the group of each, from 0.
-        sizes: int64 (groups,), how many samples of the dataset are in each, whatever their role.
+        number: int64 (n,), the group of each, from 0, in the order of their ids.
+        count: number of groups.
+        sizes: int64 (groups,), how many samples of the dataset are in each, whatever their role; None where chance has
+            drawn the roles, so that sizes play no part.
     """
 
     manifest: Path
     rows: np.ndarray
     number: np.ndarray
-    sizes: np.ndarray
+    count: int
+    sizes: np.ndarray | None = None
 
     @classmethod
-    def of(cls, manifest: Path, sizes: Mapping[str, int]) -> Groups:
-        """Return the groups of a manifest; a group that ``sizes`` does not name has one sample."""
-        table = read_table(manifest, ["row", "group_id"]).sort_by("row")
-        names, number = np.unique(np.asarray(table["group_id"].to_pylist()), return_inverse=True)
-        known = np.array([sizes.get(name, 1) for name in names.tolist()], dtype=np.int64)
-        return cls(manifest, table["row"].to_numpy(), number, known)
+    def of(cls, manifest: Path, sizes: pa.Table | None) -> Groups:
+        """Return the groups of a manifest; a group that ``sizes``, as of :func:`group_sizes`, lacks has one sample."""
+        table = read_table(manifest, ["row", "group_id"])
+        rows, names = table["row"].to_numpy(), table["group_id"].combine_chunks().dictionary_encode()
+        del table
+        by_name = pc.sort_indices(names.dictionary).to_numpy()
+        place = np.empty(len(by_name), dtype=np.int64)
+        place[by_name] = np.arange(len(by_name))
+        order = np.argsort(rows)
+        known = None if sizes is None else _sizes_of(names.dictionary.take(pa.array(by_name)), sizes)
+        return cls(manifest, rows[order], place[names.indices.to_numpy()[order]], len(by_name), known)
+
+    def number_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the number of the group of each row, int64 (rows,).
+
+        Raises:
+            InputError: when a row is not in the manifest.
+        """
+        where = np.minimum(np.searchsorted(self.rows, rows), max(0, len(self.rows) - 1))
+        if not np.array_equal(self.rows[where], rows):
+            raise InputError(
+                f"scores name queries that are not in {self.manifest}: one of them comes from another run. "
+                "Delete the scores and run again."
+            )
+        return np.asarray(self.number[where])
 
 
-def group_sizes(duplicates: Sequence[Path]) -> dict[str, int]:
-    """Return group -> number of its samples, of the groups of more than one in the tables of duplicates."""
-    tables = [read_table(path, ["group_id", "size"]) for path in duplicates]
-    return {g: n for table in tables for g, n in zip(*(table[c].to_pylist() for c in table.column_names), strict=True)}
+def _sizes_of(names: pa.Array, sizes: pa.Table) -> np.ndarray:
+    place = pc.index_in(names, value_set=sizes["group_id"].combine_chunks())
+    return pc.coalesce(sizes["size"].combine_chunks().take(place), pa.scalar(1, pa.int64())).to_numpy()
+
+
+def group_sizes(duplicates: Sequence[Path]) -> pa.Table:
+    """Return ``group_id`` and ``size`` of the groups of more than one in the tables of duplicates.
+
+    Where several tables name a group, the last one counts; so it comes first.
+    """
+    columns = pa.schema([("group_id", pa.string()), ("size", pa.int64())])
+    tables = [read_table(path, columns.names).cast(columns) for path in reversed(duplicates)]
+    return pa.concat_tables([columns.empty_table(), *tables])
 
 
 @dataclass(frozen=True)
@@ -53,6 +87,12 @@ class Drawing:
 
     dataset: str
     listed: bool
+
+
+def is_by_chance(drawings: Iterable[Drawing]) -> bool:
+    """Return whether chance alone drew the roles from one dataset, which makes the holdout a control of samples."""
+    drawings = list(drawings)
+    return len({drawing.dataset for drawing in drawings}) == 1 and not any(drawing.listed for drawing in drawings)
 
 
 @dataclass(frozen=True)
@@ -76,7 +116,8 @@ class QueryRoles:
         """Whether a list says which samples have one of the roles."""
         return any(drawing.listed for drawing in self.drawings.values())
 
-    def groups(self) -> dict[str, Groups]:
-        """Return role -> its duplicate groups, with their sizes in the dataset."""
-        sizes = group_sizes(self.duplicates)
-        return {role: Groups.of(manifest, sizes) for role, manifest in self.manifests.items()}
+    def groups(self) -> Iterator[tuple[str, Groups]]:
+        """Yield each role and its duplicate groups, with their sizes in the dataset where a role is a list."""
+        sizes = group_sizes(self.duplicates) if self.are_listed else None
+        for role, manifest in self.manifests.items():
+            yield role, Groups.of(manifest, sizes)

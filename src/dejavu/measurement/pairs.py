@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from dejavu.errors import InputError
 from dejavu.files import read_array
+
+# of embeddings, what is in memory at once
+PAIRS_PER_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,29 @@ class Embeddings:
             raise InputError(f"{images}, {captions} and {rows} differ in length: delete them and run again.")
         return found
 
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield which pairs come, their images and their captions, each float32 (pairs, dimension), in memory."""
+        for start in range(0, len(self.rows), PAIRS_PER_BLOCK):
+            block = slice(start, min(start + PAIRS_PER_BLOCK, len(self.rows)))
+            yield block, read_rows(self.images, block), read_rows(self.captions, block)
+
     def cosines(self) -> np.ndarray:
         """Return float64 (n,): the cosine of every pair."""
-        return np.einsum("ij,ij->i", self.images, self.captions).astype(np.float64)
+        found = np.empty(len(self.rows))
+        for block, images, captions in self.blocks():
+            found[block] = np.einsum("ij,ij->i", images, captions)
+        return found
+
+
+def read_rows(array: np.ndarray, block: slice) -> np.ndarray:
+    """Return rows of an array; of one that is mapped from a file they are read, as mapped pages count as memory."""
+    if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
+        return array[block]
+    rows = np.empty((block.stop - block.start, *array.shape[1:]), array.dtype)
+    with open(str(array.filename), "rb") as handle:
+        handle.seek(array.offset + block.start * (array.nbytes // max(1, len(array))))
+        handle.readinto(rows.data.cast("B"))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -96,9 +120,16 @@ def alignment(pairs: Embeddings, unrelated: Embeddings) -> np.ndarray:
         pairs: what is measured.
         unrelated: pairs that the model was not trained on.
     """
-    own = pairs.cosines()
     inside = np.isin(pairs.rows, unrelated.rows)
     number = len(unrelated.rows) - inside
-    with_captions = pairs.images @ unrelated.captions.sum(axis=0, dtype=np.float64) - inside * own
-    with_images = pairs.captions @ unrelated.images.sum(axis=0, dtype=np.float64) - inside * own
-    return own - (with_captions + with_images) / np.maximum(number, 1)
+    all_images, all_captions = np.zeros((2, pairs.images.shape[1]))
+    for _, images, captions in unrelated.blocks():
+        all_images += images.sum(axis=0, dtype=np.float64)
+        all_captions += captions.sum(axis=0, dtype=np.float64)
+    found = np.empty(len(pairs.rows))
+    for block, images, captions in pairs.blocks():
+        own = np.einsum("ij,ij->i", images, captions).astype(np.float64)
+        with_captions = images @ all_captions - inside[block] * own
+        with_images = captions @ all_images - inside[block] * own
+        found[block] = own - (with_captions + with_images) / np.maximum(number[block], 1)
+    return found

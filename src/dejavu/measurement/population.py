@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from dejavu.errors import InputError
+from dejavu.data.spill import folder_beside
 from dejavu.files import write_table
 from dejavu.measurement.cell_scores import CellScores, Key, common_keys, named
 from dejavu.measurement.contrasts import CONTRASTS, HALVES, Contrast, Resampled, halves, source_of_chance, tested
 from dejavu.measurement.groups import Groups, QueryRoles
 from dejavu.measurement.options import Statistics
+from dejavu.measurement.stored_values import ColumnFile, StoredValues
 from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
-from dejavu.memorization.metrics import KEYS, TESTED, query_values
+from dejavu.memorization.metrics import KEYS, METRICS, TESTED, Scores
 from dejavu.memorization.permutation import JointTest, effective_groups
 from dejavu.progress import Progress
 from dejavu.tables.fields import SIDES
@@ -49,27 +51,34 @@ def summarize(
     """
     scores = {population: CellScores.of(path) for population, path in roles.scores.items()}
     keys = common_keys([one.numbers for one in scores.values()])
-    progress = Progress(title, len(scores) * (len(keys) + 1), "steps")
-    numbers = {side: scores[side].numbers for side in SIDES}
-    cells = _Cells(keys, numbers, TopL(statistics.counts, statistics.fractions), progress)
-    found = {}
-    for population, groups in roles.groups().items():
-        chance = source_of_chance(statistics.seed, population, "top-L")
-        cells.top.resample(population, len(groups.sizes), chance)
-        values, kept = cells.values(population, scores[population], groups)
-        found[population] = Resampled.of(values, groups.sizes[kept], statistics, population)
-        progress.advance(1)
-    found |= halves(found["holdout"], statistics)
     contrasts = {
         name: contrast
         for name, contrast in CONTRASTS.items()
         if (contrast.one_model if one_model else contrast.two_models)
     }
-    tests = {name: tested(found, contrast, statistics, roles.drawings, name) for name, contrast in contrasts.items()}
-    gap_rows = [*_role_rows(found, keys, statistics), *_contrast_rows(found, contrasts, tests, keys)]
+    progress = Progress(title, len(scores) * (len(keys) + 2) + len(contrasts), "steps")
+    numbers = {side: scores[side].numbers for side in SIDES}
+    with folder_beside(outputs["population_gaps"]) as folder, ExitStack() as files:
+        top = TopL(statistics.counts, statistics.fractions, folder)
+        cells = _Cells(keys, numbers, top, progress)
+        found: dict[str, Resampled] = {}
+        for population, groups in roles.groups():
+            file = files.enter_context(closing(ColumnFile(folder / population, groups.count)))
+            top.resample(population, groups.count, source_of_chance(statistics.seed, population, "top-L"))
+            values, kept = cells.values(population, scores[population], groups, file)
+            sizes = None if groups.sizes is None else groups.sizes[kept]
+            del groups
+            found[population] = Resampled.of(values, sizes, statistics, population)
+            progress.advance(1)
+        found |= halves(found["holdout"], statistics)
+        tests = {}
+        for name, contrast in contrasts.items():
+            tests[name] = tested(found, contrast, statistics, roles.drawings, name)
+            progress.advance(1)
+        gap_rows = [*_role_rows(found, keys, statistics, progress), *_contrast_rows(found, contrasts, tests, keys)]
     write_table(outputs["population_gaps"], pa.Table.from_pylist(gap_rows, schema=POPULATION_GAPS), POPULATION_GAPS)
     write_table(outputs["bootstrap_draws"], _draws(found, contrasts, keys), BOOTSTRAP_DRAWS)
-    write_table(outputs["top_l"], pa.Table.from_pylist(cells.top.rows(), schema=TOP_L), TOP_L)
+    write_table(outputs["top_l"], pa.Table.from_pylist(top.rows(), schema=TOP_L), TOP_L)
     write_table(outputs["recall_curves"], pa.Table.from_pylist(cells.curves, schema=RECALL_CURVES), RECALL_CURVES)
     progress.finish()
 
@@ -92,41 +101,38 @@ class _Cells:
     progress: Progress
     curves: list[dict] = field(default_factory=list)
 
-    def values(self, population: str, scores: CellScores, groups: Groups) -> tuple[gaps.Values, np.ndarray]:
-        """Return all metrics of all cells side by side, summed by duplicate group; add to ``top`` and ``curves``.
+    def values(
+        self, population: str, scores: CellScores, groups: Groups, file: ColumnFile
+    ) -> tuple[StoredValues, np.ndarray]:
+        """Write all metrics of all cells side by side, summed by duplicate group; add to ``top`` and ``curves``.
 
         Returns:
-            The values, and bool (groups,): which groups they are of. Those that are in no cell are left out.
+            The values, and int32 (n,), ascending: which groups they are of. Those that are in no cell are left out.
         """
-        number = len(groups.sizes)
-        sums = np.zeros((number, len(self.keys) * len(KEYS)))
-        sizes = np.zeros_like(sums)
-        for i, key in enumerate(self.keys):
+        sums: list[int] = []
+        sizes: list[int] = []
+        is_kept = np.zeros(groups.count, dtype=bool)
+        for key in self.keys:
             cell = scores.cell(key)
-            group = _groups_of(cell["row"], groups)
-            values = query_values(cell["precision_a"], cell["precision_b"], cell["recall_a"], cell["recall_b"])
-            found = gaps.by_group(values, group, number)
-            columns = slice(i * len(KEYS), (i + 1) * len(KEYS))
-            sums[:, columns], sizes[:, columns] = found.sums, found.sizes
-            self.top.add(population, named(key), cell, group, {side: self.numbers[side][key] for side in SIDES})
+            group = groups.number_of(cell["row"])
+            size = np.bincount(group, minlength=groups.count)
+            is_kept |= size > 0
+            sizes += [file.add(size)] * len(METRICS)
+            del size
             self.curves.extend(_curve_rows(population, key, cell))
+            of_cell = Scores(*(cell[f"{name}_{side}"] for name in ("precision", "recall") for side in SIDES))
+            for metric in METRICS:
+                sums.append(file.add(np.bincount(group, weights=metric.values(of_cell), minlength=groups.count)))
+            del of_cell
+            self.top.add(population, named(key), cell, group, {side: self.numbers[side][key] for side in SIDES})
             self.progress.advance(1)
-        kept = np.asarray(sizes.any(axis=1))
-        return gaps.Values(sums[kept], sizes[kept]), kept
+        kept = np.flatnonzero(is_kept).astype(np.int32)
+        return StoredValues(file, np.array(sums), np.array(sizes), kept), kept
 
 
-def _groups_of(rows: np.ndarray, groups: Groups) -> np.ndarray:
-    """Return the number of each row's duplicate group, int64 (rows,)."""
-    where = np.minimum(np.searchsorted(groups.rows, rows), len(groups.rows) - 1)
-    if not np.array_equal(groups.rows[where], rows):
-        raise InputError(
-            f"scores name queries that are not in {groups.manifest}: one of them comes from another run. "
-            "Delete the scores and run again."
-        )
-    return np.asarray(groups.number[where])
-
-
-def _role_rows(found: Mapping[str, Resampled], keys: Sequence[Key], statistics: Statistics) -> Iterator[dict]:
+def _role_rows(
+    found: Mapping[str, Resampled], keys: Sequence[Key], statistics: Statistics, progress: Progress
+) -> Iterator[dict]:
     """Yield the gaps on the roles themselves."""
     for population, r in found.items():
         if population in HALVES:
@@ -139,9 +145,10 @@ def _role_rows(found: Mapping[str, Resampled], keys: Sequence[Key], statistics: 
             **_spread(r.sampled, r.drawn),
             "p_value": p,
             "n": r.values.count,
-            "groups": _groups_in_scope(r.values),
+            "groups": r.values.totals.groups,
             "effective_groups": effective_groups(r.values),
         }
+        progress.advance(1)
         yield from _rows_of(population, keys, columns)
 
 
@@ -158,7 +165,7 @@ def _contrast_rows(
             "value": contrast.scale * (one.values.value - other.values.value),
             **_spread(contrast.scale * (one.sampled - other.sampled), contrast.scale * (one.drawn - other.drawn)),
             "n": one.values.count + other.values.count,
-            "groups": _groups_in_scope(one.values) + _groups_in_scope(other.values),
+            "groups": one.values.totals.groups + other.values.totals.groups,
             "effective_groups": np.minimum(effective_groups(one.values), effective_groups(other.values)),
         }
         if test is not None:
@@ -176,10 +183,6 @@ def _spread(sampled: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
     low, high = gaps.interval(drawn)
     std = sampled.std(axis=0, ddof=1) if len(sampled) > 1 else np.zeros(sampled.shape[1])
     return {"mean": sampled.mean(axis=0), "std": std, "ci_low": low, "ci_high": high}
-
-
-def _groups_in_scope(values: gaps.Values) -> np.ndarray:
-    return (values.sizes > 0).sum(axis=0)
 
 
 def _rows_of(population: str, keys: Sequence[Key], columns: Mapping[str, np.ndarray]) -> Iterator[dict]:
@@ -208,7 +211,7 @@ def _draws(
             yield pa.table({name: columns[name].cast(BOOTSTRAP_DRAWS.field(name).type) for name in columns})
 
 
-def _curve_rows(population: str, key: Key, cell: dict[str, np.ndarray]) -> Iterator[dict]:
+def _curve_rows(population: str, key: Key, cell: Mapping[str, np.ndarray]) -> Iterator[dict]:
     for side in "ab":
         for recall, share in zip(*gaps.at_least(cell[f"recall_{side}"]), strict=True):
             yield {"population": population, **named(key), "side": side, "recall": recall, "share_at_least": share}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dejavu.measurement.stored_weights import HeldWeights, Weights, drawn_weights
 from dejavu.memorization import gaps
+from dejavu.tables.fields import SIDES
 from dejavu.tables.queries import CAPTION
 
 SORTS = ("nearest", "correct", "gap")
@@ -31,16 +35,17 @@ class TopL:
 
     Args:
         counts, fractions: how many of the first queries are taken, of their number and of their share.
+        folder: for the resamples of populations of more groups than one block holds; it is the caller's to remove.
     """
 
-    def __init__(self, counts: Sequence[int], fractions: Sequence[float]) -> None:
-        self._counts, self._fractions = counts, fractions
-        self._weights: np.ndarray = np.zeros((0, 0))
+    def __init__(self, counts: Sequence[int], fractions: Sequence[float], folder: Path | None = None) -> None:
+        self._counts, self._fractions, self._folder = counts, fractions, folder
+        self._weights: Weights = HeldWeights(np.zeros((0, 0)))
         self._rows: list[dict[str, Any]] = []
 
     def resample(self, population: str, groups: int, rng: np.random.Generator) -> None:
-        """Draws how often each duplicate group of a population is in every resample."""
-        self._weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS) if groups else np.zeros((0, 0))
+        """Draw how often each duplicate group of a population is in every resample."""
+        self._weights = drawn_weights(groups, DRAWS, rng, self._folder and self._folder / f"weights of {population}")
 
     def add(
         self,
@@ -50,7 +55,7 @@ class TopL:
         groups: np.ndarray,
         trained: Mapping[str, int],
     ) -> None:
-        """Adds the rows of one cell of the population that was resampled last.
+        """Add the rows of one cell of the population that was resampled last.
 
         Args:
             population: the role.
@@ -60,24 +65,28 @@ class TopL:
             trained: side -> number of queries of its training role.
         """
         number = len(cell["row"])
-        for name, own in CHOOSERS[population].items():
-            other = "b" if own == "a" else "a"
-            for sort in SORTS:
-                order = gaps.top_order(
-                    sort, cell[f"correct_{own}"], cell[f"correct_{other}"], cell[f"nearest_{own}"], cell["row"]
-                )
-                gap = cell["recall_a"] - cell["recall_b"]
-                # to go through every order for each resample takes longer than all else, so the other queries have none
-                drawn = _Resampled(self._weights, groups[order], gap[order]) if place["query"] == CAPTION else None
-                for unit, size, share in self._asked(number, trained[own]):
-                    where = {"population": name, **place, "sort": sort, "unit": unit, "l": size}
-                    first = order[: max(1, math.floor(share * number + gaps.ROUNDING))]
-                    self._rows.append(
-                        where | _gaps_of(cell, first) | {"drawn": drawn.first(share) if drawn else np.zeros(0)}
-                    )
+        asked = {name: list(self._asked(number, trained[own])) for name, own in CHOOSERS[population].items()}
+        shares = {(name, sort): [share for _, _, share in asked[name]] for name in asked for sort in SORTS}
+        ranking = _Ranking.of(cell, CHOOSERS[population])
+        firsts = []
+        for key, of_order in shares.items():
+            taken = [_taken(share, number) for share in of_order]
+            order = ranking.first(key, max(taken, default=0))
+            firsts += [order[:count] for count in taken]
+        gaps_of_rows = _gaps_of(cell, firsts)
+        del firsts
+        # to go through every order for each resample takes longer than all else, so the other queries have no interval
+        drawn = _resampled(ranking, cell, groups, shares, self._weights) if place["query"] == CAPTION else {}
+        rows = (
+            ({"population": name, **place, "sort": sort, "unit": unit, "l": size}, drawn.get((name, sort), {}), share)
+            for name, sort in shares
+            for unit, size, share in asked[name]
+        )
+        for (row, means, share), of_row in zip(rows, gaps_of_rows, strict=True):
+            self._rows.append(row | of_row | {"drawn": means.get(share, np.zeros(0))})
 
     def _asked(self, number: int, trained: int) -> Iterator[tuple[str, float, float]]:
-        """(unit, L, share of the queries) of everything that is asked."""
+        """Yield (unit, L, share of the queries) of everything that is asked."""
         if not number:
             return
         for count in self._counts:
@@ -87,7 +96,7 @@ class TopL:
             yield "fraction", fraction, fraction
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows, with the derived populations, and without the half that only ``holdout_symmetric`` needs."""
+        """Return all rows, with the derived populations, and without the half that only ``holdout_symmetric`` needs."""
         found = [row for row in self._rows if row["population"] != SYMMETRIC["holdout_symmetric"][1]]
         for name, (first, second) in SYMMETRIC.items():
             found += self._halved(first, second, name)
@@ -105,20 +114,78 @@ class TopL:
                 yield {**one, "population": name, **halves}
 
 
-class _Resampled:
-    """The queries of resamples in one order, by how often each is drawn; what is asked of them are first shares."""
+@dataclass(frozen=True)
+class _Ranking:
+    """What the queries of a cell are put in order by.
 
-    def __init__(self, weights: np.ndarray, groups: np.ndarray, gap: np.ndarray) -> None:
-        drawn = weights[:, groups].astype(np.float32)
-        self._number = np.cumsum(drawn, axis=1)
-        self._sum = np.cumsum(drawn * gap.astype(np.float32), axis=1)
+    Attributes:
+        columns: the columns of the scores that orders depend on.
+        rows: int64 (queries,), ascending.
+        choosers: population of the rows -> the side that chooses.
+    """
 
-    def first(self, share: float) -> np.ndarray:
-        """float64 (draws,): the mean gap of the first share of every resample, of one query at least."""
-        wanted = np.maximum(1, np.floor(share * self._number[:, -1:] + gaps.ROUNDING))
-        last = np.minimum((self._number < wanted).sum(axis=1), self._number.shape[1] - 1)
-        at = np.arange(len(last)), last
-        return np.divide(self._sum[at], self._number[at], out=np.zeros(len(last)), where=self._number[at] > 0)
+    columns: Mapping[str, np.ndarray]
+    rows: np.ndarray
+    choosers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, cell: Mapping[str, np.ndarray], choosers: Mapping[str, str]) -> _Ranking:
+        names = [*(f"correct_{side}" for side in SIDES), *(f"nearest_{own}" for own in choosers.values())]
+        return cls({name: cell[name] for name in names}, cell["row"], choosers)
+
+    def first(self, key: tuple[str, str], number: int) -> np.ndarray:
+        """Return the places of the first queries in the order of a chooser and a sort, int64."""
+        name, sort = key
+        own = self.choosers[name]
+        other = "b" if own == "a" else "a"
+        correct, correct_other, nearest = (
+            self.columns[column] for column in (f"correct_{own}", f"correct_{other}", f"nearest_{own}")
+        )
+        return gaps.top_order(sort, correct, correct_other, nearest, self.rows, number)
+
+
+def _taken(share: float, number: int) -> int:
+    return max(1, math.floor(share * number + gaps.ROUNDING))
+
+
+def _resampled(
+    ranking: _Ranking,
+    cell: Mapping[str, np.ndarray],
+    groups: np.ndarray,
+    shares: Mapping[tuple[str, str], Sequence[float]],
+    weights: Weights,
+) -> dict[tuple[str, str], dict[float, np.ndarray]]:
+    """Return, for every order and share, the mean recall gap of the first share of every resample, float64 (draws,).
+
+    Of an order, as many queries are gone through as resamples need: a few more than there are in the scores themselves,
+    and twice as many where these do not suffice.
+    """
+    number = len(groups)
+    gap = cell["recall_a"] - cell["recall_b"]
+    sizes = weights.sizes_of(groups)
+    found: dict[tuple[str, str], dict[float, np.ndarray]] = {}
+    left = {key: _with_reserve(_taken(max(of_order), number)) for key, of_order in shares.items() if of_order}
+    while left:
+        orders = {key: ranking.first(key, length) for key, length in left.items()}
+        prefixes = {key: weights.prefix(groups[order], gap[order]) for key, order in orders.items()}
+        for key in prefixes:
+            found[key] = {share: np.full(len(sizes), np.nan) for share in shares[key]}
+        for some, drawn in weights.parts():
+            for key, prefix in prefixes.items():
+                wanted = [np.maximum(1, np.floor(share * sizes[some] + gaps.ROUNDING)) for share in found[key]]
+                means = prefix.means(drawn, wanted, is_all=len(orders[key]) == number)
+                for of_share, of_some in zip(found[key].values(), means, strict=True):
+                    of_share[some] = of_some
+        left = {
+            key: 2 * length
+            for key, length in left.items()
+            if any(np.isnan(means).any() for means in found[key].values())
+        }
+    return found
+
+
+def _with_reserve(taken: int) -> int:
+    return taken + taken // 16 + 256
 
 
 def _with_interval(row: dict[str, Any]) -> dict[str, Any]:
@@ -126,16 +193,22 @@ def _with_interval(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != "drawn"} | {"recall_gap_low": low, "recall_gap_high": high}
 
 
-def _gaps_of(cell: Mapping[str, np.ndarray], taken: np.ndarray) -> dict[str, float]:
-    mean = {
-        f"{name}_{side}": float(cell[f"{name}_{side}"][taken].mean())
-        for name in ("precision", "recall", "f1")
-        for side in "ab"
-    }
-    of_means = {side: gaps.f1_of_means(mean[f"precision_{side}"], mean[f"recall_{side}"]) for side in "ab"}
-    return {
-        "precision_gap": mean["precision_a"] - mean["precision_b"],
-        "recall_gap": mean["recall_a"] - mean["recall_b"],
-        "f1_gap": of_means["a"] - of_means["b"],
-        "mean_f1_gap": mean["f1_a"] - mean["f1_b"],
-    }
+def _gaps_of(cell: Mapping[str, np.ndarray], firsts: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    """Return the gaps of the queries at each of the given places."""
+    means: list[dict[str, float]] = [{} for _ in firsts]
+    for name in (f"{score}_{side}" for score in ("precision", "recall", "f1") for side in SIDES):
+        column = cell[name]
+        for mean, taken in zip(means, firsts, strict=True):
+            mean[name] = float(column[taken].mean())
+    found = []
+    for mean in means:
+        f1 = {side: gaps.f1_of_means(mean[f"precision_{side}"], mean[f"recall_{side}"]) for side in SIDES}
+        found.append(
+            {
+                "precision_gap": mean["precision_a"] - mean["precision_b"],
+                "recall_gap": mean["recall_a"] - mean["recall_b"],
+                "f1_gap": f1["a"] - f1["b"],
+                "mean_f1_gap": mean["f1_a"] - mean["f1_b"],
+            }
+        )
+    return found

@@ -1,10 +1,11 @@
-"""Which single samples are remembered, and how many at least.
+"""The single samples that are remembered, and a lower bound on their share.
 
-A sample of the training pool was seen by one side of every replicate and not by the other; its coin says by which. The
-gap between the sides, with the coin's sign, is how much better the models that saw the sample do on it. That alone
-proves nothing, since sides differ for many reasons. The control says how large it is by luck: holdout samples, which no
-side saw, under the same coins. If training on a sample made no difference, the sample is exchangeable with the holdout,
-and its place among them is a valid p-value (conformal: Bates et al. 2023, arXiv 2104.08279).
+In every replicate, one side saw a sample of the training pool and the other did not; the sample's coin says which. The
+gap between the sides, with the coin's sign, is how much better the models that saw the sample do on it. This advantage
+alone proves nothing, since sides differ for many reasons. The control shows how large the advantage is by luck: it
+consists of holdout samples, which no side saw, under the same coins. If training on a sample made no difference, the
+sample is exchangeable with the holdout samples, and its rank among them gives a valid conformal p-value (Bates et al.
+2023, arXiv 2104.08279).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ _TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of each sample of the pool; arrays are float64 (samples,).
+    """The evidence that each sample of the pool is remembered; arrays are float64 (samples,).
 
     Attributes:
         advantage: mean over the replicates of the score under the side that saw the sample minus the score under the
             side that did not.
-        std_error: its standard error over the replicates; NaN where there is one.
+        std_error: standard error of the advantage over the replicates; NaN where there is one replicate.
         p_value: share of the control, under the same coins, with at least this advantage, the sample itself counted in.
-        q_value: smallest false discovery rate at which the sample is on the list.
+        q_value: smallest false discovery rate at which the sample is on the list of remembered samples.
     """
 
     advantage: np.ndarray
@@ -36,13 +37,13 @@ class Evidence:
 
 
 def evidence(gaps: np.ndarray, coins: np.ndarray, control: np.ndarray, control_groups: np.ndarray) -> Evidence:
-    """The evidence for every sample of the training pool.
+    """Return the evidence for every sample of the training pool.
 
     Args:
         gaps: float (replicates, samples), score under side a minus score under side b.
         coins: int (replicates, samples), 1 where side a saw the sample and -1 where side b did.
-        control: float (replicates, m), the same gaps of the holdout.
-        control_groups: int (m,), duplicate group of each; a group has one vote, however many samples it has.
+        control: float (replicates, m), the same gaps of the holdout samples.
+        control_groups: int (m,), duplicate group of each holdout sample; a group has one vote, whatever its size.
 
     Raises:
         ValueError: when a coin is neither 1 nor -1, or there is no control.
@@ -64,13 +65,13 @@ def evidence(gaps: np.ndarray, coins: np.ndarray, control: np.ndarray, control_g
 
 
 def q_values(p_values: np.ndarray) -> np.ndarray:
-    """float64 (n,): the smallest rate at which each is rejected by Benjamini and Hochberg's procedure (1995)."""
+    """Return the smallest rate at which the procedure of Benjamini and Hochberg (1995) rejects each; float64 (n,)."""
     number = len(p_values)
     order = np.argsort(p_values)
     raised = p_values[order] * number / np.arange(1, number + 1)
-    found = np.empty(number)
-    found[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    return found
+    adjusted = np.empty(number)
+    adjusted[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    return adjusted
 
 
 def remembered_share(
@@ -81,15 +82,16 @@ def remembered_share(
     control_groups: np.ndarray,
     confidence: float = 0.95,
 ) -> float:
-    """A lower bound on the share of the pool on which training made a difference.
+    """Return a lower bound on the share of the pool on which training made a difference.
 
-    If a share s is remembered, at most s + (1 - s) t of the pool lie among the upper t of the control. So the largest
-    excess over t that the inequality of Dvoretzky, Kiefer and Wolfowitz, with Massart's constant, leaves standing on
-    both sides bounds s, at all t at once. PPG is read as such a share and is none.
+    If a share s is remembered, at most s + (1 - s) t of the pool lie among the upper t of the control. The excess over
+    t therefore bounds s from below. The inequality of Dvoretzky, Kiefer and Wolfowitz, with Massart's constant, holds
+    for all t at once; it is applied to the pool and to the control, and the largest excess that remains is returned.
+    PPG looks like such a share but is none.
 
     Args:
         gaps, coins, control, control_groups: as for :func:`evidence`.
-        groups: int (samples,), duplicate group of each sample of the pool; a group has one vote.
+        groups: int (samples,), duplicate group of each sample of the pool; a group has one vote, whatever its size.
         confidence: probability with which the bound is not above the true share.
     """
     number, classes = len(gaps), list(_by_coins(coins))
@@ -110,7 +112,7 @@ def remembered_share(
 
 
 def _by_coins(coins: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every row of coins that occurs, float (replicates,), with the indices of the samples that have it."""
+    """Return each distinct column of ``coins``, float (replicates,), with the indices of the samples that have it."""
     distinct, members = np.unique(coins, axis=1, return_inverse=True)
     members = members.reshape(-1)
     return [
@@ -119,7 +121,7 @@ def _by_coins(coins: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _share_at_least(values: np.ndarray, control: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """float64 (n,): the share of the control's votes with at least each value."""
+    """Return the share of the control's votes that are at least as large as each value; float64 (n,)."""
     votes = _votes(groups)
     order = np.argsort(control)
     below = np.concatenate([[0.0], np.cumsum(votes[order])])
@@ -128,6 +130,6 @@ def _share_at_least(values: np.ndarray, control: np.ndarray, groups: np.ndarray)
 
 
 def _votes(groups: np.ndarray) -> np.ndarray:
-    """float64 (n,): one divided by the number of samples of a sample's group."""
+    """Return the weight of each sample, 1 / (number of samples in its group); float64 (n,)."""
     _, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return 1 / sizes[index.reshape(-1)]

@@ -1,4 +1,4 @@
-"""Object labels and captions in one normal form; the only place where it is decided what counts as the same label."""
+"""Object labels and captions in one normal form; this module alone decides which labels count as the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from dejavu.memorization.tokens import WORD, cut, fold, places_of, words_of
 from dejavu.memorization.words import CaptionWords, Phrase, phrase_of, plain, readings, shipped
 
-# time to read a label from rows of unequal length, in units of a place in a table
+# Cost of reading one label from compressed rows, relative to one entry of a table.
 COST_BEYOND = 6
-# halves of a compound that are written apart have three letters at least, and are none of these
+# A word of a caption may be a compound of two halves (*hotdog*). A half has at least three letters and is not in this
+# list of common short words.
 _NO_HALVES = frozenset(
     [
         "all",
@@ -42,7 +43,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def normal_words(text: str) -> list[str]:
-    """The words of a text: Unicode NFKC, case folded, each in its singular."""
+    """Return the words of a text: Unicode NFKC, case folded, each in its singular."""
     return [plain(word) for word in WORD.findall(fold(text))]
 
 
@@ -50,8 +51,8 @@ class Normalizer:
     """Maps labels to normal labels.
 
     Args:
-        synonyms: label -> label that it counts as; both sides are normalised, chains are followed, and
-            labels that name each other in a circle count as the first of them in the alphabet.
+        synonyms: label -> label that it counts as. Both labels are normalised, and chains of synonyms are followed.
+            Labels that form a circle count as the first of them in the alphabet.
     """
 
     def __init__(self, synonyms: Mapping[str, str] | None = None) -> None:
@@ -63,7 +64,7 @@ class Normalizer:
         return " ".join(normal_words(label))
 
     def __call__(self, label: str) -> str:
-        """The normal form of a label; the empty string when it has no word."""
+        """Return the normal form of a label; the empty string when it has no word."""
         normal = self._known.get(label)
         if normal is None:
             normal = self._plain(label)
@@ -78,19 +79,19 @@ class Normalizer:
         return normal
 
     def surface_forms(self, normal: str) -> list[str]:
-        """The normal label itself and every synonym that counts as it: what a caption may call it."""
-        return [normal, *(other for other in self._synonyms if self(other) == normal)]
+        """Return what a caption may call a normal label: the label itself and every synonym that counts as it."""
+        return [normal, *(synonym for synonym in self._synonyms if self(synonym) == normal)]
 
 
 @dataclass(frozen=True)
 class LabelSets:
-    """The distinct labels of many images, in compressed rows.
+    """The distinct labels of many images, as a compressed sparse row (CSR) array.
 
     Attributes:
-        rows: int64 (n,), ascending, the samples.
-        starts: int64 (n + 1,), image i has the labels ``labels[starts[i]:starts[i + 1]]``.
+        rows: int64 (n,), the rows of the samples, ascending.
+        starts: int64 (n + 1,); image i has the labels ``labels[starts[i]:starts[i + 1]]``.
         labels: int32, indices into ``names``; ascending within an image.
-        names: the vocabulary, in alphabetical order, so that the order of indices is the order of labels.
+        names: the vocabulary in alphabetical order: ascending indices are labels in alphabetical order.
     """
 
     rows: np.ndarray
@@ -100,30 +101,32 @@ class LabelSets:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """int64 (n,): the number of labels of each image."""
+        """Return the number of labels of each image; int64 (n,)."""
         return np.diff(self.starts)
 
     def indices_of(self, rows: np.ndarray) -> np.ndarray:
-        """int64, the position of each of ``rows`` here, or -1 where it is absent."""
+        """Return the index in ``self.rows`` of each of ``rows``, or -1 where it is absent; int64."""
         if len(self.rows) == 0:
             return np.full(np.shape(rows), -1, dtype=np.int64)
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[places] == rows, places, -1)
 
     def part(self, start: int, stop: int) -> LabelSets:
-        """The images from ``start`` up to ``stop``."""
+        """Return the labels of the images from ``start`` up to, but without, ``stop``."""
         first, last = self.starts[start], self.starts[stop]
         starts = self.starts[start : stop + 1] - first
         return LabelSets(self.rows[start:stop], starts, self.labels[first:last], self.names)
 
     @cached_property
     def head_and_tail(self) -> tuple[np.ndarray, LabelSets]:
-        """The same labels with the first few of each image in a table, whose rows are read faster than unequal ones.
+        """Return the labels in two parts: a table with the first few labels of each image, and the rest.
+
+        A table is read faster than compressed rows. Its width is the one with the lowest total cost of reading, which
+        one image with very many labels hardly changes.
 
         Returns:
-            ``head`` int32 (n, width): the first labels of each image, ``len(names)`` in the places that stay empty; and
-            the labels beyond. The width is the one that costs least to read, so that one image with very many labels
-            does not widen the table.
+            ``head`` int32 (n, width): the first labels of each image, and ``len(names)`` in empty entries;
+            ``tail``: the labels that the table has no room for.
         """
         images, most = len(self.counts), int(self.counts.max(initial=0))
         wider = images - np.cumsum(np.bincount(self.counts, minlength=most + 1))
@@ -136,17 +139,17 @@ class LabelSets:
         return head, LabelSets(self.rows, starts, self.labels[place >= width], self.names)
 
     def names_at(self, index: int) -> list[str]:
-        """The labels of image ``index``."""
+        """Return the labels of image ``index``."""
         return [self.names[i] for i in self.labels[self.starts[index] : self.starts[index + 1]]]
 
     def expand(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The labels of many images one after the other.
+        """Return the labels of many images one after the other.
 
         Args:
-            indices: int64 (m,), images, repeats allowed.
+            indices: int64 (m,), indices of images; an image may occur several times.
 
         Returns:
-            ``owner`` int64: for every label, which entry of ``indices`` it belongs to (ascending); ``label`` int32.
+            ``owner`` int64: for every label the position in ``indices`` of its image, ascending; and ``label`` int32.
         """
         counts = self.counts[indices]
         owner = np.repeat(np.arange(len(indices)), counts)
@@ -155,15 +158,15 @@ class LabelSets:
 
 
 def label_sets(rows: Sequence[int], labels: Iterable[Sequence[str]], names: Sequence[str] | None = None) -> LabelSets:
-    """Builds :class:`LabelSets` from normal labels; duplicates within an image count once, empty labels not at all.
+    """Build :class:`LabelSets` from normal labels; duplicates within an image count once, empty labels not at all.
 
     Args:
-        rows: the samples, distinct, in any order.
-        labels: the labels of each.
-        names: a vocabulary that holds every label, or None to make one.
+        rows: the rows of the samples, distinct, in any order.
+        labels: the labels of each sample.
+        names: a vocabulary that holds every label; None: the labels that occur.
     """
-    distinct = [sorted(set(found) - {""}) for found in labels]
-    vocabulary = sorted({label for found in distinct for label in found} if names is None else names)
+    distinct = [sorted(set(of_sample) - {""}) for of_sample in labels]
+    vocabulary = sorted({label for of_sample in distinct for label in of_sample} if names is None else names)
     index = {name: i for i, name in enumerate(vocabulary)}
     order = np.argsort(np.asarray(rows, dtype=np.int64), kind="stable")
     starts = np.concatenate([[0], np.cumsum([len(distinct[i]) for i in order])]).astype(np.int64)
@@ -174,48 +177,49 @@ def label_sets(rows: Sequence[int], labels: Iterable[Sequence[str]], names: Sequ
 class NamedInCaption:
     """Finds which labels of a vocabulary a caption names.
 
-    A label is named by its own words, by those of a synonym of the configuration, and by the words that
-    :mod:`dejavu.memorization.words` lists: man names person. The longest words that mean something count, and are used
-    up: *hot dog* names no dog. Several words name what their last one says, unless they are listed as something else. A
-    noun that stands as an adjective (*an orange cat*) names nothing.
+    A label is named by its own words, by the words of a synonym of the configuration, and by the words that
+    :mod:`dejavu.memorization.words` lists: *man* names person. The longest known phrase counts, and its words are used
+    up: *hot dog* names no dog. A phrase names what its last word names (*coffee table* names table), unless the tables
+    list the phrase as something else. A noun that stands as an adjective (*an orange cat*) names nothing.
 
-    In scripts without blanks between words, as Chinese, a label is named where its characters stand in the caption,
-    also within another word. In Korean, Arabic and Hebrew also with what is joined to a noun. In doubt a label is
-    rather named than a secret.
+    In scripts without blanks between words, such as Chinese, a label is named where its characters stand in the
+    caption, also within another word. In Korean, Arabic and Hebrew, a label is also named by a noun with the particles
+    that are joined to it. In doubt a label counts as named, so that ``unnamed`` holds no object that the caption gives
+    away.
 
     Args:
         names: normal labels.
         normalizer: gives the synonyms that a caption may use.
-        caption_words: whether the words that come along count; else only labels and synonyms do.
+        caption_words: whether the tables of :mod:`dejavu.memorization.words` count; otherwise only labels and synonyms.
     """
 
     def __init__(self, names: Iterable[str], normalizer: Normalizer, caption_words: bool = True) -> None:
         self._words = shipped() if caption_words else CaptionWords({}, frozenset(), {}, frozenset())
         labels = _named_by_phrase(names, normalizer, self._words)
-        # first word -> (the words after it, the labels), the longest first
+        # First word of a phrase -> (the words after it, the labels that the phrase names), longest phrases first.
         self._after: dict[str, list[tuple[Phrase, frozenset[str]]]] = {}
         for phrase, named in sorted(labels.items(), key=lambda item: -len(item[0])):
             self._after.setdefault(phrase[0], []).append((phrase[1:], named))
 
     def __call__(self, caption: str) -> set[str]:
-        """The labels that the caption names."""
-        return set().union(*(labels for _, _, labels in self._found(words_of(caption))))
+        """Return the labels that the caption names."""
+        return set().union(*(labels for _, _, labels in self._mentions(words_of(caption))))
 
     def remainder(self, caption: str) -> str:
-        """The caption without the words that name labels, as it was written otherwise, its blanks squeezed.
+        """Return the caption without the words that name labels; everything else stays as written, blanks squeezed.
 
-        It names no label: where words that were apart name one together, they are taken out as well. It is empty where
-        no word is left.
+        The remainder names no label: where removing words joins two others that together name a label, these are
+        removed as well. The remainder is empty where no word is left.
         """
         while True:
             places = places_of(caption)
-            found = list(self._found(places.words))
-            if not found:
+            mentions = list(self._mentions(places.words))
+            if not mentions:
                 return " ".join(caption.split()) if places.words else ""
-            caption = cut(caption, [(places.starts[first], places.stops[stop - 1]) for first, stop, _ in found])
+            caption = cut(caption, [(places.starts[first], places.stops[stop - 1]) for first, stop, _ in mentions])
 
-    def _found(self, words: list[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
-        """Yields what names labels: from which word, up to which word, and the labels."""
+    def _mentions(self, words: list[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
+        """Yield each phrase that names labels: index of its first word, index after its last word, its labels."""
         after = self._after
         place = 0
         for at, word in enumerate(words):
@@ -230,7 +234,7 @@ class NamedInCaption:
                     break
 
     def _longest(self, words: list[str], at: int) -> tuple[int, frozenset[str]]:
-        """How many words from ``at`` on mean something together, and the labels that they name."""
+        """Return the number of words of the longest known phrase that begins at ``at``, and the labels it names."""
         longest, labels = 1, _NOTHING
         for reading in readings(words[at]):
             for rest, named in self._after.get(reading, ()):
@@ -248,29 +252,29 @@ def _may_be(word: str, plain: str) -> bool:
 
 
 def _named_by_phrase(names: Iterable[str], normalizer: Normalizer, words: CaptionWords) -> dict[Phrase, frozenset[str]]:
-    """All that means something in a caption: phrase -> the labels that it names, none for what only uses words up."""
+    """Return phrase -> the labels that it names; a phrase without labels only uses up its words (*hot dog*)."""
     called: dict[Phrase, set[str]] = {}
     for name in names:
         for form in normalizer.surface_forms(name):
             called.setdefault(phrase_of(form), set()).add(name)
     called.pop((), None)
-    found: dict[Phrase, frozenset[str]] = {}
+    named: dict[Phrase, frozenset[str]] = {}
     for phrase in sorted({*words.names, *called}, key=len):
         targets = words.names.get(phrase, (phrase,))
         labels = _NOTHING.union(*(called[target] for target in targets if target in called))
         if phrase not in words.apart:
             tails = (phrase[start:] for start in range(1, len(phrase)))
-            labels = labels.union(next((found[tail] for tail in tails if tail in found), ()))
+            labels = labels.union(next((named[tail] for tail in tails if tail in named), ()))
         if labels or len(phrase) > 1:
-            found[phrase] = labels
-    for phrase, labels in list(found.items()):
-        for other in _written_otherwise(phrase):
-            found.setdefault(other, labels)
-    return found
+            named[phrase] = labels
+    for phrase, labels in list(named.items()):
+        for variant in _written_otherwise(phrase):
+            named.setdefault(variant, labels)
+    return named
 
 
 def _written_otherwise(phrase: Phrase) -> Iterator[Phrase]:
-    """A compound whose words are written together, or apart."""
+    """Yield the other spellings of a compound: its words written together, or one word written as two."""
     if len(phrase) > 1:
         yield ("".join(phrase),)
         return

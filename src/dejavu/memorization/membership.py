@@ -1,7 +1,8 @@
-"""How well a score tells members from non-members, and how far two scores agree; all from ranks, so from levels.
+"""Measures of how well a score separates members from non-members, and of how far two scores agree.
 
-A level is the place of a value among the distinct values, ascending: what is measured here depends on order alone.
-Every measure takes weights, so that a bootstrap over duplicate groups is a matter of counting.
+All measures depend on the order of the scores alone. They therefore take levels: a level is the place of a value among
+the distinct values, ascending. Every measure takes weights: in a bootstrap over duplicate groups, a sample's weight is
+the number of times that its group was drawn.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ ROUNDING = 1e-9
 
 
 def levels(values: np.ndarray) -> np.ndarray:
-    """int64 (n,): the place of each value among the distinct values, from 0; equal values share it."""
+    """Return the place of each value among the distinct values, from 0; int64 (n,). Equal values have equal levels."""
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def roc_auc(members: np.ndarray, others: np.ndarray, member_weights: np.ndarray, other_weights: np.ndarray) -> float:
-    """Probability that a member scores higher than a non-member, ties counting half.
+    """Return the probability that a member scores higher than a non-member, ties counting half.
 
     Args:
         members, others: int64 (n,) and (m,), levels of one common ranking.
@@ -36,11 +37,14 @@ def true_positive_rate(
     other_weights: np.ndarray,
     false_positive_rate: float,
 ) -> float:
-    """Share of the members above the lowest level that at most the given share of the non-members exceeds.
+    """Return the true positive rate at a false positive rate.
+
+    The threshold is the lowest level that at most a share ``false_positive_rate`` of the non-members exceeds. The
+    result is the share of the members above the threshold.
 
     Args:
         members, others, member_weights, other_weights: as for :func:`roc_auc`.
-        false_positive_rate: that share.
+        false_positive_rate: largest allowed share of non-members above the threshold.
     """
     number = 1 + int(max(members.max(), others.max()))
     at = np.bincount(others, weights=other_weights, minlength=number)
@@ -49,14 +53,14 @@ def true_positive_rate(
     return float((member_weights * (members > threshold)).sum() / member_weights.sum())
 
 
-def spearman(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
-    """Spearman's rank correlation, ties at their mean rank; NaN where a ranking is constant.
+def spearman(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> float:
+    """Return Spearman's rank correlation of two scores, ties at their mean rank; NaN where a score is constant.
 
     Args:
-        one, other: int64 (n,), levels.
+        first, second: int64 (n,), levels of the two scores.
         weights: float (n,); a weight of two counts as two equal samples.
     """
-    x, y = mid_ranks(one, weights), mid_ranks(other, weights)
+    x, y = mid_ranks(first, weights), mid_ranks(second, weights)
     x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
     spread = np.sqrt([(weights * x * x).sum(), (weights * y * y).sum()]) / weights.sum() ** 1.5
     if (spread < ROUNDING).any():
@@ -65,7 +69,7 @@ def spearman(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
 
 
 def mid_ranks(level: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """float64 (n,): the rank of each sample, from 0, ties at the mean of theirs.
+    """Return the rank of each sample, from 0, ties at their mean rank; float64 (n,).
 
     Args:
         level: int64 (n,), as of :func:`levels`.

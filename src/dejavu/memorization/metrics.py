@@ -1,7 +1,7 @@
-"""The metrics of a population, each in one place: its name, its meaning, its formula and where that comes from.
+"""The metrics of a population: for each its name, its meaning, its formula and the source of the formula.
 
 Every metric is the mean of one value per query, which makes resampling a matrix product. The order of :data:`METRICS`
-is that of columns, tables and panels. The database holds this list as the table ``metrics``.
+is the order of columns, tables and panels. The database holds this list as the table ``metrics``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Metric:
     """One metric.
 
     Attributes:
-        key: what the column ``metric`` holds.
-        name: what people read.
-        meaning: the metric in words.
-        source: where the definition comes from.
+        key: value in the column ``metric``.
+        name: name in figures, tables and sentences.
+        meaning: the definition in words.
+        source: source of the definition.
         values: scores -> float64 (queries,), the values whose mean is the metric.
         is_tested: whether joint tests, bands, figures and tables of the report include it.
     """
@@ -48,8 +48,8 @@ class Metric:
 def binned(recall: np.ndarray) -> np.ndarray:
     """Replace each recall by the right edge of its bin, of 100 bins between the smallest and the largest recall.
 
-    The mean is the area under the curve as the released code computes it: it overestimates by up to a hundredth of
-    the range, and where all recalls are 0 (or 1) it is 0.01 (or 1.01).
+    The mean of the edges is the area under the curve as the released code of arXiv 2402.02103 computes it. It
+    overestimates the area by up to a hundredth of the range. Where all recalls are 0 (or 1), it is 0.01 (or 1.01).
     """
     if len(recall) == 0:
         return np.zeros(0)
@@ -88,13 +88,13 @@ METRICS = (
         "AUC gap from a histogram of 100 bins for each side, for comparison with the released code",
         "released code of arXiv 2402.02103",
         lambda of: binned(of.recall_a) - binned(of.recall_b),
-        # the AUC gap again, computed coarsely: it says nothing of its own
+        # A coarse computation of ``aucg``: testing it would add cells without adding information.
         is_tested=False,
     ),
 )
 KEYS = tuple(metric.key for metric in METRICS)
 TESTED = tuple(metric.key for metric in METRICS if metric.is_tested)
-# the metric that stands against utility, where a mitigation is judged; tradeoff.sql names it too
+# The metric that the trade-off of memorization against utility shows; tradeoff.sql names it as well.
 TRADED = "ppg"
 METRIC_NAMES = {metric.key: metric.name for metric in METRICS if metric.is_tested}
 

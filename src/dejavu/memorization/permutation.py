@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from dejavu.memorization.gaps import ROUNDING, Values
+from dejavu.memorization import draws as drawing
+from dejavu.memorization.gaps import ROUNDING, Grouped, Values, weighted
 
 LEVEL = 0.95
 # 80 % quantile of the normal distribution: what is found in four of five runs
 POWER_QUANTILE = 0.8416
-CELLS_PER_DRAW = 5_000_000
 _TOLERANCE = 1e-12
 
 
@@ -45,13 +46,13 @@ class JointTest:
 
     @property
     def detectable(self) -> np.ndarray:
-        """float64 (columns,): the smallest true difference that the joint test finds in 80 % of runs."""
+        """The smallest true difference that the joint test finds in 80 % of runs, float64 (columns,)."""
         return np.where(self.std_error > ROUNDING, (self.critical + POWER_QUANTILE) * self.std_error, np.nan)
 
 
 def joint_test(
-    first: Values,
-    second: Values,
+    first: Grouped,
+    second: Grouped,
     family: np.ndarray,
     draws: int,
     rng: np.random.Generator,
@@ -59,7 +60,7 @@ def joint_test(
     scale: float = 0.5,
     strata: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> JointTest:
-    """Permutes which of two roles every duplicate group has; all columns share the permutations.
+    """Permute which of two roles every duplicate group has; all columns share the permutations.
 
     Args:
         first, second: the per-query values of the two roles, by group, with the same columns.
@@ -70,16 +71,13 @@ def joint_test(
         strata: int64 (groups,) of either role: labels are permuted within a stratum only. For roles that were not drawn
             by chance, of groups of one size, say, where which of these are in which role may be taken for chance.
     """
-    pooled = Values(np.concatenate([first.sums, second.sums]), np.concatenate([first.sizes, second.sizes]))
-    number = len(pooled.sums)
-    layers = np.zeros(number, dtype=np.int64) if strata is None else np.concatenate(strata)
-    member = np.arange(number) < len(first.sums)
+    layers = None if strata is None else np.concatenate(strata)
     value = scale * (first.value - second.value)
-    drawn = np.concatenate([_differences(pooled, labels, scale) for labels in _permuted(member, layers, draws, rng)])
+    drawn = _permuted(first, second, layers, draws, rng, scale)
     expected, std_error = np.zeros_like(value), np.zeros_like(value)
     known = ~np.isnan(drawn).all(axis=0)
     # within one stratum the roles are exchanged freely
-    is_layered = len(np.unique(layers)) > 1
+    is_layered = layers is not None and len(np.unique(layers)) > 1
     expected[known] = np.nanmean(drawn[:, known], axis=0) if is_layered else 0.0
     std_error[known] = np.sqrt(np.nanmean((drawn[:, known] - expected[known]) ** 2, axis=0))
     extreme = np.abs(drawn - expected) >= np.abs(value - expected) - _TOLERANCE
@@ -88,10 +86,39 @@ def joint_test(
     return JointTest(value, expected, std_error, p_value, p_joint, critical)
 
 
+def _permuted(
+    first: Grouped, second: Grouped, layers: np.ndarray | None, draws: int, rng: np.random.Generator, scale: float
+) -> np.ndarray:
+    """Return the differences between the roles after permutations, float64 (draws, columns)."""
+    number = first.number + second.number
+    blocks = drawing.block_sizes(number)
+    if len(blocks) > 1:
+        blocks = drawing.block_sizes(first.number) + drawing.block_sizes(second.number)
+    member = np.arange(number) < first.number
+    weights = drawing.relabelings(blocks, member, layers, draws, rng)
+    sums, sizes = weighted(_pooled(first, second), weights, draws, len(first.totals.sums))
+    all_sums, all_sizes = _pooled_sums(first, second)
+    other_sums, other_sizes = all_sums - sums, all_sizes - sizes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = sums / sizes - other_sums / other_sizes
+        return scale * np.where((sizes > 0) & (other_sizes > 0), difference, np.nan)
+
+
+def _pooled(first: Grouped, second: Grouped) -> Iterator[Values]:
+    """Yield the groups of both roles: as one block where they fit into one, else block by block."""
+    if len(drawing.block_sizes(first.number + second.number)) > 1:
+        yield from first.parts()
+        yield from second.parts()
+        return
+    parts = [*first.parts(), *second.parts()]
+    sizes = [part.of_columns(part.sizes) for part in parts]
+    yield Values(np.concatenate([part.sums for part in parts]), np.concatenate(sizes))
+
+
 def _adjusted(
     value: np.ndarray, expected: np.ndarray, std_error: np.ndarray, drawn: np.ndarray, family: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """The adjusted p-values of the family's columns that vary, and the critical value."""
+    """Return the adjusted p-values of the family's columns that vary, and the critical value."""
     p_joint = np.full(len(value), np.nan)
     tested = family & (std_error > ROUNDING) & ~np.isnan(value)
     if not tested.any():
@@ -104,31 +131,17 @@ def _adjusted(
     return p_joint, float(np.quantile(largest, LEVEL))
 
 
-def _differences(pooled: Values, labels: np.ndarray, scale: float) -> np.ndarray:
-    sums, sizes = labels @ pooled.sums, labels @ pooled.sizes
-    others = pooled.sums.sum(axis=0) - sums, pooled.sizes.sum(axis=0) - sizes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return scale * np.where((sizes > 0) & (others[1] > 0), sums / sizes - others[0] / others[1], np.nan)
+def _pooled_sums(first: Grouped, second: Grouped) -> tuple[np.ndarray, np.ndarray]:
+    parts = list(islice(_pooled(first, second), 2))
+    if len(parts) > 1:
+        return first.totals.sums + second.totals.sums, first.totals.sizes + second.totals.sizes
+    return parts[0].sums.sum(axis=0), parts[0].sizes.sum(axis=0)
 
 
-def _permuted(member: np.ndarray, layers: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yields float64 (n, groups): 1 where a group is in the first role; of each layer as many as there are."""
-    by_layer = np.argsort(layers, kind="stable")
-    # in the order of layers, the first role's groups of a layer first
-    pattern = member[np.lexsort((~member, layers))].astype(np.float64)
-    size = max(1, CELLS_PER_DRAW // max(1, len(member)))
-    for start in range(0, draws, size):
-        n = min(size, draws - start)
-        keys = layers[by_layer] + rng.random((n, len(member)))
-        labels = np.empty((n, len(member)))
-        np.put_along_axis(labels, by_layer[np.argsort(keys, axis=1)], pattern[None], axis=1)
-        yield labels
+def effective_groups(values: Grouped) -> np.ndarray:
+    """Return (sum of s)^2 / sum of s^2 of the groups' sizes s: how many equal groups would weigh as much.
 
-
-def effective_groups(values: Values) -> np.ndarray:
-    """float64 (columns,): (sum of s)^2 / sum of s^2 of the groups' sizes s: how many equal groups would weigh as much.
-
-    The number is Kish's effective sample size (Kish 1965); 0 where no query is in scope.
+    The number, float64 (columns,), is Kish's effective sample size (Kish 1965); 0 where no query is in scope.
     """
-    squares = (values.sizes**2).sum(axis=0)
-    return np.divide(values.sizes.sum(axis=0) ** 2, squares, out=np.zeros(len(squares)), where=squares != 0)
+    squares = values.totals.squares
+    return np.divide(values.totals.sizes**2, squares, out=np.zeros(len(squares)), where=squares != 0)

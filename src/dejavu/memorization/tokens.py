@@ -1,4 +1,4 @@
-"""Words of texts in any script, in one spelling, with the places where they stand."""
+"""The words of texts in any script, in one spelling, with their places in the text."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dejavu.memorization.scripts import UNSPACED
 
 
 def _class(codes: set[int]) -> str:
-    """Characters as the inside of a character class, neighbours as a range."""
+    """Return the inside of a regular expression's character class; adjacent code points become a range."""
     ordered = sorted(codes)
     firsts = [code for code in ordered if code - 1 not in codes]
     lasts = [code for code in ordered if code + 1 not in codes]
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in zip(firsts, lasts, strict=True))
 
 
-# accents, vowel signs and the like belong to the letter before them, which \\w does not say
+# Combining marks (accents, vowel signs) belong to the letter before them, but \\w does not match them.
 _MARK_CODES = {code for code in range(0x300, 0x1E950) if unicodedata.category(chr(code)) in ("Mn", "Mc")}
-# optional code points: Arabic and Hebrew vowel signs, tatweel, soft hyphens, joiners, variation selectors
+# Code points that writers may omit: Arabic and Hebrew vowel signs, tatweel, soft hyphens, joiners, variation selectors.
 _OPTIONAL_CODES = {
     *(code for code in range(0x591, 0x6EE) if code in _MARK_CODES),
     *(0x640, 0xAD, 0x200D, 0x2060, 0xFEFF),
@@ -29,33 +29,35 @@ _OPTIONAL = re.compile(f"[{_class(_OPTIONAL_CODES)}]+")
 _MARKS = _class(_MARK_CODES)
 _LETTER = rf"(?:[^\W_]|[{_MARKS}])"
 _SPACED = rf"(?!{UNSPACED.pattern}){_LETTER}"
-# a letter of a script without blanks, with its marks and what the sign before it puts under it (Khmer, Burmese)
+# One letter of a script without blanks, with its marks and with the letters that a stacking sign of Khmer (17d2) or
+# Burmese (1039) puts below it.
 _SYLLABLE = rf"{UNSPACED.pattern.removesuffix('+')}(?:[{_MARKS}]|(?<=[\u17d2\u1039]){_LETTER})*"
 _WORD = re.compile(rf"{_SYLLABLE}|(?:{_SPACED})+(?:'(?:{_SPACED})+)*")
-# the same with words of scripts without blanks whole, as a label is shown
+# A word of a label: a sequence of letters is one word also in scripts without blanks.
 WORD = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 _APOSTROPHES = str.maketrans("\u2019\u02bc", "''")
-# a character with all that composes with it: marks, the rest of a Korean syllable, voicing of narrow Japanese
+# A character with the characters that compose with it: marks, the rest of a Korean syllable, voicing marks of
+# half-width Japanese. Folding may compose them, so they are folded together.
 _CLUSTER = re.compile(rf".[{_MARKS}\u1160-\u11ff\uff9e\uff9f]*", re.DOTALL)
 
 
 def fold(text: str) -> str:
-    """A text in Unicode NFKC, case folded, without signs that are written at will, with straight apostrophes."""
+    """Return a text in Unicode NFKC, case folded, with straight apostrophes and without optional code points."""
     if text.isascii():
         return text.lower()
     return _OPTIONAL.sub("", unicodedata.normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, folded; in scripts without blanks between words every letter, with its marks, is one."""
+    """Return the folded words of a text; in scripts without blanks, every letter with its marks is a word."""
     folded = fold(text)
     return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
 
 
 @dataclass(frozen=True)
 class Places:
-    """The words of a text, as of :func:`words_of`, and where they stand: word i is ``text[starts[i]:stops[i]]``."""
+    """The words of a text, as from :func:`words_of`, and their places: word i is ``text[starts[i]:stops[i]]``."""
 
     words: list[str]
     starts: list[int]
@@ -63,10 +65,10 @@ class Places:
 
 
 def places_of(text: str) -> Places:
-    """The words of a text with their places in it."""
+    """Return the words of a text with their places in it."""
     if text.isascii():
-        found = list(_ASCII_WORD.finditer(text.lower()))
-        return Places([m[0] for m in found], [m.start() for m in found], [m.end() for m in found])
+        matches = list(_ASCII_WORD.finditer(text.lower()))
+        return Places([m[0] for m in matches], [m.start() for m in matches], [m.end() for m in matches])
     parts: list[str] = []
     first: list[int] = []
     last: list[int] = []
@@ -75,16 +77,18 @@ def places_of(text: str) -> Places:
         parts.append(part)
         first += [cluster.start()] * len(part)
         last += [cluster.end()] * len(part)
-    found = list(_WORD.finditer("".join(parts)))
-    return Places([m[0] for m in found], [first[m.start()] for m in found], [last[m.end() - 1] for m in found])
+    matches = list(_WORD.finditer("".join(parts)))
+    return Places([m[0] for m in matches], [first[m.start()] for m in matches], [last[m.end() - 1] for m in matches])
 
 
 def cut(text: str, spans: list[tuple[int, int]]) -> str:
-    """A text without some of its parts, blanks squeezed; words of scripts with blanks never grow together.
+    """Return a text without some of its parts, blanks squeezed; a blank replaces a part between two words.
+
+    No blank is needed between two letters of a script without blanks.
 
     Args:
         text: any text.
-        spans: (start, stop) of each part, ascending and apart.
+        spans: (start, stop) of each part to remove, ascending and not overlapping.
     """
     kept = ""
     before = 0

@@ -1,6 +1,6 @@
-"""What a run allows to say of a model: detected, not detected, or cannot say; of objects, and of membership.
+"""Verdicts on a model: *detected*, *not detected* or *cannot say*, about objects (déjà vu) and about membership.
 
-The report, the terminal, the studies and the database all take verdicts and their words from here.
+The report, the terminal, the studies and the database all take verdicts and their words from this module.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dejavu.memorization.metrics import METRIC_NAMES
 
 DETECTED, NOT_DETECTED, CANNOT_SAY = ("detected", "not detected", "cannot say")
 OBJECTS, MEMBERSHIP = ("objects", "membership")
-# share of runs without memorization in which it is said to be detected
+# Significance level: the share of runs without memorization whose verdict is nevertheless *detected*.
 LEVEL = 0.05
-# of the smaller role: with fewer, few permutations differ and intervals are too short, see docs/concepts/calibration.md
+# Effective groups that the smaller training role needs. With fewer, few permutations differ, and intervals are too
+# short: see docs/concepts/calibration.md.
 FEWEST_GROUPS = 30
-# holdout retrieval that is not above this many times chance finds nothing that a memory could show in
+# Multiple of chance that recall@10 on the holdout must reach: a model that retrieves no better cannot show a memory.
 TIMES_CHANCE = 2.0
-# this cell was chosen in advance: AUCG keeps the size of a difference, PPG and PRG only its sign; a caption cannot
-# reveal objects that it does not name
+# The primary cell was chosen in advance. AUCG keeps the size of a difference, where PPG and PRG keep only its sign. The
+# scope ``unnamed`` comes first, because a caption cannot reveal objects that it does not name.
 PRIMARY_QUERY, PRIMARY_METRIC, PRIMARY_SCOPES = "caption", "aucg", ("unnamed", "all")
 
 SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}
@@ -37,20 +38,21 @@ ATTACK_NAMES = {
 
 @dataclass(frozen=True)
 class Grounds:
-    """What the verdicts on one model rest on.
+    """The measurements from which the verdicts on one model are drawn.
 
     Attributes:
         cells: rows of ``population_gaps`` of the population ``symmetric``, of every query, k, label count and scope.
-        memories: side -> smallest joint p-value of what it remembers (``memory_a``, ``memory_b``); None where the
-            roles compared are not exchangeable, and absent for a text encoder.
+        memories: side -> smallest joint p-value of the populations ``memory_a`` and ``memory_b``, what the side
+            remembers; None where the compared roles are not exchangeable, and absent for a text encoder.
         attacks: rows of ``attacks`` of the metric ``roc_auc``, each with its ``side``.
-        k, labels: of the cell chosen beforehand.
+        k, labels: k and number of labels of the primary cell, which was chosen in advance.
         one_model: whether side b is a text encoder.
-        datasets: role -> its dataset, of the roles a, b and holdout.
-        listed: those of these roles that a list gives.
-        retrieval: holdout recall@10 and what chance would reach; None where it was not measured.
+        datasets: role -> its dataset, for the roles a, b and holdout.
+        listed: the roles among a, b and holdout that a list gives.
+        apart: pairs of these roles that captions alone tell apart, as rows ``role, other, auc``, the largest AUC first.
+        retrieval: recall@10 on the holdout, and the recall@10 of chance; None where retrieval was not measured.
         draws: number of permutations, which bounds p-values from below.
-        skill: recall on the holdout above that of a random ranking, in the cell chosen beforehand; None where unknown.
+        skill: recall on the holdout minus the recall of a random ranking, in the primary cell; None where unknown.
     """
 
     cells: Sequence[Mapping]
@@ -62,28 +64,29 @@ class Grounds:
     datasets: Mapping[str, str]
     draws: int
     listed: Sequence[str] = ()
+    apart: Sequence[Mapping] = ()
     retrieval: tuple[float, float] | None = None
     skill: float | None = None
 
     @property
     def tested(self) -> list[Mapping]:
-        """The cells of the joint test."""
+        """Return the cells of the joint test."""
         return [cell for cell in self.cells if cell["p_joint"] is not None]
 
     @property
     def primary(self) -> Mapping | None:
-        """The cell chosen beforehand; of all objects where no query has others."""
+        """Return the cell chosen in advance, in scope ``all`` where no caption leaves objects unnamed; None without."""
         chosen = (PRIMARY_QUERY, self.k, self.labels, PRIMARY_METRIC)
-        found = {
+        by_scope = {
             cell["scope"]: cell
             for cell in self.cells
             if (cell["query"], cell["k"], cell["labels"], cell["metric"]) == chosen and cell["value"] is not None
         }
-        return next((found[scope] for scope in PRIMARY_SCOPES if scope in found), None)
+        return next((by_scope[scope] for scope in PRIMARY_SCOPES if scope in by_scope), None)
 
     @property
     def strongest(self) -> Mapping | None:
-        """The cell with the smallest joint p-value; of equal ones that with the largest gap in standard errors."""
+        """Return the cell with the smallest joint p-value; among equal p-values, the largest gap in standard errors."""
         return min(
             self.tested, key=lambda c: (c["p_joint"], (c["expected"] - c["value"]) / c["detectable"]), default=None
         )
@@ -96,11 +99,12 @@ class Verdict:
     Attributes:
         about: ``objects`` or ``membership``.
         verdict: ``detected``, ``not detected`` or ``cannot say``.
-        sides: of what is detected: ``a``, ``b`` or ``both``; None where that is not known, or nothing is detected.
-        cell: the cell or row of ``attacks`` that the verdict is drawn from, None where there is none.
-        p_value: of all cells, or attacks, together.
-        detectable: smallest gap in the cell chosen beforehand that would have been found in 80 % of runs.
-        sentence: the verdict in words, with what it rests on.
+        sides: the sides that remember: ``a``, ``b`` or ``both``; None where the sides are unknown, or nothing is
+            detected.
+        cell: the cell, or the row of ``attacks``, that the verdict is drawn from; None where there is none.
+        p_value: p-value adjusted for the number of cells or attacks.
+        detectable: detectable gap of the primary cell: a test detects a true gap of this size in 80 % of runs.
+        sentence: the verdict in words, with its evidence.
     """
 
     about: str
@@ -113,7 +117,7 @@ class Verdict:
 
 
 def verdicts(grounds: Grounds) -> list[Verdict]:
-    """The verdicts on objects (déjà vu) and on membership of one model."""
+    """Return the verdicts on objects (déjà vu) and on membership of one model."""
     return [_on_objects(grounds), _on_membership(grounds)]
 
 
@@ -148,10 +152,17 @@ def _on_objects(grounds: Grounds) -> Verdict:
 
 
 def _no_test(grounds: Grounds) -> str:
-    one, other = grounds.datasets["a"], grounds.datasets["b"]
-    if one == other:
+    of_a, of_b = grounds.datasets["a"], grounds.datasets["b"]
+    if of_a != of_b:
+        return f"Roles a and b come from different datasets, {of_a} and {of_b}, so they differ in more than training."
+    if not grounds.apart:
         return ""
-    return f"Roles a and b come from different datasets, {one} and {other}, so they differ in more than training."
+    pair = grounds.apart[0]
+    return (
+        f"Captions alone, without any model, tell role {pair['role']} from role {pair['other']} at ROC AUC "
+        f"{pair['auc']:.2f}, so the two are of different distributions, and a gap between them need not be memory: "
+        "list members and others that chance has drawn from the same data."
+    )
 
 
 def _too_few(cell: Mapping | None) -> str:
@@ -166,11 +177,11 @@ def _too_few(cell: Mapping | None) -> str:
 
 
 def _nothing_varies(cell: Mapping | None) -> str:
-    return "" if cell is not None else "The scores do not vary: both sides predict the same of every query."
+    return "" if cell is not None else "The scores do not vary: both sides predict the same for every query."
 
 
 def _blind(grounds: Grounds, detectable: float | None) -> str:
-    """Why a memory could not have shown; empty where it could."""
+    """Return the reason why the test could not have shown a memory; empty where it could."""
     if grounds.retrieval is None or grounds.skill is None or detectable is None:
         return ""
     recall, chance = grounds.retrieval
@@ -183,7 +194,7 @@ def _blind(grounds: Grounds, detectable: float | None) -> str:
     )
 
 
-_NO_ATTACKS = "No attack was measured on its sides, or its scores do not vary."
+_NO_ATTACKS = "No attack was measured on the sides of this model, or the scores of the attacks do not vary."
 
 
 def _on_membership(grounds: Grounds) -> Verdict:
@@ -192,25 +203,25 @@ def _on_membership(grounds: Grounds) -> Verdict:
     if reason := _no_test(grounds) or _too_few(primary) or ("" if rows else _NO_ATTACKS):
         return Verdict(MEMBERSHIP, CANNOT_SAY, None, None, None, None, f"Membership: cannot say. {reason}")
     p_of = {id(row): min(1.0, len(rows) * row["p_value"]) for row in rows}
-    found = [row for row in rows if p_of[id(row)] <= LEVEL]
-    row = max(found or rows, key=lambda r: (r["value"], r["attack"], r["side"]))
+    detected = [row for row in rows if p_of[id(row)] <= LEVEL]
+    row = max(detected or rows, key=lambda r: (r["value"], r["attack"], r["side"]))
     p = min(p_of.values())
     measured = (
         f"{ATTACK_NAMES[row['attack']]} tells the training pairs of side {row['side']} from others at ROC AUC "
         f"{row['value']:.3f} [{_plain(row['ci_low'])}, {_plain(row['ci_high'])}], null {_plain(row['null_value'])} "
         f"({_p(p, grounds.draws, len(rows))} over {len(rows)} {'attack' if len(rows) == 1 else 'attacks'})"
     )
-    if not found:
+    if not detected:
         return Verdict(MEMBERSHIP, NOT_DETECTED, None, row, p, None, f"Membership not detected: {measured}.")
-    letters = sorted({r["side"] for r in found})
+    letters = sorted({r["side"] for r in detected})
     sides = "both" if len(letters) > 1 else letters[0]
     sentence = f"Membership detected{_who(sides, grounds.one_model)}: {measured}.{_lists(grounds)}"
     return Verdict(MEMBERSHIP, DETECTED, sides, row, p, None, sentence)
 
 
 def _sides(memories: Mapping[str, float | None]) -> str | None:
-    found = [side for side, p in memories.items() if p is not None and p <= LEVEL]
-    return "both" if len(found) > 1 else next(iter(found), None)
+    remembering = [side for side, p in memories.items() if p is not None and p <= LEVEL]
+    return "both" if len(remembering) > 1 else next(iter(remembering), None)
 
 
 def _who(sides: str | None, one_model: bool) -> str:
@@ -236,7 +247,7 @@ def _family(grounds: Grounds) -> str:
 def _gap(cell: Mapping) -> str:
     text = f"{cell['value']:+.3f} [{_signed(cell['ci_low'])}, {_signed(cell['ci_high'])}]"
     if cell["expected"]:
-        text += f", of which {cell['expected']:+.3f} comes of how often things are repeated in either role"
+        text += f", of which {cell['expected']:+.3f} comes from how often things are repeated in either role"
     return text
 
 
@@ -245,13 +256,16 @@ def _lists(grounds: Grounds) -> str:
     if not compared:
         return ""
     return (
-        f" {'Roles a and b are lists' if len(compared) > 1 else f'Role {compared[0]} is a list'}: that nothing but "
-        "training sets its samples apart is taken for granted, among samples that are repeated equally often."
+        f" {'Roles a and b are lists' if len(compared) > 1 else f'Role {compared[0]} is a list'}: this verdict assumes "
+        "that, among samples that are repeated equally often, only training distinguishes the listed samples."
     )
 
 
 def _p(p: float, draws: int, times: int = 1) -> str:
-    """A multiple of a p-value that was counted over draws: the smallest that can be is an upper bound."""
+    """Return a p-value in words, after a correction for ``times`` tests.
+
+    A p-value counted over random draws cannot be smaller than 1 / (draws + 1), so there it is only an upper bound.
+    """
     smallest = times / (draws + 1)
     return f"p {'≤' if p <= smallest * (1 + 1e-9) else '='} {p:.2g}"
 

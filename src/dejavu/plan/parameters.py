@@ -8,6 +8,7 @@ from typing import Any
 
 from dejavu.sides import Side
 from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.queries import CAPTION, MASKED
 
 # how a recipe masks that says no more than how much
 MASKED_WORDS = {"text_mask_unit": "words", "text_mask_with": "nothing"}
@@ -17,6 +18,27 @@ EXACT_CRITERIA = ("key", "image", "caption")
 def as_json(value: Any) -> str:
     """Return a value as text that stays the same when the configuration is only reordered."""
     return json.dumps(value, sort_keys=True)
+
+
+def other_queries(config: Mapping[str, Any]) -> list[str]:
+    """Return what models are asked with besides captions."""
+    return [query for query in config["measure"]["queries"] if query != CAPTION]
+
+
+def text_queries(config: Mapping[str, Any]) -> list[str]:
+    """Return those of the other queries whose texts are taken out of the captions first."""
+    return [query for query in other_queries(config) if query != MASKED]
+
+
+def other_texts(config: Mapping[str, Any]) -> int:
+    """Return how many texts are embedded for a sample of a population besides its caption."""
+    masked = config["measure"]["masked"]["captions"] if MASKED in config["measure"]["queries"] else 0
+    return len(text_queries(config)) + int(masked)
+
+
+def kept_neighbors(config: Mapping[str, Any]) -> int:
+    """Return the number of neighbours that are kept: more than measured, so that another k needs no new search."""
+    return max(100, *config["measure"]["k"])
 
 
 def masking(config: Mapping[str, Any], side: Side) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Changes between the points of a study: what each is an interval of depends on which queries both points ask."""
+"""Changes between the points of a study, with intervals that depend on which queries the two points share."""
 
 from __future__ import annotations
 
@@ -18,59 +18,61 @@ from dejavu.memorization.metrics import KEYS, TESTED, TRADED, query_values
 from dejavu.report.queries import Queries
 from dejavu.tables.fields import SIDES
 
-# of retrieval on the holdout, mean of both directions and of the sides
+# Metric of retrieval on the holdout: mean over both directions of retrieval and over the sides.
 RECALL = "recall@10"
 _GroupValues = Callable[[str, int, str], dict[tuple[str, str], pa.Table]]
-# 97.5 % quantile of the normal distribution
+# 97.5 % quantile of the standard normal distribution.
 QUANTILE = 1.959964
-# draws of several splits are of other groups, so equal numbers mean nothing: all but one split's are shuffled
+# Seed of the shuffle. Draw i of one split resamples other groups than draw i of another, so draws of different splits
+# must not be paired: those of all splits but the first are shuffled.
 SHUFFLE = 0
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The resamples of all studies' points.
+    """The bootstrap draws of the points of all studies.
 
     Attributes:
-        gaps: (study, place, query, metric) -> split, and the draws of the symmetric gap of all objects.
-        utility: (study, place, task, metric) -> what the resamples are shared by, and the draws.
+        gaps: (study, place, query, metric) -> the split, and the draws of the symmetric gap in scope ``all``.
+        utility: (study, place, task, metric) -> a key that is equal where draws resample the same queries, and the
+            draws.
     """
 
     gaps: Mapping[tuple[str, int, str, str], tuple[str, list[float]]]
     utility: Mapping[tuple[str, int, str, str], tuple[str, list[float]]]
 
     def of(self, study: str, place: int, query: str | None, metric: str) -> tuple[str, list[float]] | None:
-        """Those of a gap; without a query those of retrieval."""
+        """Return the draws of a gap with their split; for query None the draws of retrieval with their key."""
         if query is None:
             return self.utility.get((study, place, "retrieval", metric))
         return self.gaps.get((study, place, query, metric))
 
     def strongest(self, study: str, place: int) -> tuple[str, list[float]] | None:
-        """Those of the metric of the trade-off, in every draw by the query that shows most."""
-        found = [drawn for (*at, _, metric), drawn in self.gaps.items() if at == [study, place] and metric == TRADED]
-        if not found:
+        """Return the draws of the trade-off's metric: in every draw the largest gap over the queries."""
+        draws = [drawn for (*at, _, metric), drawn in self.gaps.items() if at == [study, place] and metric == TRADED]
+        if not draws:
             return None
-        return found[0][0], np.max([np.array(values, dtype=float) for _, values in found], axis=0).tolist()
+        return draws[0][0], np.max([np.array(values, dtype=float) for _, values in draws], axis=0).tolist()
 
 
-def drawn_of(found: Mapping[str, Sequence[dict]], databases: Mapping[str, Queries]) -> Drawn:
-    """Gathers the resamples from rows of ``study_draws.sql`` and ``study_utility_draws.sql``, with their splits."""
+def drawn_of(results: Mapping[str, Sequence[dict]], databases: Mapping[str, Queries]) -> Drawn:
+    """Return the draws in rows of ``study_draws.sql`` and ``study_utility_draws.sql``, with their splits."""
     holdouts = {split: json.dumps(base.rows("holdout")) for split, base in databases.items()}
     return Drawn(
-        {(r["study"], r["place"], r["query"], r["metric"]): (r["split"], r["drawn"]) for r in found["study_draws"]},
+        {(r["study"], r["place"], r["query"], r["metric"]): (r["split"], r["drawn"]) for r in results["study_draws"]},
         {
             (row["study"], row["place"], row["task"], row["metric"]): (
-                # the images of a benchmark are the same for all splits
+                # Splits with the same holdout share draws of retrieval; the images of a benchmark never depend on it.
                 holdouts[row["split"]] if row["task"] == "retrieval" else "",
                 row["drawn"],
             )
-            for row in found["study_utility_draws"]
+            for row in results["study_utility_draws"]
         },
     )
 
 
 def with_changes(gaps: Sequence[dict], drawn: Drawn, databases: Mapping[str, Queries]) -> Iterator[dict]:
-    """Adds the change since the first point, its 95 % interval, and in ``pairing`` what that is an interval of."""
+    """Yield the rows with the change since the first point, its 95 % interval, and how the two points were paired."""
     first = {(row["query"], row["scope"], row["metric"]): row for row in gaps if row["place"] == 0}
     values = _group_values(databases)
     for row in gaps:
@@ -84,7 +86,10 @@ def with_changes(gaps: Sequence[dict], drawn: Drawn, databases: Mapping[str, Que
 
 
 def _resampled_change(start: Mapping, end: Mapping, drawn: Drawn) -> dict[str, Any]:
-    """Within a split, where draw i is the same resample for all points; only the gaps of all objects are kept."""
+    """Return the interval of a change within one split, where draw i is the same resample for all points.
+
+    Draws are kept for scope ``all`` only; other scopes get no interval.
+    """
     before, after = (drawn.of(row["study"], row["place"], row["query"], row["metric"]) for row in (start, end))
     if end["scope"] != "all" or before is None or after is None:
         return {}
@@ -93,7 +98,7 @@ def _resampled_change(start: Mapping, end: Mapping, drawn: Drawn) -> dict[str, A
 
 
 def _grouped_change(start: Mapping, end: Mapping, values: _GroupValues) -> dict[str, Any]:
-    """Between two splits, whose draws are of other groups."""
+    """Return the interval of a change between two splits, whose draws resample different groups."""
     cell = end["query"], end["scope"]
     asked = [values(row["study"], row["place"], row["split"]).get(cell) for row in (start, end)]
     if asked[0] is None or asked[1] is None:
@@ -110,9 +115,9 @@ def _pairing(both: float) -> str:
 
 
 def _group_values(databases: Mapping[str, Queries]) -> _GroupValues:
-    """Return the function that reads the scores of a point (study, place, split), by query and scope."""
+    """Return a function from a point (study, place, split) to its scores by query and scope; it caches two points."""
 
-    # the first point is compared with one other at a time
+    # Two points are needed at a time: the first one and the point that is compared with it.
     @lru_cache(maxsize=2)
     def read(study: str, place: int, split: str) -> dict[tuple[str, str], pa.Table]:
         wanted = pa.table({"study": [study], "place": pa.array([place], pa.int32())})
@@ -129,13 +134,13 @@ def _group_values(databases: Mapping[str, Queries]) -> _GroupValues:
 
 
 def sums_by_group(scores: pa.Table) -> pa.Table:
-    """Return what each duplicate group of the training roles adds to the gaps on these roles.
+    """Return the sums of the per-query values over each duplicate group of the training roles.
 
     Args:
         scores: rows of ``study_values.sql`` of one point, query and scope.
 
     Returns:
-        Columns population, group_id, n (queries) and, for every tested metric, the sum of its per-query values.
+        Columns population, group_id, n (number of queries) and, for every tested metric, the sum of its values.
     """
     parts = []
     for population in SIDES:
@@ -159,29 +164,30 @@ def sums_by_group(scores: pa.Table) -> pa.Table:
 
 
 def with_utility_changes(rows: Sequence[dict], drawn: Drawn) -> Iterator[dict]:
-    """Adds the interval, the change since the first point and its interval."""
+    """Yield the rows with the interval of the value, and the change since the first point with its interval."""
     first = {(row["task"], row["metric"]): row for row in rows if row["place"] == 0}
     for row in rows:
         metric = (row["task"], row["metric"])
-        here = drawn.utility.get((row["study"], row["place"], *metric))
-        low, high = resampled([0.0] * len(here[1]), here[1], together=True) if here else (None, None)
+        after = drawn.utility.get((row["study"], row["place"], *metric))
+        low, high = resampled([0.0] * len(after[1]), after[1], together=True) if after else (None, None)
         if low is None:
             low, high = row["exact_low"], row["exact_high"]
         change: dict[str, float | None] = {"change": None, "change_low": None, "change_high": None}
         before = drawn.utility.get((row["study"], 0, *metric))
-        if row["place"] > 0 and metric in first and here is not None and before is not None:
+        if row["place"] > 0 and metric in first and after is not None and before is not None:
             change["change"] = row["utility"] - first[metric]["utility"]
-            ends = resampled(before[1], here[1], together=before[0] == here[0])
+            ends = resampled(before[1], after[1], together=before[0] == after[0])
             change |= {"change_low": ends[0], "change_high": ends[1]}
         yield {**row, "ci_low": low, "ci_high": high, **change}
 
 
 def resampled(start: Sequence[float], end: Sequence[float], *, together: bool) -> tuple[float | None, float | None]:
-    """95 % percentile interval of end minus start; no numbers where no draw tells the two apart.
+    """Return the 95 % percentile interval of end minus start; (None, None) where the difference is constant.
 
     Args:
-        start, end: one number for each draw; None is a draw without.
-        together: whether draw i is the same resample of the same queries at both; else as if they were independent.
+        start, end: one number for each draw; None where the draw has no value.
+        together: whether draw i is the same resample of the same queries at both ends; otherwise both are treated as
+            independent.
     """
     before, after = (np.array(drawn, dtype=float) for drawn in (start, end))
     difference = (after if together else shuffled(after)) - before
@@ -193,22 +199,25 @@ def resampled(start: Sequence[float], end: Sequence[float], *, together: bool) -
 
 
 def shuffled(drawn: np.ndarray, *, seed: int = SHUFFLE) -> np.ndarray:
-    """The draws in another order, the same at every call."""
+    """Return the draws in a random order, the same at every call with the same seed."""
     return np.random.default_rng(seed).permutation(drawn)
 
 
 def change_by_group(start: pa.Table, end: pa.Table, metric: str) -> tuple[float, float]:
-    """Standard error of the change of a symmetric gap between two splits, and the share of the groups that both ask.
+    """Return the standard error of a symmetric gap's change between two splits, and the share of groups that both ask.
 
-    Every duplicate group adds its part to the gap of either split: its sum of deviations from the mean, over the number
-    of queries (the linearised ratio; Cochran 1977, ch. 6). A group that both splits ask counts once, with the
-    difference of its parts: where smaller training sets lie in larger ones, that is the pairing. Groups that one split
-    alone asks are independent of the others. So one formula is right for coinciding, nested, overlapping and disjoint
-    sets of queries, up to terms that vanish with the number of groups.
+    Every duplicate group contributes a part to the gap of a split: its sum of deviations from the mean, divided by the
+    number of queries (the linearised ratio; Cochran 1977, ch. 6). A group that both splits ask counts once, with the
+    difference of its parts; where smaller training sets lie in larger ones, this pairs the splits. A group that only
+    one split asks is independent of the others. The formula therefore holds for coinciding, nested, overlapping and
+    disjoint sets of queries, up to terms that vanish as the number of groups grows.
 
     Args:
-        start, end: of one point, query and scope, as :func:`sums_by_group` returns them.
-        metric: one that is tested.
+        start, end: the sums of one point, query and scope, as :func:`sums_by_group` returns them.
+        metric: key of a tested metric.
+
+    Returns:
+        The standard error, and the number of common groups divided by the smaller number of groups.
     """
     parts = pa.concat_tables([_parts(start, metric, -1.0), _parts(end, metric, 1.0)])
     grouped = parts.group_by("group_id", use_threads=False).aggregate([("part", "sum"), ("part", "count")])
@@ -218,28 +227,31 @@ def change_by_group(start: pa.Table, end: pa.Table, metric: str) -> tuple[float,
 
 
 def _parts(values: pa.Table, metric: str, sign: float) -> pa.Table:
-    """What each group adds to the symmetric gap, (a - b) / 2: columns group_id, part."""
+    """Return each group's contribution to the symmetric gap, (a - b) / 2, times ``sign``: columns group_id, part."""
     population, sums, sizes = (values[name].to_numpy() for name in ("population", metric, "n"))
     part = np.zeros(len(sums))
     for role, half in (("a", 0.5), ("b", -0.5)):
-        here = population == role
-        total = sizes[here].sum()
+        in_role = population == role
+        total = sizes[in_role].sum()
         if total:
-            part[here] = sign * half * (sums[here] - sizes[here] * sums[here].sum() / total) / total
+            part[in_role] = sign * half * (sums[in_role] - sizes[in_role] * sums[in_role].sum() / total) / total
     return pa.table({"group_id": values["group_id"], "part": part})
 
 
 def normal(change: float, error: float) -> tuple[float, float]:
-    """95 % interval of a change with a standard error."""
+    """Return the normal 95 % interval of a change with a standard error."""
     return change - QUANTILE * error, change + QUANTILE * error
 
 
 def joint(drawn: Mapping[int, tuple[str, Sequence[float]]], places: Sequence[int]) -> np.ndarray:
-    """float64 (draws, places): the draws of several points, those of other splits than the first's as if independent.
+    """Return the draws of several points side by side; float64 (draws, places).
+
+    Draws that resample the same queries as the first point's are paired with them; all others are treated as
+    independent.
 
     Args:
-        drawn: place -> what its resamples are shared by (a split, or all with one holdout), and its draws.
-        places: those to take.
+        drawn: place -> a key that is equal where draws resample the same queries, and the draws.
+        places: the places of the points to return.
     """
     kinds = list(dict.fromkeys(drawn[place][0] for place in places))
     columns = []

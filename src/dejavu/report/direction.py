@@ -1,4 +1,4 @@
-"""Whether something falls or rises: a claim about a recipe, which one training at each end does not carry."""
+"""Whether a measure falls or rises with a recipe: a claim that needs several trainings (seeds) at both ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.report.changes import RECALL, Drawn, shuffled
 
 TAIL = 0.025
-# place, query and metric; without a query it is retrieval
+# Place, query and metric; query None means retrieval.
 Cell = tuple[int, str | None, str]
 
 
@@ -23,9 +23,9 @@ class Direction:
 
     Attributes:
         change: mean at the end minus mean at the start.
-        low, high: 95 % interval, which holds the noise of training.
+        low, high: 95 % interval of the change, which covers the noise of training and of the queries.
         seeds: number of seeds at the start, and at the end.
-        paired: whether the same seeds were compared with each other.
+        paired: whether trainings with the same seed were compared with each other.
     """
 
     change: float
@@ -36,23 +36,26 @@ class Direction:
 
     @property
     def word(self) -> str:
-        """``falls`` or ``rises``, or that neither is shown."""
+        """Return ``falls``, ``rises``, or that neither is shown."""
         if self.high < 0:
             return "falls"
         return "rises" if self.low > 0 else "is not shown to fall or rise"
 
 
 def direction(start: Mapping[int, float], end: Mapping[int, float], query_error: float = 0.0) -> Direction | None:
-    """The change between two recipes with the noise of training in its interval; None where too few seeds were run.
+    """Return the change between two recipes, with an interval that covers the noise of training.
 
-    Where two or more seeds were run at both ends, a seed's two trainings begin with the same weights and see the data
-    in the same order: their differences are taken, and the interval is Student's with one degree of freedom less than
-    seeds. Otherwise it is Welch's (1947). All seeds are asked the same queries, so the noise of these is in no
-    difference between seeds; its variance is added, and counts a little twice, since training and queries interact.
+    The result is None where neither two seeds are common to both ends, nor each end has two.
+
+    Two trainings with the same seed begin with the same weights and see the data in the same order. Where both ends
+    share two or more seeds, the interval is therefore Student's, of the differences by seed, with one degree of freedom
+    less than seeds. Otherwise the interval is Welch's (1947). All seeds are asked the same queries, so differences
+    between seeds do not show the noise of the queries. The variance of this noise is added; a small part of it counts
+    twice, since training and queries interact.
 
     Args:
-        start, end: seed -> what was measured with it.
-        query_error: standard error of the change of the mean over these seeds, from resampling the queries.
+        start, end: seed -> value measured with this seed.
+        query_error: standard error of the change of the mean over the compared seeds, from resampling the queries.
     """
     common = sorted(start.keys() & end.keys())
     if len(common) > 1:
@@ -60,13 +63,13 @@ def direction(start: Mapping[int, float], end: Mapping[int, float], query_error:
         change, variance, freedom = differences.mean(), differences.var(ddof=1) / len(common), len(common) - 1.0
         seeds = (len(common), len(common))
     elif min(len(start), len(end)) > 1:
-        one, other = (np.array(list(values.values())) for values in (start, end))
-        parts = np.array([values.var(ddof=1) / len(values) for values in (one, other)])
-        change, variance = other.mean() - one.mean(), parts.sum()
-        degrees = np.array([len(one) - 1, len(other) - 1])
-        # without any spread the smaller number is all that can be said
+        before, after = (np.array(list(values.values())) for values in (start, end))
+        parts = np.array([values.var(ddof=1) / len(values) for values in (before, after)])
+        change, variance = after.mean() - before.mean(), parts.sum()
+        degrees = np.array([len(before) - 1, len(after) - 1])
+        # Welch's formula divides by the variance; without any variance, take the smaller number of degrees of freedom.
         freedom = float(variance**2 / (parts**2 / degrees).sum()) if variance > 0 else float(degrees.min())
-        seeds = (len(one), len(other))
+        seeds = (len(before), len(after))
     else:
         return None
     reach = float(stdtrit(freedom, 1 - TAIL)) * float(np.sqrt(variance + query_error**2))
@@ -74,7 +77,7 @@ def direction(start: Mapping[int, float], end: Mapping[int, float], query_error:
 
 
 def studies_of_seeds(studies: Mapping, model: str, split: str) -> set[str]:
-    """The studies that train a model of a split with other seeds."""
+    """Return the names of the studies that train the same model in the same split with other seeds."""
     return {
         name
         for name, section in studies.items()
@@ -83,16 +86,16 @@ def studies_of_seeds(studies: Mapping, model: str, split: str) -> set[str]:
 
 
 def directions(
-    name: str, studies: Mapping, found: Mapping[str, Sequence[dict]], drawn: Drawn
+    name: str, studies: Mapping, results: Mapping[str, Sequence[dict]], drawn: Drawn
 ) -> Iterator[tuple[Cell, Direction]]:
-    """((place, query, metric), change of the recipe since the first point), where seeds were run at both."""
+    """Yield ((place, query, metric), change of the mean over seeds since the first point), where seeds suffice."""
     points = studies[name]["points"]
     if studies[name]["axis"] == "seed":
         return
     replicates = [_replicates(studies, point) for point in points]
-    queries = dict.fromkeys(row["query"] for row in found["study"])
+    queries = dict.fromkeys(row["query"] for row in results["study"])
     for query, metric in [*itertools.product(queries, METRIC_NAMES), (None, RECALL)]:
-        measured = [_of_seeds(seeds, query, metric, found) for seeds in replicates]
+        measured = [_of_seeds(seeds, query, metric, results) for seeds in replicates]
         for place in range(1, len(points)):
             error = _query_error(replicates[0], replicates[place], query, metric, drawn)
             change = direction(measured[0], measured[place], error)
@@ -101,24 +104,24 @@ def directions(
 
 
 def _replicates(studies: Mapping, point: Mapping) -> dict[int, tuple[str, int]]:
-    """Seed -> (study, place) of the trainings that differ from a point in their seed alone."""
-    found: dict[int, tuple[str, int]] = {}
+    """Return seed -> (study, place) of the trainings that differ from a point only in their seed."""
+    by_seed: dict[int, tuple[str, int]] = {}
     for study in sorted(studies_of_seeds(studies, point["model"], point["split"])):
-        for place, other in enumerate(studies[study]["points"]):
-            # a study of seeds keeps the last checkpoints alone
-            if other["samples_seen"] == point["samples_seen"]:
-                found.setdefault(other["value"], (study, place))
-    return found
+        for place, replicate in enumerate(studies[study]["points"]):
+            # A study of seeds has last checkpoints only, so an earlier checkpoint of a point has no replicates.
+            if replicate["samples_seen"] == point["samples_seen"]:
+                by_seed.setdefault(replicate["value"], (study, place))
+    return by_seed
 
 
 def _of_seeds(
-    seeds: Mapping[int, tuple[str, int]], query: str | None, metric: str, found: Mapping[str, Sequence[dict]]
+    seeds: Mapping[int, tuple[str, int]], query: str | None, metric: str, results: Mapping[str, Sequence[dict]]
 ) -> dict[int, float]:
-    """Seed -> the symmetric gap of a query over all objects; without a query recall@10."""
+    """Return seed -> the symmetric gap of a query in scope ``all``; for query None, recall@10."""
     if query is None:
-        values = {(r["study"], r["place"]): r["utility"] for r in found["study_utility"] if r["metric"] == RECALL}
+        values = {(r["study"], r["place"]): r["utility"] for r in results["study_utility"] if r["metric"] == RECALL}
     else:
-        rows = [row for row in found["study"] if (row["query"], row["scope"], row["metric"]) == (query, "all", metric)]
+        rows = [r for r in results["study"] if (r["query"], r["scope"], r["metric"]) == (query, "all", metric)]
         values = {(row["study"], row["place"]): row["gap"] for row in rows}
     return {seed: values[at] for seed, at in seeds.items() if values.get(at) is not None}
 
@@ -130,15 +133,15 @@ def _query_error(
     metric: str,
     drawn: Drawn,
 ) -> float:
-    """Standard error, over resamples of the queries, of the change of the mean over those seeds that are compared."""
+    """Return the standard error of the change of the mean over the compared seeds, from resamples of the queries."""
     common = start.keys() & end.keys()
     means = []
     for seeds in (start, end):
-        # as in direction(): the seeds of both ends, unless there is but one
+        # The same choice as in direction(): the common seeds if there are two or more, otherwise all seeds.
         chosen = [at for seed, at in sorted(seeds.items()) if len(common) < 2 or seed in common]
-        draws = [one for at in chosen if (one := drawn.of(*at, query, metric)) is not None]
+        draws = [of_seed for at in chosen if (of_seed := drawn.of(*at, query, metric)) is not None]
         if not draws:
             return 0.0
         means.append((draws[0][0], np.mean([np.array(values, dtype=float) for _, values in draws], axis=0)))
-    (kind, before), (other, after) = means
-    return float(np.nanstd((after if kind == other else shuffled(after)) - before, ddof=1))
+    (kind_before, before), (kind_after, after) = means
+    return float(np.nanstd((after if kind_before == kind_after else shuffled(after)) - before, ddof=1))

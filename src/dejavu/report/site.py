@@ -1,4 +1,4 @@
-"""The static site: one page that opens from disk, without a network, with all that it shows beside it."""
+"""The static site: one page that opens from disk without a network, and the files that it shows in the same folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from dejavu.memorization.metrics import METRIC_NAMES, METRICS
 from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.queries import Queries
-from dejavu.report.summary import ONE_MODEL, band, number, p_value, verdicts
+from dejavu.report.recipes import recipe_changes
+from dejavu.report.summary import band, number, one_models, p_value, verdicts
 from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
 from dejavu.tables.fields import SIDES
 
 THUMBNAIL = 192
-# p-value below which sizes of groups are said to differ between two roles, of three pairs
+# p-value below which the page says that sizes of groups differ between two roles: 5 %, for three pairs of roles.
 SIZES_DIFFER = 0.05 / 3
 
 CRITERIA_TEXTS = {
@@ -43,14 +44,14 @@ def write_site(
 ) -> None:
     """Write ``index.html`` with its style, figures and images into the folder ``site``.
 
-    Captions, labels and names come from strangers: everything is escaped, and images are encoded anew.
+    Captions, labels and names are untrusted: the templates escape all of them, and images are encoded again.
 
     Args:
-        queries: of the database.
-        figures: SVG files, copied but for those that are blank.
-        samples: batch folders of the samples table, for the images shown.
+        queries: the queries on the database.
+        figures: SVG files to show; blank ones are left out.
+        samples: folders of the samples table, one for each batch of files, with the images that the page shows.
         templates: folder with ``index.html.j2`` and ``style.css``, beside the folder ``figures`` with the captions.
-        site: folder to make.
+        site: folder of the site, created if needed.
         title: heading of the page.
     """
     (site / "figures").mkdir(parents=True, exist_ok=True)
@@ -65,27 +66,30 @@ def write_site(
     _write_images(np.union1d(_image_rows(gallery), members), samples, site / "images")
     results, sizes = queries.rows("result_table"), queries.rows("group_sizes")
     fraction = queries.config("measure.samplings.fraction")
+    measured = {row["model"] for row in results}
+    of_one_model = measured & one_models(queries)
     page = (
         environment(templates)
         .get_template("index.html.j2")
         .render(
             title=title,
             verdicts=verdicts(queries),
+            asked=queries.rows("asked_roles"),
             lists=queries.rows("listed_roles"),
             checkpoints=queries.rows("checkpoints"),
             by_chance=_is_by_chance(queries),
             fraction=fraction,
             samplings_spread=math.sqrt((1 - fraction) / fraction),
             results=results,
-            one_model=any(row["reference"] == ONE_MODEL for row in results),
-            one_model_names={row["model"] for row in results if row["reference"] == ONE_MODEL},
+            one_model=bool(of_one_model),
+            one_model_names=of_one_model,
             families=queries.rows("families"),
             bands={row["model"]: row for row in results},
             strata=any(row["is_listed"] for row in queries.rows("query_roles")),
             group_sizes=sizes,
             size_sentence=_size_sentence(sizes),
             query_names=QUERY_NAMES,
-            two_models=any(row["reference"] != ONE_MODEL for row in results),
+            two_models=bool(measured - of_one_model),
             draws=queries.config("measure.bootstrap"),
             band=band,
             metric_names=METRIC_NAMES,
@@ -104,7 +108,10 @@ def write_site(
             points=points,
             seeds=[row for row in queries.rows("seed_spread") if row["scope"] == "all"],
             attacks=queries.rows("attacks"),
+            recipes=queries.rows("recipe_intervals"),
+            recipe_changes=recipe_changes(queries),
             shares=queries.rows("remembered_shares"),
+            confirmations=queries.rows("confirmations"),
             listed=queries.rows("listed_samples"),
             privacy=queries.rows("privacy"),
             duplicates=queries.rows("duplicates"),
@@ -118,42 +125,42 @@ def write_site(
 
 
 def environment(templates: Path) -> jinja2.Environment:
-    """Templates of a folder, in which everything is escaped."""
-    made = jinja2.Environment(
+    """Return an environment for the templates of a folder that escapes every value."""
+    templating = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["number"] = number
-    made.filters["percent"] = percent
-    made.filters["points"] = points
-    made.filters["p_value"] = p_value
-    return made
+    templating.filters["number"] = number
+    templating.filters["percent"] = percent
+    templating.filters["points"] = points
+    templating.filters["p_value"] = p_value
+    return templating
 
 
 def _is_by_chance(queries: Queries) -> bool:
-    """Whether the split alone decided which of the two training roles a sample has."""
+    """Return whether the split drew both training roles, from one dataset, so that chance decides who is in which."""
     trained = [row for row in queries.rows("query_roles") if row["role"] in SIDES]
     return not any(row["is_listed"] for row in trained) and len({row["dataset"] for row in trained}) == 1
 
 
 def _size_sentence(groups: Sequence[Mapping]) -> str:
-    """Whether what is repeated more often is more common in one role than in another (Mann–Whitney test of groups)."""
+    """Return a sentence on whether sizes of duplicate groups differ between roles, by Mann–Whitney tests of groups."""
     sizes = {row["role"]: row["sizes"] for row in groups}
-    found = []
-    for one, other in (("a", "b"), ("a", "holdout"), ("b", "holdout")):
-        if len({*sizes.get(one, []), *sizes.get(other, [])}) > 1 and sizes.get(one) and sizes.get(other):
-            p = stats.mannwhitneyu(sizes[one], sizes[other]).pvalue
-            found.append(f"{one} against {other} p {p:.2g}{' (they differ)' if p < SIZES_DIFFER else ''}")
-    if not found:
+    tests = []
+    for first, second in (("a", "b"), ("a", "holdout"), ("b", "holdout")):
+        if len({*sizes.get(first, []), *sizes.get(second, [])}) > 1 and sizes.get(first) and sizes.get(second):
+            p = stats.mannwhitneyu(sizes[first], sizes[second]).pvalue
+            tests.append(f"{first} against {second} p {p:.2g}{' (they differ)' if p < SIZES_DIFFER else ''}")
+    if not tests:
         return "All groups are of one size."
-    return f"Are groups of one role larger than those of another? {'; '.join(found)} (Mann–Whitney)."
+    return f"Are groups of one role larger than those of another? {'; '.join(tests)} (Mann–Whitney)."
 
 
 def _gallery(queries: Queries) -> dict[str, list[dict]]:
-    """Model -> its most memorized samples, each with its neighbours under both sides and what they have in common."""
+    """Return model -> its most memorized samples, each with its neighbours under both sides and the shared objects."""
     items = queries.rows("gallery")
     rows = pa.table({"model": [i["model"] for i in items], "row": pa.array([i["row"] for i in items], pa.int64())})
     neighbors: dict[tuple, list[dict]] = {}
@@ -178,31 +185,37 @@ def _gallery(queries: Queries) -> dict[str, list[dict]]:
 
 
 def _duplicate_groups(queries: Queries, samples: Sequence[str]) -> list[dict]:
-    """The largest duplicate groups, each with row, uid and caption of a few members."""
+    """Return the largest duplicate groups, each with row, uid and caption of a few members."""
     groups = queries.rows("duplicate_groups")
     rows = np.array([row for group in groups for row in group["members"]], dtype=np.int64)
-    found: dict[int, dict] = {}
+    by_row: dict[int, dict] = {}
     for table in SampleStore(samples).read(np.unique(rows), ["uid", "caption"]):
-        found.update((record["row"], record) for record in table.to_pylist())
-    return [{**group, "members": [found[row] for row in group["members"]]} for group in groups]
+        by_row.update((record["row"], record) for record in table.to_pylist())
+    return [{**group, "members": [by_row[row] for row in group["members"]]} for group in groups]
 
 
 def _chosen(queries: Queries) -> list[dict]:
-    """For the models of the gallery: the recall gap of the queries with the largest gaps, and its control."""
+    """Return for each model the recall gap of the queries with the largest gaps, and its control.
+
+    Choosing the largest gaps selects noise as well, so the gallery shows these two numbers. The fraction of the queries
+    is the middle one of ``measure.top_l``.
+    """
     rows = [r for r in queries.rows("top_l") if r["sort"] == "gap" and r["unit"] == "fraction"]
-    found: dict[tuple, dict] = {}
+    entries: dict[tuple, dict] = {}
     for row in rows:
         if row["population"] in ("symmetric", "holdout_symmetric"):
-            entry = found.setdefault((row["model"], row["l"]), {"model": row["model"], "l": row["l"]})
+            entry = entries.setdefault((row["model"], row["l"]), {"model": row["model"], "l": row["l"]})
             entry[row["shown_as"]] = row["recall_gap"]
             entry[f"{row['shown_as']}_band"] = band(row["recall_gap_low"], row["recall_gap_high"])
-    fractions = sorted({fraction for _, fraction in found})
-    wanted = fractions[len(fractions) // 2] if fractions else None
-    return [entry for (_, fraction), entry in found.items() if fraction == wanted and {"gap", "control"} <= set(entry)]
+    fractions = sorted({fraction for _, fraction in entries})
+    middle = fractions[len(fractions) // 2] if fractions else None
+    return [
+        entry for (_, fraction), entry in entries.items() if fraction == middle and {"gap", "control"} <= set(entry)
+    ]
 
 
 def _marked(labels: Iterable[str], named: set[str]) -> list[tuple[str, str]]:
-    """(label, how it is marked): those that the caption does not name first."""
+    """Return each label with its mark, ``named`` or ``unnamed`` by the caption; unnamed labels come first."""
     return sorted(
         ((label, "named" if label in named else "unnamed") for label in labels), key=lambda m: (m[1] == "named", m[0])
     )
@@ -210,8 +223,8 @@ def _marked(labels: Iterable[str], named: set[str]) -> list[tuple[str, str]]:
 
 def _side(neighbors: Sequence[dict], truth: Sequence[str], named: set[str]) -> dict:
     shared = [{**n, "shared": _marked(set(n["objects"]) & set(truth), named)} for n in neighbors]
-    found = {label for n in neighbors for label in n["objects"]} & set(truth)
-    return {"neighbors": shared, "found": _marked(found, named)}
+    predicted = {label for n in neighbors for label in n["objects"]} & set(truth)
+    return {"neighbors": shared, "found": _marked(predicted, named)}
 
 
 def _image_rows(gallery: dict[str, list[dict]]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a study found: gap, control and utility along one axis, read from the databases of its points."""
+"""The results of a study: gap, control and utility along one axis, read from the databases of its points."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from dejavu.tables.queries import CAPTION
 
 @dataclass(frozen=True)
 class Study:
-    """What a study found.
+    """The results of a study.
 
     Attributes:
-        name, axis: of the configuration.
-        model, split: what it varies.
-        values: one for each point, as JSON.
+        name, axis: name and axis of the study in the configuration.
+        model, split: the model and the split that the study varies.
+        values: the value of the axis at each point, as JSON.
         gaps: rows of ``study.sql`` with their change since the first point, by place, scope and metric.
         utility: rows of ``study_utility.sql`` with their intervals and their change since the first point, by place.
-        fronts: place -> share of the draws in which the point is on the front of PPG against recall@10.
-        directions: (place, query, metric) -> change of the recipe since the first point, where seeds were run at both.
+        fronts: place -> share of the draws in which the point is on the Pareto front of PPG against recall@10.
+        directions: (place, query, metric) -> change of the recipe since the first point, where both points have seeds.
         noise: (query, scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
-        draws: number of permutations that p-values were counted over.
+        draws: number of permutations behind each p-value.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Study:
     draws: int
 
     def of(self, metric: str, query: str = CAPTION) -> list[dict]:
-        """Return the gaps of one metric over all objects, asked with a query, by place."""
+        """Return the gaps of one metric and query in scope ``all``, by place."""
         return [row for row in self.gaps if (row["query"], row["scope"], row["metric"]) == (query, "all", metric)]
 
     def strongest(self) -> list[dict]:
-        """Return the PPG over all objects of the query that shows most, by place."""
+        """Return, for each place, the largest PPG in scope ``all`` over the queries."""
         rows = [row for row in self.gaps if (row["scope"], row["metric"]) == ("all", TRADED) and row["gap"] is not None]
         places = dict.fromkeys(row["place"] for row in rows)
         return [max((r for r in rows if r["place"] == place), key=lambda row: row["gap"]) for place in places]
 
     def useful(self, place: int) -> dict | None:
-        """Return holdout retrieval recall@10 at a point, mean over sides and directions."""
+        """Return the row of holdout retrieval recall@10 at a point, a mean over sides and directions; None without."""
         return next((r for r in self.utility if r["place"] == place and r["metric"] == RECALL), None)
 
 
@@ -61,20 +61,20 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
     """Read a study from the databases of the splits that its points were measured in.
 
     Args:
-        name: of the study.
-        studies: of the configuration, expanded.
-        databases: split -> its database; the study's own split is among them.
+        name: name of the study.
+        studies: all studies of the configuration, expanded.
+        databases: split -> queries on its database, for all splits of the study's points and the study's own split.
     """
     study = studies[name]
-    found: dict[str, list[dict]] = {}
+    results: dict[str, list[dict]] = {}
     for query in ("study", "study_draws", "study_utility", "study_utility_draws"):
         rows = [{**row, "split": split} for split, base in databases.items() for row in base.rows(query)]
-        found[query] = sorted(rows, key=lambda row: row["place"])
-    drawn = drawn_of(found, databases)
-    gaps = [row for row in found["study"] if row["study"] == name]
-    utility = [row for row in found["study_utility"] if row["study"] == name]
-    same = studies_of_seeds(studies, study["model"], study["split"])
-    spread = [row for row in databases[study["split"]].rows("seed_spread") if row["study"] in same]
+        results[query] = sorted(rows, key=lambda row: row["place"])
+    drawn = drawn_of(results, databases)
+    gaps = [row for row in results["study"] if row["study"] == name]
+    utility = [row for row in results["study_utility"] if row["study"] == name]
+    seed_studies = studies_of_seeds(studies, study["model"], study["split"])
+    spread = [row for row in databases[study["split"]].rows("seed_spread") if row["study"] in seed_studies]
     return Study(
         name=name,
         axis=study["axis"],
@@ -83,9 +83,9 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
         values=[json.dumps(value) for value in study["values"]],
         gaps=list(with_changes(gaps, drawn, databases)),
         utility=list(with_utility_changes(utility, drawn)),
-        # trainings of one recipe are no choices
+        # A front shows choices between recipes; the points of a study of seeds all have the same recipe.
         fronts={} if study["axis"] == "seed" else _fronts(name, gaps, drawn),
-        directions=dict(directions(name, studies, found, drawn)),
+        directions=dict(directions(name, studies, results, drawn)),
         noise={(row["query"], row["scope"], row["metric"]): row for row in spread},
         draws=databases[study["split"]].config("measure.bootstrap"),
     )
@@ -94,8 +94,8 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
 def _fronts(name: str, gaps: Sequence[dict], drawn: Drawn) -> dict[int, float]:
     places = list(dict.fromkeys(row["place"] for row in gaps))
     pairs = {place: (drawn.of(name, place, None, RECALL), drawn.strongest(name, place)) for place in places}
-    useful = {place: one for place, (one, _) in pairs.items() if one is not None}
-    memory = {place: other for place, (_, other) in pairs.items() if other is not None}
+    useful = {place: recall for place, (recall, _) in pairs.items() if recall is not None}
+    memory = {place: gap for place, (_, gap) in pairs.items() if gap is not None}
     shown = [place for place in places if place in useful and place in memory]
     if not shown:
         return {}

@@ -1,4 +1,4 @@
-"""The figures of a study: gap, control and utility along its axis, and one against the other."""
+"""The figures of a study: gap, control and utility along the axis, and gap against utility."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AXIS_NAMES = {
     "checkpoint": "samples seen, in one training",
     "deduplicate": "one sample of each duplicate group",
 }
-# where the largest value is more than this many times the smallest, the axis is logarithmic
+# The axis is logarithmic where the largest value is more than this many times the smallest.
 LOG_SPAN = 20
 
 
@@ -72,7 +72,7 @@ def _gap_lines(axis: Axes, study: Study, metric: str, xs: Sequence[float]) -> No
 
 
 def _places(study: Study) -> tuple[list[float], list[str] | None]:
-    """Return where the points lie on the axis, and their names where the values are no numbers."""
+    """Return the points' positions on the axis, and the labels of the ticks where the values are not numbers."""
     values = [json.loads(value) for value in study.values]
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     if numbers and study.axis != "seed":
@@ -91,7 +91,10 @@ def _x_axis(axis: Axes, study: Study, xs: Sequence[float], ticks: Sequence[str] 
 
 
 def _noise(axis: Axes, study: Study, xs: Sequence[float], rows: Sequence[dict], noise: Mapping) -> None:
-    """Draw the noise of training: two standard deviations over seeds, around every point, or around their mean."""
+    """Draw the noise of training as a band of ± two standard deviations over seeds.
+
+    The band is around every point; in a study of seeds it is around the mean of the points.
+    """
     width = 2 * noise["spread"]
     label = "± 2 standard deviations over seeds, of the model without changes"
     if study.axis == "seed":
@@ -103,7 +106,7 @@ def _noise(axis: Axes, study: Study, xs: Sequence[float], rows: Sequence[dict], 
 
 
 def _utility_panels(study: Study) -> dict[str, list[str]]:
-    """Return title of a panel -> the metrics that it shows."""
+    """Return title of a panel -> the metrics of utility in this panel."""
     metrics = list(dict.fromkeys(row["metric"] for row in study.utility))
     titles = {
         "holdout retrieval, recall@10, %": [m for m in metrics if m.endswith("_recall@10")],
@@ -127,17 +130,17 @@ def _utility_lines(axis: Axes, study: Study, metrics: Sequence[str], xs: Sequenc
 
 
 def _utility_bars(row: Mapping) -> tuple[float, float]:
-    """Return how far the interval of a share reaches, in per cent."""
+    """Return how far the interval of a share reaches below and above it, in percentage points."""
     below, above = interval_bars(row["utility"], row["ci_low"], row["ci_high"])
     return 100 * below, 100 * above
 
 
 def _tradeoff(study: Study) -> Figure:
-    """Draw the symmetric PPG of the strongest query against recall@10, with the front."""
+    """Draw the symmetric PPG of the strongest query against recall@10, with the Pareto front."""
     figure, axes = panels(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
-    found = [(study.useful(row["place"]), row) for row in study.strongest()]
-    known = [(100 * useful["utility"], useful, row) for useful, row in found if useful is not None]
+    pairs = [(study.useful(row["place"]), row) for row in study.strongest()]
+    known = [(100 * useful["utility"], useful, row) for useful, row in pairs if useful is not None]
     for x, useful, row in known:
         bars = [[end] for end in interval_bars(row["gap"], row["ci_low"], row["ci_high"])]
         across = [[end] for end in _utility_bars(useful)]

@@ -29,7 +29,7 @@ UTILITY_COLUMNS = (
 
 
 def write_points(study: Study, points: Path, utility: Path) -> None:
-    """Write all gaps, and what the models are good for, as tab-separated values; one line per point and metric."""
+    """Write two files of tab-separated values, of gaps and of utility, with one line per point and metric."""
     _write_tsv(points, POINT_COLUMNS.split(), study, study.gaps)
     shares = {(place, RECALL): share for place, share in study.fronts.items()}
     rows = [{**row, "front_share": shares.get((row["place"], row["metric"]))} for row in study.utility]
@@ -48,10 +48,10 @@ def write_study(study: Study, figures: Sequence[Path], templates: Path, site: Pa
     """Write ``index.html`` with its style and figures into the folder ``site``.
 
     Args:
-        study: what was found.
-        figures: SVG files, copied.
+        study: the results of the study.
+        figures: SVG files to copy and show.
         templates: folder with ``study.html.j2`` and ``style.css``, beside the folder ``studies`` with the captions.
-        site: folder to make.
+        site: folder of the site, created if needed.
         title: heading of the page.
     """
     (site / "figures").mkdir(parents=True, exist_ok=True)
@@ -77,6 +77,6 @@ def write_study(study: Study, figures: Sequence[Path], templates: Path, site: Pa
 
 
 def write_summary(study: Study, path: Path) -> None:
-    """Write the text that the terminal shows at the end."""
+    """Write the text that the terminal shows at the end of a run."""
     heading = f"Study {study.name}: {study.axis} of {study.model} in {study.split}"
     write_text(path, "\n".join([heading, "", *sentences(study)]) + "\n")

@@ -1,4 +1,4 @@
-"""What a study found, in words."""
+"""Sentences on the results of a study."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from dejavu.report.summary import band, number
 from dejavu.report.tradeoff import percent, points
 from dejavu.tables.queries import CAPTION
 
-# metrics that are put in words: of captions all, of other queries the traded one and the one chosen beforehand
+# Metrics in the sentences. For the query ``caption`` (True) these are all metrics, for other queries (False) the metric
+# of the trade-off and the metric of the primary cell.
 SAID = {True: tuple(METRIC_NAMES), False: (TRADED, PRIMARY_METRIC)}
 
 
 def sentences(study: Study) -> list[str]:
-    """Return what these trainings show from the first value to the last, then what holds of the recipe."""
+    """Return sentences on the change between the first and the last training, and on the change of the recipe."""
     if study.axis == "seed":
         return [
             _spread_sentence(METRIC_NAMES[metric], row)
             for (query, scope, metric), row in study.noise.items()
             if (query, scope) == (CAPTION, "all")
         ]
-    found = [*_sentences_on_gaps(study), *_sentences_on_recall(study), *_sentences_on_recipes(study)]
+    texts = [*_sentences_on_gaps(study), *_sentences_on_recall(study), *_sentences_on_recipes(study)]
     noise = study.noise.get((CAPTION, "all", TRADED))
     if noise is not None and noise["spread"] is not None:
-        found.append(_spread_sentence(METRIC_NAMES[TRADED], noise))
-    return found
+        texts.append(_spread_sentence(METRIC_NAMES[TRADED], noise))
+    return texts
 
 
 def _sentences_on_gaps(study: Study) -> Iterator[str]:
@@ -64,24 +65,25 @@ def _sentences_on_recall(study: Study) -> Iterator[str]:
 
 
 def _sentences_on_recipes(study: Study) -> Iterator[str]:
-    """Yield what holds of the recipe and not of these trainings alone, wherever seeds were run at both ends."""
-    for (place, query, metric), found in study.directions.items():
+    """Yield sentences on the recipe rather than on single trainings, wherever seeds were run at both ends."""
+    for (place, query, metric), change in study.directions.items():
         if query is not None and metric not in SAID[query == CAPTION]:
             continue
         shown: Callable[[float | None], str] = points if metric == RECALL else number
-        first, second = found.seeds
+        first, second = change.seeds
         unit = " points" if metric == RECALL else ""
-        seeds = f"the same {first} seeds" if found.paired else f"{first} and {second} other seeds"
+        seeds = f"the same {first} seeds" if change.paired else f"{first} and {second} other seeds"
         yield (
-            f"Over {seeds} of training at both ends, {_named(query, metric)} {found.word} from {study.axis} "
-            f"{study.values[0]} to {study.values[place]}: a change of {shown(found.change)}{unit} "
-            f"[{shown(found.low)}, {shown(found.high)}], which holds the noise of training and of the queries."
+            f"Over {seeds} of training at both ends, {_named(query, metric)} {change.word} from {study.axis} "
+            f"{study.values[0]} to {study.values[place]}: a change of {shown(change.change)}{unit} "
+            f"[{shown(change.low)}, {shown(change.high)}], an interval that covers the noise of training and of the "
+            "queries."
         )
     last = len(study.values) - 1
     if not any(place == last for place, _, _ in study.directions):
         yield (
             f"Whether the recipe makes the difference from {study.values[0]} to {study.values[last]} is not known: no "
-            "further seeds were trained at both ends, and how far training anew moves these points is in no interval."
+            "further seeds were trained at both ends, and the intervals do not cover the noise of training."
         )
 
 
@@ -89,5 +91,5 @@ def _spread_sentence(name: str, row: Mapping) -> str:
     return (
         f"Over {row['seeds']} seeds of training {name} is {number(row['mean'])} with a standard deviation of "
         f"{row['spread']:.3f}, its control {number(row['control_mean'])} with {row['control_spread']:.3f}; an "
-        "interval on single trainings does not hold that noise."
+        "interval of single trainings does not cover that noise."
     )

@@ -1,4 +1,4 @@
-"""The result in words and as a plain table: for the terminal, and as a file for other programs."""
+"""The result in words and as a table, for the terminal and, as a file, for other programs."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.memorization.verdicts import PRIMARY_METRIC, PRIMARY_SCOPES, QUERY_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.tradeoff import cost, percent, tradeoff
+from dejavu.tables.queries import CAPTION
 
-ONE_MODEL = "text_encoder"
-# what the terminal shows of every query: the paper's first number, and the cell chosen beforehand
+# (metric, scope) that the terminal shows for every query: the paper's first number, and those of the primary cell.
 SHOWN = (("ppg", "all"), (PRIMARY_METRIC, PRIMARY_SCOPES[0]))
 
 
-def verdicts(queries: Queries) -> dict[str, list[dict]]:
-    """Model -> its verdicts at its last epoch, on objects and on membership; rows of the table ``verdicts``.
+def one_models(queries: Queries) -> set[str]:
+    """Return the models whose side b is a text encoder: the models of one-model tests."""
+    return {row["model"] for row in queries.rows("one_models")}
 
-    ``sentence`` holds as well what a verdict rests on and is not known.
+
+def verdicts(queries: Queries) -> dict[str, list[dict]]:
+    """Return model -> its verdicts at its last epoch, on objects and on membership; rows of the table ``verdicts``.
+
+    The ``sentence`` of a verdict is followed by the doubts: listed samples that are missing, and preprocessing that is
+    not known.
     """
     lists = [_list_sentence(row) for row in queries.rows("listed_roles") if row["missing"]]
     guessed = [row for row in queries.rows("checkpoints") if not row["preprocessing_known"]]
-    found: dict[str, list[dict]] = {}
+    by_model: dict[str, list[dict]] = {}
     for row in queries.rows("verdicts"):
         doubts = [*lists, *(_guess_sentence(g) for g in guessed if g["model"] == row["model"])]
-        found.setdefault(row["model"], []).append({**row, "sentence": " ".join([row["sentence"], *doubts])})
-    return found
+        by_model.setdefault(row["model"], []).append({**row, "sentence": " ".join([row["sentence"], *doubts])})
+    return by_model
 
 
 def remembered(queries: Queries) -> dict[str, str]:
-    """Model -> how many of its training samples are remembered, at least, by the statistic that shows most of them."""
-    found: dict[str, list[dict]] = {}
+    """Return model -> a sentence with the largest lower bounds on the share of its training samples it remembers."""
+    by_model: dict[str, list[dict]] = {}
     for row in queries.rows("remembered_shares"):
-        found.setdefault(row["model"], []).append(row)
-    return {model: _remembered_sentence(rows) for model, rows in found.items()}
+        by_model.setdefault(row["model"], []).append(row)
+    return {model: _remembered_sentence(rows) for model, rows in by_model.items()}
 
 
 def _remembered_sentence(rows: Sequence[dict]) -> str:
@@ -56,36 +62,39 @@ def _remembered_sentence(rows: Sequence[dict]) -> str:
 def _list_sentence(row: dict) -> str:
     return (
         f"{row['missing']:,} of {row['listed']:,} uids listed for role {row['role']} are not in the dataset; a sample "
-        "that is there under another name counts as not listed."
+        "that the dataset has under another uid counts as not listed."
     )
 
 
 def _guess_sentence(row: dict) -> str:
     return (
         f"How images were prepared for the checkpoint of side {row['side']} is not known, and OpenCLIP's default was "
-        "taken: if that is wrong, so are these numbers."
+        "used: if it is wrong, so are these numbers."
     )
 
 
 def band(low: float | None, high: float | None) -> str:
-    """An interval in brackets."""
+    """Return an interval of signed numbers in brackets."""
     return f"[{number(low)}, {number(high)}]"
 
 
 def number(value: float | None) -> str:
-    """A signed number with three decimals, or a dash."""
+    """Return a signed number with three decimals, or a dash."""
     return "–" if value is None else f"{value:+.3f}"
 
 
 def p_value(p: float | None, draws: int) -> str:
-    """A p-value that was counted over random draws: the smallest that can be is an upper bound."""
+    """Return a p-value as text.
+
+    A p-value counted over random draws cannot be smaller than 1 / (draws + 1), so there it is only an upper bound.
+    """
     if p is None:
         return "–"
     return f"≤ {p:.2g}" if p <= 1.001 / (draws + 1) else f"{p:.2g}"
 
 
 def write_summary(queries: Queries, path: Path, *, title: str) -> None:
-    """Writes the text that the terminal shows at the end."""
+    """Write the text that the terminal shows at the end of a run."""
     rows = queries.rows("result_table")
     draws = queries.config("measure.bootstrap")
     header = ["model", "query", "scope", "metric", "symmetric", "95 % band", "joint p", "on a", "on b"]
@@ -121,14 +130,32 @@ def write_summary(queries: Queries, path: Path, *, title: str) -> None:
             "for all queries, k, labels, scopes and metrics of a model. The report shows all of them.",
             "",
         ]
-    lines += [f"{model}: {row['sentence']}" for model, found in verdicts(queries).items() for row in found]
+    if asked := [
+        f"{row['asked']:,} of {row['samples']:,} of role {row['role']}" for row in queries.rows("asked_roles")
+    ]:
+        lines += [f"Samples that were asked about (measure.query_limit): {', '.join(asked)}.", ""]
+    lines += [f"{model}: {row['sentence']}" for model, rows in verdicts(queries).items() for row in rows]
+    lines += [f"{row['model']}: {_over_trainings(row)}" for row in queries.rows("recipe_intervals") if _is_shown(row)]
     lines += [f"{model}: {sentence}" for model, sentence in remembered(queries).items()]
     lines += [f"{row['model']}: {cost(row)}." for row in tradeoff(queries)]
     write_text(path, "\n".join(lines) + "\n")
 
 
+def _is_shown(row: dict) -> bool:
+    return row["query"] == CAPTION and (row["metric"], row["scope"]) in SHOWN
+
+
+def _over_trainings(row: dict) -> str:
+    return (
+        f"over {row['replicates']} trainings, mean {METRIC_NAMES[row['metric']]} of {row['scope']} objects "
+        f"{number(row['mean'])} {band(row['low'], row['high'])}, one more training "
+        f"{band(row['next_low'], row['next_high'])}; control {number(row['control_mean'])} "
+        f"{band(row['control_low'], row['control_high'])}."
+    )
+
+
 def write_table_file(queries: Queries, path: Path) -> None:
-    """Writes the result table as tab-separated values."""
+    """Write the result table as tab-separated values."""
     rows = queries.rows("result_table")
     text = io.StringIO()
     if rows:

@@ -6,6 +6,7 @@ with the cue that training left to it (``masked``), and with what only memory ca
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,19 @@ def _texts(texts: Path, queries: Iterable[str]) -> dict[str, dict[int, str]]:
     table = read_table(texts, ["row", *queries])
     rows = table["row"].to_pylist()
     return {query: dict(zip(rows, table[query].to_pylist(), strict=True)) for query in table.column_names[1:]}
+
+
+def text_digests(texts: Path, query: str, rows: np.ndarray) -> np.ndarray:
+    """Return a digest of the text that a query asks with of each row, bytes (n,) of 16.
+
+    Args:
+        texts: table of the texts, schema ``QUERY_TEXTS``.
+        query: of those with texts of their own.
+        rows: int64 (n,).
+    """
+    known = _texts(texts, [query])[query]
+    digests = (hashlib.blake2b(known[row].encode(), digest_size=16).digest() for row in rows.tolist())
+    return np.frombuffer(b"".join(digests), dtype="V16")
 
 
 class _Asker:

@@ -1,11 +1,10 @@
-"""The columns of every table, named once: Arrow schemas of the files between steps and of the database.
+"""The columns of every table: Arrow schemas of the files between steps and of the database.
 
-The comment of a field becomes the comment of the column in the database. Columns listed in ``MEASURED`` hold
-measurements of the run itself (seconds, memory, rates); every other column is the same for the same configuration on
-the same machine.
+The comment of a field becomes the comment of the column in the database. Columns in ``MEASURED`` measure the run itself
+(seconds, memory, rates); every other column is the same for the same configuration on the same machine.
 
-There is a module for each floor, and a step imports the one that it needs: so a column of the database is not in the
-code hash of the steps before it.
+Each step imports the module that has its tables, so a column of the database does not enter the code hash of earlier
+steps.
 """
 
 from __future__ import annotations
@@ -17,7 +16,10 @@ MODULES = ("fields", "queries", "data", "training", "retrieval", "scores", "popu
 
 
 def __getattr__(name: str) -> Any:
-    """A table of any module, for those who look at results. Steps may not: their code hash would miss it."""
+    """Return a schema of any module, for tests and for people.
+
+    Steps must import the module itself: their code hash does not follow this lookup.
+    """
     if name.isupper():
         for module in MODULES:
             if hasattr(found := import_module(f"{__name__}.{module}"), name):

@@ -13,6 +13,14 @@ from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_D
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
+from dejavu.tables.replicates import (
+    CONFIRMATIONS,
+    RECIPE_INTERVALS,
+    REPLICATE_DRAWS,
+    REPLICATES,
+    SAMPLE_EVIDENCE,
+    SHARES,
+)
 from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.scores import SAMPLE_SCORES
 from dejavu.tables.training import TRAINING
@@ -60,35 +68,16 @@ VERDICTS = pa.schema(
         field("sentence", pa.string(), "the verdict in words, with what it rests on"),
     ]
 )
-_STATISTIC = field("statistic", pa.string(), "what is compared: recall, unnamed recall, or pair cosine")
-SAMPLE_MEMORIZATION = pa.schema(
+SAMPLE_MEMORIZATION = pa.schema([MODEL_NAME, EPOCH, *SAMPLE_EVIDENCE])
+REMEMBERED_SHARES = pa.schema([MODEL_NAME, EPOCH, *SHARES])
+BLIND_BASELINE = pa.schema(
     [
-        MODEL_NAME,
-        EPOCH,
-        _STATISTIC,
-        QUERY,
-        POPULATION,
-        ROW,
-        field("advantage", pa.float64(), "score under the side that saw the sample minus under the side that did not"),
-        field("p_value", pa.float64(), "share of the holdout with at least this advantage, the sample counted in"),
-        field("q_value", pa.float64(), "smallest false discovery rate (Benjamini-Hochberg) at which it is listed"),
-    ]
-)
-REMEMBERED_SHARES = pa.schema(
-    [
-        MODEL_NAME,
-        EPOCH,
-        _STATISTIC,
-        QUERY,
-        field("samples", pa.int64(), "training samples of both sides that were compared"),
-        field("control", pa.int64(), "samples of the holdout"),
-        field("rate", pa.float64(), "false discovery rate of the list"),
-        field("listed", pa.int64(), "samples with a q_value of at most that rate"),
-        field(
-            "share_low",
-            pa.float64(),
-            "at least this share is remembered; 95 % confidence for all rows of a model and epoch together",
-        ),
+        field("role", pa.string(), "one of the two roles: a, b or holdout"),
+        field("other", pa.string(), "the other role"),
+        field("auc", pa.float64(), "ROC AUC at which captions alone tell the roles apart; 0.5 is chance"),
+        field("std_error", pa.float64(), "its standard error where there is no difference"),
+        field("captions", pa.int64(), "captions of each role"),
+        field("is_apart", pa.bool_(), "whether that is clear: the AUC is above 0.5 by more than 4 standard errors"),
     ]
 )
 PRIVACY = pa.schema(
@@ -135,6 +124,7 @@ SIDES_TABLE = pa.schema(
         MODEL_NAME,
         SIDE,
         field("kind", pa.string(), "trained here, model (trained for another model), checkpoint or text_encoder"),
+        field("has_images", pa.bool_(), "whether it embeds images, which a text encoder does not"),
         field("source", pa.string(), "the recipe, the checkpoint or the text encoder"),
         field("search", pa.string(), "what its queries search: public images or public captions"),
         field("search_engine", pa.string(), "what searched, see measure.search; null in results of older versions"),
@@ -161,6 +151,7 @@ ROLES_TABLE = pa.schema(
         field("role", pa.string(), "a, b, public or holdout"),
         field("dataset", pa.string(), "where its samples come from"),
         field("samples", pa.int64(), "number of its samples"),
+        field("asked", pa.int64(), "number of those that are asked about, null for the public role"),
         field("listed", pa.int64(), "number of uids in its list, null where it is drawn by hash"),
         field("missing", pa.int64(), "number of those that the dataset lacks"),
     ]
@@ -183,7 +174,7 @@ _DATABASE_SAMPLES = _columns(
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),
     "roles": ("what each role of the split is", ROLES_TABLE),
-    "samples": ("the samples of all roles", _DATABASE_SAMPLES),
+    "samples": ("the samples that are searched or asked about", _DATABASE_SAMPLES),
     "duplicates": (
         "the groups of more than one sample in the datasets that the roles come from, whatever role they have",
         _columns([field("dataset", pa.string(), "dataset of the group")], DUPLICATES),
@@ -212,8 +203,22 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),
+    "blind_baseline": (
+        "whether captions alone tell roles apart, which makes a comparison of them void",
+        BLIND_BASELINE,
+    ),
     "sample_memorization": ("what single training samples show", SAMPLE_MEMORIZATION),
     "remembered_shares": ("how many training samples are remembered, at least", REMEMBERED_SHARES),
+    "confirmations": (
+        "whether a list of remembered samples, made from some replicates, holds in the others",
+        _columns(MODEL, CONFIRMATIONS),
+    ),
+    "replicates": ("the gaps of every pair of models of a recipe", _columns(MODEL, REPLICATES)),
+    "replicate_draws": (
+        "the resampled gaps of every pair of models, for intervals of the differences between recipes",
+        _columns(MODEL, REPLICATE_DRAWS),
+    ),
+    "recipe_intervals": ("what a recipe does over trainings, and how certain", _columns(MODEL, RECIPE_INTERVALS)),
     "privacy": ("lower bounds on the privacy loss of training", PRIVACY),
     "studies": ("the points of studies that were measured in this split", STUDIES),
     "training": ("what happened in training", _columns(MODEL_SIDE, TRAINING)),
@@ -221,20 +226,20 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
 }
+_REFERENCE = field("reference", pa.string(), "kind of side b, as in sides")
+_CONTROL_POPULATION = field(
+    "control_population", pa.string(), "population of the control: unseen in a one-model test, else holdout"
+)
 _GAP_WITH_CONTROL = _columns(
     MODEL,
-    [field("reference", pa.string(), "kind of side b, as in sides"), QUERY, K, LABELS, SCOPE],
+    [_REFERENCE, QUERY, K, LABELS, SCOPE],
     [POPULATION_GAPS.field(name) for name in ("metric", "value", "ci_low", "ci_high")],
     [BANDS.field(name) for name in ("band_low", "band_high")],
     [POPULATION_GAPS.field(name) for name in ("mean", "std", "p_value", "p_joint", "expected", "detectable")],
     [BANDS.field(name) for name in ("critical", "cells")],
     [POPULATION_GAPS.field(name) for name in ("n", "groups", "effective_groups")],
     [
-        field(
-            "control_population",
-            pa.string(),
-            "population of the control: unseen where side b is a text encoder, else holdout",
-        ),
+        _CONTROL_POPULATION,
         field("control_value", pa.float64(), "the same gap on the control"),
         field("control_low", pa.float64(), "lower end of the control's 95 % bootstrap interval"),
         field("control_high", pa.float64(), "upper end of it"),
@@ -250,6 +255,17 @@ _GAP_WITH_CONTROL = _columns(
 # queries that the database keeps under a name; each is the file of that name in workflow/sql/views
 VIEWS: dict[str, tuple[str, pa.Schema]] = {
     "reported_cell": ("k and labels that the report shows", pa.schema([K, LABELS])),
+    "reference_sides": (
+        "what side b of every model is: in a one-model test a text encoder, which has seen no image",
+        pa.schema(
+            [
+                MODEL_NAME,
+                _REFERENCE,
+                field("is_one_model", pa.bool_(), "whether side b embeds no images, so that this is a one-model test"),
+                _CONTROL_POPULATION,
+            ]
+        ),
+    ),
     "last_epochs": ("the last epoch at which each model was measured", MODEL),
     "gaps_with_controls": (
         "every symmetric gap beside its control, with the simultaneous bands of both where the report shows them",
@@ -263,7 +279,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields (key path with dots, value as JSON) of every leaf, sorted by key."""
+    """Yield (key path with dots, value as JSON) of every leaf, sorted by key."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
             yield from flatten(value[key], f"{prefix}.{key}" if prefix else str(key))

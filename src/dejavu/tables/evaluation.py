@@ -1,4 +1,4 @@
-"""What models are good for, and what attacks on them find."""
+"""Tables of utility and of attacks."""
 
 from __future__ import annotations
 

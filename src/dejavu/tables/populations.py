@@ -1,4 +1,4 @@
-"""What populations of queries show."""
+"""Tables of results on populations of queries: gaps, top-L, bootstrap draws and recall curves."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ POPULATION_GAPS = pa.schema(
         field("mean", pa.float64(), "mean over random samplings of the queries"),
         field("std", pa.float64(), "standard deviation over those samplings"),
         field("ci_low", pa.float64(), "lower end of the 95 % bootstrap interval over duplicate groups"),
-        field("ci_high", pa.float64(), "upper end of it"),
+        field("ci_high", pa.float64(), "upper end of this interval"),
         field("p_value", pa.float64(), "a, b, holdout: signs flipped; others: role labels permuted; two-sided"),
         field("n", pa.int64(), "number of queries"),
         field("groups", pa.int64(), "number of their duplicate groups"),
         field("effective_groups", pa.float64(), "(sum of s)^2 / sum of s^2 of group sizes s, of the smaller role"),
         field("p_joint", pa.float64(), "one-sided p-value adjusted for all queries, k, labels, scopes and metrics"),
-        field("expected", pa.float64(), "what group sizes alone make of the gap where roles are listed, else 0"),
+        field("expected", pa.float64(), "the gap that group sizes alone cause where roles are listed, else 0"),
         field("detectable", pa.float64(), "smallest true gap that the joint test finds in 80 % of runs"),
     ]
 )
@@ -46,9 +46,12 @@ TOP_L = pa.schema(
         field("f1_gap", pa.float64(), "F1 of the mean precision and mean recall, under a minus under b"),
         field("mean_f1_gap", pa.float64(), "mean of the queries' own F1, under a minus under b"),
         field(
-            "recall_gap_low", pa.float64(), "lower end of its 95 % bootstrap interval, chosen anew; query caption only"
+            "recall_gap_low",
+            pa.float64(),
+            "lower end of the 95 % bootstrap interval of recall_gap, whose resamples choose the first l anew; query "
+            "caption only",
         ),
-        field("recall_gap_high", pa.float64(), "upper end of it"),
+        field("recall_gap_high", pa.float64(), "upper end of this interval"),
     ]
 )
 BOOTSTRAP_DRAWS = pa.schema(

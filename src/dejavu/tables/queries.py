@@ -1,4 +1,4 @@
-"""What is asked of models, and the columns that say of which queries a row is."""
+"""The kinds of queries, and the columns that say to which queries a row belongs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 from dejavu.tables.fields import field
 
 CAPTION, MASKED, REMAINDER, RARE = QUERIES = ("caption", "masked", "remainder", "rare")
-# no query: public images in an order drawn by chance, for how well one scores that knows nothing
+# Not a query of a model: a random ranking of the public images, whose score is the level of chance.
 RANDOM = "random"
 
 POPULATION = field(

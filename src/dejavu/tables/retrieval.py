@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""Tables of searches: the texts of queries, and their nearest public images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single queries score."""
+"""The table of the scores of single queries under both sides."""
 
 from __future__ import annotations
 

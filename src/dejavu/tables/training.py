@@ -1,4 +1,4 @@
-"""What a training notes."""
+"""The table of the metrics of a training."""
 
 from __future__ import annotations
 

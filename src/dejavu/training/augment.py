@@ -1,4 +1,4 @@
-"""Image augmentation: another view of a training image every time it is shown."""
+"""Image augmentation: a new random view of a training image at every epoch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ COLOR_PROBABILITY = 0.8
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed, in this order; the defaults change nothing.
+    """The random changes to an image, in the order of the attributes; the defaults change nothing.
 
     Attributes:
-        crop_scale: share of the image's area that a random crop has, from lowest to highest, its ratio of sides
-            between 3/4 and 4/3, as in OpenCLIP's training transform (torchvision's ``RandomResizedCrop``); None: the
-            central square.
-        flip: probability that left and right change places.
+        crop_scale: lowest and highest share of the image's area in a random crop. The crop's aspect ratio is between
+            3/4 and 4/3, as in OpenCLIP's training transform (torchvision's ``RandomResizedCrop``). None: the central
+            square.
+        flip: probability of a horizontal flip.
         color_jitter: strength s in [0, 1] of a random change of brightness, contrast and saturation (factors within
-            0.8 s of 1) and hue (a shift of at most 0.2 s of the circle), in random order, with probability 0.8, as in
-            SimCLR (arXiv 2002.05709).
-        gray_scale: probability that the colours are taken away.
+            0.8 s of 1) and hue (a shift of at most 0.2 s of the colour circle), in random order, with probability 0.8,
+            as in SimCLR (arXiv 2002.05709).
+        gray_scale: probability that the image becomes grey.
     """
 
     crop_scale: Sequence[float] | None = None
@@ -40,7 +40,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Augmentation:
-        """Return what a recipe says."""
+        """Return the augmentation of a recipe."""
         scale = None if recipe.crop_scale is None else (recipe.crop_scale[0], recipe.crop_scale[1])
         return cls(scale, recipe.flip, recipe.color_jitter, recipe.gray_scale)
 
@@ -48,7 +48,7 @@ class Augmentation:
         return self != Augmentation()
 
     def __call__(self, image: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
-        """A view of an RGB image as uint8 (size, size, 3); all that is random comes from ``rng``."""
+        """Return a view of an RGB image, uint8 (size, size, 3); ``rng`` is the only source of randomness."""
         view = self._square(image, size, rng)
         if rng.random() < self.flip:
             view = functional.hflip(view)
@@ -67,16 +67,16 @@ class Augmentation:
 
 
 def random_crop(size: tuple[int, int], scale: Sequence[float], rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Draws a crop as torchvision's ``RandomResizedCrop`` does, which itself cannot be given a generator.
+    """Draw a crop as torchvision's ``RandomResizedCrop`` does; that class takes no random generator.
 
     Args:
         size: width and height of the image.
-        scale: lowest and highest share of its area.
-        rng: where the draws come from.
+        scale: lowest and highest share of the image's area.
+        rng: source of the draws.
 
     Returns:
-        Left, top, width and height of a random place, area and ratio of sides; of ten that are drawn the first that
-        fits in, or, when none does, the largest central crop with a ratio that is allowed.
+        Left, top, width and height of a crop with random place, area and aspect ratio: the first of ten draws that fits
+        into the image, or the largest central crop with an allowed aspect ratio when none fits.
     """
     width, height = size
     for _ in range(ATTEMPTS):

@@ -1,7 +1,7 @@
-"""Training on several processes, of one machine or of the nodes of a Slurm job: each works on its share of every batch.
+"""Training on several processes, of one machine or of the nodes of a Slurm job; each takes a part of every batch.
 
-Processes are started by torchrun's own launcher: here, or under ``srun`` once on every node. What runs inside one reads
-torchrun's environment only, so that it does not matter who started it.
+torchrun's launcher starts the processes: on one machine from this process, on several nodes from one ``srun`` task per
+node. A training process reads torchrun's environment only, so it runs the same in both cases.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dejavu.training.torchrun import LOOPBACK, Failure, Share, environment, laun
 
 @dataclass(frozen=True)
 class Processes:
-    """Processes that work together, each ``python -m module argument``.
+    """Processes that work together; each runs ``python -m module argument``.
 
     Attributes:
-        number: how many in all.
-        module: which.
-        argument: its one argument.
-        nodes: of the Slurm job in which this process runs, on its first node; 1: this machine, without Slurm.
-        gpus_per_node: that srun asks for.
+        number: number of processes, over all nodes.
+        module: name of the Python module.
+        argument: the only argument of the module.
+        nodes: number of nodes of the Slurm job, on whose first node this process runs; 1: this machine, without Slurm.
+        gpus_per_node: number of GPUs that srun requests on each node.
     """
 
     number: int
@@ -44,17 +44,17 @@ class Processes:
 
 
 def launch(processes: Processes, logs: Path, title: str) -> None:
-    """Run processes, and end all when one ends badly.
+    """Run processes until all have ended; when one fails, end the others.
 
-    On one machine they meet on the loopback address, and die with this process.
+    On one machine the processes connect through the loopback address, and die with this process.
 
     Args:
-        processes: what to run.
-        logs: folder for torchrun's own files; on several nodes one that all of them see.
-        title: for the error's sentence.
+        processes: the processes to run.
+        logs: folder for torchrun's own files; with several nodes, a folder that all nodes share.
+        title: name of the training in error messages.
 
     Raises:
-        InputError: when a process ended badly: the sentence with which it ended, or what ended it.
+        InputError: when a process failed; the message is the process's own error, or says what ended the process.
     """
     number, nodes, module, argument = processes.number, processes.nodes, processes.module, processes.argument
     if nodes > 1:
@@ -69,17 +69,17 @@ def launch(processes: Processes, logs: Path, title: str) -> None:
 
 
 def _run_on_nodes(share: Share, gpus_per_node: int, title: str) -> list[Failure]:
-    """Runs the share of every node under srun; empty when all ended well."""
+    """Run every node's share of the processes under srun; return the failures, none when all processes succeeded."""
     logs = Path(share.logs)
     shutil.rmtree(logs, ignore_errors=True)
     write_json(logs / "share.json", asdict(share))
     command = ["srun", f"--nodes={share.nodes}", f"--ntasks={share.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit"]
-    # one task has all of the job's CPUs on its node, where some sites would bind it to one
+    # Some sites bind a task to one CPU; the processes of this task need all CPUs of the job on their node.
     command += ["--cpu-bind=none"]
     command += [f"--gpus-per-node={gpus_per_node}"] if gpus_per_node else []
     command += [sys.executable, "-m", node.__name__, str(logs)]
     with environment(loopback=False):
-        # or srun would outlive this process, which holds the lock of what is trained, as long as the Slurm job lasts
+        # srun must die with this process: a surviving srun would go on training without this process's lock.
         status = subprocess.run(
             command, stdin=subprocess.DEVNULL, check=False, preexec_fn=lambda: die_with_parent(signal.SIGTERM)
         ).returncode
@@ -87,14 +87,14 @@ def _run_on_nodes(share: Share, gpus_per_node: int, title: str) -> list[Failure]
         return []
     if not (told := noted_failures(share)):
         raise InputError(
-            f"{title}: srun ended with status {status} before any of its processes could tell why: see the log, and "
-            "run again; training goes on from its last state."
+            f"{title}: srun ended with status {status}, and none of its processes reported why: see the log, and run "
+            "again; training goes on from its last state."
         )
     return told
 
 
 def _endpoint() -> str:
-    """Where the nodes of a job meet: MASTER_ADDR and MASTER_PORT if they are set, or a free port of this host."""
+    """Return the ``host:port`` that all nodes connect to: MASTER_ADDR and MASTER_PORT, or this host and a free port."""
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
@@ -106,7 +106,7 @@ def _run_id() -> str:
 
 
 def _sentence(title: str, processes: int, failures: Sequence[Failure]) -> str:
-    """The failure that the others follow from, in one sentence."""
+    """Return one sentence on the failure that caused the others."""
     first = min(failures, key=lambda failure: (failure.follows, failure.timestamp, failure.rank))
     if first.told.startswith("InputError: "):
         return first.told.removeprefix("InputError: ")

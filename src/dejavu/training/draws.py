@@ -1,4 +1,4 @@
-"""Random numbers for one pair in one epoch: the same after a restart, in any thread and on any number of devices."""
+"""Random numbers for one pair in one epoch: the same after a restart, in any thread, on any number of devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Purpose(Enum):
-    """What is drawn; draws for different purposes are independent of each other."""
+    """The purpose of a draw; draws for different purposes are independent of each other."""
 
     TEXT_MASK = ()
     CAPTION_DROPOUT = (1,)
@@ -18,5 +18,5 @@ class Purpose(Enum):
 
 
 def generator(purpose: Purpose, seed: int, epoch: int, row: int) -> np.random.Generator:
-    """A generator that depends on its arguments alone; none may be negative."""
+    """Return a generator that depends on its arguments alone; ``seed``, ``epoch`` and ``row`` are not negative."""
     return np.random.default_rng(np.random.SeedSequence([seed, epoch, row], spawn_key=purpose.value))

@@ -1,4 +1,4 @@
-"""What a process needs to know to train one side of a model."""
+"""The description of one training, which a training process reads."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dejavu.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know to train, in a form that can be handed to another process.
+    """The training of one side of a model, as a description that processes pass on as JSON.
 
     Attributes:
-        recipe: how.
-        side: ``a`` or ``b``; enters the random seed, nothing else.
-        manifest: the training set.
-        samples: batch folders of the samples table.
+        recipe: the recipe of the model.
+        side: ``a`` or ``b``; it enters the random seed and nothing else.
+        manifest: path of the manifest of the training set.
+        samples: folders of the samples table, one for each batch of files.
         device: ``cpu`` or ``cuda``.
-        title: for the progress lines.
-        state_seconds: time between two writings of the state.
-        workers: threads that read and decode ahead, in each process.
-        nodes: of the Slurm job that share its processes; 1: all are on this machine.
-        run: folder of the run's state, metrics and checkpoints; set once it is opened.
+        title: name of the training in messages.
+        state_seconds: least time between two saved states, in seconds.
+        workers: number of threads in each process that read and decode ahead.
+        nodes: number of nodes of the Slurm job that share the processes; 1: all processes are on this machine.
+        run: folder of the training's state, metrics and checkpoints; empty until the training has opened it.
     """
 
     recipe: Recipe
@@ -39,11 +39,11 @@ class Job:
     run: str = ""
 
     def write(self, path: Path) -> None:
-        """Writes the job as JSON."""
+        """Write the job as JSON."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Job:
-        """Reads what :meth:`write` wrote."""
+        """Read a job that :meth:`write` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls(**(content | {"recipe": Recipe(**content["recipe"])}))

@@ -1,4 +1,4 @@
-"""Training one side of a model: OpenCLIP's model and loss, AdamW, warm-up and cosine, resumable in the middle."""
+"""The training of one side of a model, from its manifest to its checkpoints; an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from dejavu.training.state import locked, open_run, run_key
 def train(job: Job, state: Path, code: str, checkpoints: Path, metrics: Path) -> None:
     """Train one side and write its checkpoints ``<samples_seen>.pt`` and its metrics table.
 
-    A run that was killed goes on from its last state, and ends with the same bytes as one that was not.
+    A training that was killed goes on from its last state, and ends with the same bytes as one that was not killed.
 
     Args:
-        job: what to train, and how.
-        state: folder for what a killed run continues from; removed at the end.
-        code: hash of the training code; a state left by other code, another recipe or other data is not used.
-        checkpoints: folder to write to.
-        metrics: parquet file to write, schema ``TRAINING``.
+        job: the training.
+        state: folder for the state that a killed training resumes from; removed at the end.
+        code: hash of the training code; a state of other code, another recipe or other data is not used.
+        checkpoints: folder for the checkpoints.
+        metrics: parquet file for the metrics, schema ``TRAINING``.
 
     Raises:
         InputError: when the training set is smaller than a batch, another process trains the same side, the loss is
-            not a number, or one of several processes ended.
+            not finite, or one of several processes failed.
     """
     recipe, title = job.recipe, job.title
     rows = read_table(job.manifest, ["row"])["row"].to_numpy()
@@ -52,7 +52,7 @@ def train(job: Job, state: Path, code: str, checkpoints: Path, metrics: Path) ->
         job = replace(job, run=str(run))
         if recipe.processes == 1:
             training = Run(job, Ranks(device=job.device), saved)
-            # or it would be held, as large as all that is trained, to the end
+            # Free the saved state: it is as large as weights and optimiser together.
             del saved
             training.train()
         else:
@@ -75,7 +75,7 @@ def _launch(job: Job) -> None:
 
 
 def _publish(job: Job, checkpoints: Path, metrics: Path) -> None:
-    """Copies, and does not move: killed in the midst of it, the run has to be able to do it again."""
+    """Copy checkpoints and metrics to the outputs. A move would leave a killed job unable to repeat this step."""
     run, recipe = Path(job.run), job.recipe
     for count in [*recipe.checkpoints, recipe.samples_seen]:
         with atomic(checkpoints / f"{count}.pt") as temporary:

@@ -1,4 +1,4 @@
-"""Captions that hold a tokenizer's own marks, as ``<end_of_text>``: read as the text that they are."""
+"""Special tokens in captions: a caption that contains ``<end_of_text>`` as text is read as text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 
 def inner(tokenizer: Any) -> Any:
-    """The tokenizer of Hugging Face where OpenCLIP wraps one, or OpenCLIP's own."""
+    """Return the tokenizer of Hugging Face where OpenCLIP wraps one, or OpenCLIP's own."""
     return getattr(tokenizer, "tokenizer", tokenizer)
 
 
 class Marks:
-    """The texts that a tokenizer takes for its beginning, end, padding or mask wherever they stand.
+    """The marks of a tokenizer: texts that it reads as start, end, padding or mask token anywhere in a caption.
 
-    In a stranger's caption such a text would end it for the model. A blank after its first character makes it plain.
+    Captions are untrusted: a mark inside a caption would end the caption early for the model. A blank after the first
+    character of a mark turns the mark into plain text.
 
     Args:
-        tokenizer: one of OpenCLIP's.
+        tokenizer: a tokenizer of OpenCLIP.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -28,14 +29,14 @@ class Marks:
         else:
             marks = {own.decoder[number] for number in getattr(own, "all_special_ids", ())}
         marks = {mark for mark in marks if len(mark) > 1}
-        # cleaning brings forth marks of entities and of characters of full width
+        # Cleaning can create marks: from HTML entities (&lt;) and from full-width characters.
         self._clean = getattr(tokenizer, "clean_fn", None)
         self._suspects = {mark[0] for mark in marks} | ({"&", "\uff1c", "\uff3b"} if self._clean else set())
         longest_first = sorted(marks, key=lambda mark: (-len(mark), mark))
         self._found = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if marks else None
 
     def broken(self, captions: Sequence[str]) -> list[str]:
-        """The same captions, none of which holds a mark."""
+        """Return the captions with a blank inside each mark, so that the tokenizer reads no mark."""
         return [self._broken(caption) for caption in captions]
 
     def _broken(self, caption: str) -> str:

@@ -1,4 +1,4 @@
-"""OpenCLIP models: built from an architecture, saved to and loaded from checkpoints."""
+"""OpenCLIP models: building one from an architecture, saving and loading checkpoints."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from dejavu.training.openclip import offline, open_clip, require_towers
 
 @dataclass(frozen=True)
 class Clip:
-    """A model with what it needs to read images and captions.
+    """A model with its preprocessing of images and captions.
 
     Attributes:
         model: an OpenCLIP model with ``encode_image``, ``encode_text`` and ``logit_scale``.
         tokenizer: captions -> int64 (n, context length).
-        config: the architecture as OpenCLIP's JSON.
-        size: side of the square images it takes, in pixels.
-        mean, std: float32 (1, 3, 1, 1), of its normalisation, for values in [0, 1].
-        view: makes an image square as the model's authors did; None: the central square, as models are trained here.
-        prepared: how images are prepared, and who says so.
-        is_guessed: whether that cannot be known.
-        name: of the architecture, without folder and suffix.
+        config: the architecture in OpenCLIP's JSON form.
+        size: height and width of the model's input images, in pixels.
+        mean, std: float32 (1, 3, 1, 1), mean and standard deviation of the normalisation, for values in [0, 1].
+        view: makes an image square as the model's authors did; None: the central square, as this workflow trains.
+        prepared: the preprocessing of images in words, and its source.
+        is_guessed: whether the model's own preprocessing is unknown.
+        name: name of the architecture, without folder and suffix.
     """
 
     model: Any
@@ -53,13 +53,14 @@ class Clip:
     name: str = ""
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as the model takes it, before normalisation; uint8 (size, size, 3)."""
+        """Return an RGB image as the square that the model reads, before normalisation; uint8 (size, size, 3)."""
         return to_square(image, self.size) if self.view is None else np.array(self.view(image))
 
     def normalize(self, images: np.ndarray, device: str) -> torch.Tensor:
-        """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) as the model takes them."""
+        """Return images as the model's input: uint8 (n, size, size, 3) -> float32 (n, 3, size, size)."""
         pixels = torch.from_numpy(images).to(device).float()
-        # in place, and a row of pixels at a time: the same numbers, eight times as fast as channel by channel
+        # Normalising in place, whole rows of pixels at once, is eight times as fast as channel by channel, and gives
+        # the same numbers.
         rows = pixels.view(*images.shape[:2], -1)
         rows.div_(255).sub_(self.mean.flatten().repeat(self.size).to(device))
         rows.div_(self.std.flatten().repeat(self.size).to(device))
@@ -70,14 +71,14 @@ class Clip:
         return Marks(self.tokenizer)
 
     def tokenize(self, captions: Sequence[str]) -> torch.Tensor:
-        """int64 (n, length): the tokens of captions, cut as :meth:`cut` does; marks of the tokenizer are plain text."""
+        """Return the tokens of captions, cut by :meth:`cut`; int64 (n, length). Special tokens in captions are text."""
         return self.cut(self.tokenizer(self._marks.broken(captions)))
 
     def cut(self, tokens: torch.Tensor) -> torch.Tensor:
-        """int64 (n, context length) -> (n, length): without what comes after the end of the longest caption.
+        """Return tokens without the padding after the longest caption: int64 (n, context length) -> (n, length).
 
-        Through a causal mask nothing after a caption's end reaches its features. Where the text tower is of another
-        kind, or does not read its features at the end, nothing is cut.
+        With a causal mask, no token after a caption's end affects its features. Tokens stay as they are where the text
+        tower has no causal mask, or does not take a caption's features at the end token.
         """
         tower = _causal_tower(self.model)
         if tower is None:
@@ -86,11 +87,11 @@ class Clip:
         return tokens[:, : int(ends.max()) + 1]
 
     def encode_text(self, tokens: torch.Tensor, normalize: bool = True) -> torch.Tensor:
-        """The model's own ``encode_text``, which also takes what :meth:`cut` left; float (n, dimension)."""
+        """Return the model's text features, for tokens of full length or cut by :meth:`cut`; float (n, dimension)."""
         tower, length = _causal_tower(self.model), tokens.shape[1]
         if tower is None or length == len(tower.positions):
             return self.model.encode_text(tokens, normalize=normalize)
-        # OpenCLIP's classes take the full length only, so for this call position embedding and mask are cut as well
+        # OpenCLIP's classes take tokens of full length only, so this call also cuts position embedding and mask.
         shorter = {
             f"{tower.prefix}positional_embedding": tower.positions[:length],
             f"{tower.prefix}attn_mask": tower.mask[:length, :length],
@@ -100,7 +101,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class _CausalTower:
-    """Where a text tower keeps what depends on length, and how it finds a caption's end."""
+    """The parts of a text tower that depend on the length of captions, and how the tower finds a caption's end."""
 
     prefix: str
     positions: torch.Tensor
@@ -110,7 +111,7 @@ class _CausalTower:
 
 
 def _causal_tower(model: Any) -> _CausalTower | None:
-    """The text tower whose features depend on the tokens up to the end alone; None for any other."""
+    """Return the model's text tower if its features depend only on the tokens up to a caption's end, otherwise None."""
     if type(model) is open_clip.CLIP:
         prefix, tower, pool, eos = "model.", model, model.text_pool_type, model.text_eos_id
     elif type(model) is open_clip.CustomTextCLIP and type(model.text) is open_clip.transformer.TextTransformer:
@@ -126,7 +127,7 @@ def _causal_tower(model: Any) -> _CausalTower | None:
 
 
 class _EncodeText(torch.nn.Module):
-    """A model's ``encode_text`` as a module's call, in which torch can replace parameters."""
+    """A model's ``encode_text`` as the call of a module: ``functional_call`` replaces parameters in such calls only."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -137,19 +138,19 @@ class _EncodeText(torch.nn.Module):
 
 
 def build(architecture: str, device: str = "cpu") -> Clip:
-    """Builds a model with random weights from torch's current random state.
+    """Build a model with random weights from torch's current random state.
 
-    Towers of transformers are random as well, whatever their names say. Nothing is fetched: their configuration and
-    tokenizer come from a folder, or from the user's cache.
+    The weights of towers from transformers are random as well, even where their name is that of a pretrained model.
+    Nothing is downloaded: configuration and tokenizer of such towers come from a folder, or from the user's cache.
 
     Args:
-        architecture: a name that OpenCLIP knows, the path of a JSON file in its form, or ``local-dir:`` and a folder
-            with ``open_clip_config.json``.
+        architecture: a name that OpenCLIP knows, the path of a JSON file in OpenCLIP's form, or ``local-dir:`` and a
+            folder with ``open_clip_config.json``.
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: when OpenCLIP does not know the architecture or refuses its configuration, or a part of it is not
-            in the cache.
+        InputError: when OpenCLIP does not know the architecture or refuses its configuration, or the cache lacks a
+            configuration or tokenizer.
     """
     name, config = _architecture(architecture)
     require_towers(config)
@@ -161,13 +162,16 @@ def build(architecture: str, device: str = "cpu") -> Clip:
                 name, pretrained=None, load_weights=False, pretrained_text=False, device=device
             )
             tokenizer = open_clip.get_tokenizer(name)
-    except Exception as error:  # OpenCLIP, timm and transformers have many ways to say so
+    except Exception as error:  # OpenCLIP, timm and transformers raise many types of errors
         raise InputError(_cannot_build(architecture, config, error)) from error
     defaults = open_clip.transform.PreprocessCfg()
     size = model.visual.image_size
     sides = set(size) if isinstance(size, (tuple, list)) else {size}
     if len(sides) > 1:
-        raise InputError(f"the architecture {architecture!r} takes images that are not square, which is not done here.")
+        raise InputError(
+            f"the architecture {architecture!r} takes images that are not square, but this workflow supports square "
+            "images only: choose another architecture."
+        )
     return Clip(
         model=model,
         tokenizer=tokenizer,
@@ -183,7 +187,7 @@ FOLDER_CONFIG = "open_clip_config.json"
 
 
 def _architecture(architecture: str) -> tuple[str, dict]:
-    """The name that OpenCLIP takes, and the configuration."""
+    """Return the architecture's name in calls of OpenCLIP, and its configuration."""
     if architecture.startswith(LOCAL):
         return architecture, read_folder(Path(architecture.removeprefix(LOCAL)))["model_cfg"]
     name = architecture
@@ -201,10 +205,10 @@ def _architecture(architecture: str) -> tuple[str, dict]:
 
 
 def read_folder(folder: Path) -> dict:
-    """The description in a folder of OpenCLIP's: ``model_cfg`` and, where it has it, ``preprocess_cfg``.
+    """Return the content of ``open_clip_config.json`` in a folder: ``model_cfg``, and perhaps ``preprocess_cfg``.
 
     Raises:
-        InputError: when there is none, or it is damaged.
+        InputError: when the file is missing or damaged.
     """
     path = folder / FOLDER_CONFIG
     try:
@@ -227,8 +231,8 @@ def _cannot_build(architecture: str, config: dict, error: Exception) -> str:
     if parts and isinstance(error, OSError):
         return words(
             f"the architecture {architecture!r} needs the configuration or the tokenizer of {' and '.join(parts)}, "
-            "which are neither a folder nor in the cache, and nothing is downloaded here: fetch them first "
-            f"(huggingface-cli download {parts[0]} on a machine with a network), or give a folder in their place."
+            "which are neither a folder nor in the cache, and this workflow downloads nothing: fetch them first "
+            f"(huggingface-cli download {parts[0]} on a machine with a network), or name a folder in their place."
         )
     return words(f"OpenCLIP cannot build the architecture {architecture!r}: {first_line(error)}.")
 
@@ -236,8 +240,8 @@ def _cannot_build(architecture: str, config: dict, error: Exception) -> str:
 def save_checkpoint(
     path: Path, clip: Clip, step: int, samples_seen: int, weights: dict[str, torch.Tensor] | None = None
 ) -> None:
-    """Writes weights (the model's own, or those given) and architecture, atomically."""
-    # an open file, because torch writes the name of a path into the archive, and equal weights should be equal bytes
+    """Write a checkpoint, atomically: the architecture and ``weights``, or the model's own weights without them."""
+    # torch writes the name of a path into the archive, but not that of an open file: equal weights become equal bytes.
     with atomic(path) as temporary, open(temporary, "wb") as handle:
         kept = {name: value.detach().cpu() for name, value in (weights or clip.model.state_dict()).items()}
         about = {"architecture": json.dumps(clip.config), "name": clip.name, "step": step, "samples_seen": samples_seen}
@@ -245,10 +249,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, architecture: str, device: str = "cpu") -> Clip:
-    """Builds a model and loads the weights of one of our checkpoints; code in the file is never run.
+    """Build a model with the weights of a checkpoint of this workflow; code in the file is never run.
 
     Raises:
-        InputError: when the file is damaged, holds more than tensors and plain values, or is of another architecture.
+        InputError: when the file is damaged, holds more than tensors and plain values, or has another architecture.
     """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""A node's part of training on several nodes: ``srun python -m dejavu.training.node folder``, one task on each."""
+"""One node's part of a training on several nodes; srun runs ``python -m dejavu.training.node folder`` on each node."""
 
 from __future__ import annotations
 

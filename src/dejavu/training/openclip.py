@@ -1,8 +1,8 @@
-"""OpenCLIP, imported without what takes seconds to import and most models do not use.
+"""A fast import of OpenCLIP; modules of this package take ``open_clip`` from this module.
 
-An import of ``open_clip`` brings transformers and timm, which only towers of theirs need, and through one line of
-torchvision all of TorchDynamo. Together that is more than half of the time that a job over a few thousand pairs takes.
-Modules of this package take ``open_clip`` from here.
+``import open_clip`` also imports transformers and timm, which only models with towers of these packages need, and,
+through one line of torchvision, all of TorchDynamo. These three imports take more than half of the time of a job over a
+few thousand pairs. This module defers them until a model needs them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import huggingface_hub.constants
 
-# package that OpenCLIP does without where it is not installed: the part and key of an architecture that name a tower
-# of it, and OpenCLIP's module and class for such towers
+# Optional packages of OpenCLIP. Each has the section and key by which an architecture names a tower of the package, and
+# OpenCLIP's module and class for such towers.
 OPTIONAL = {
     "transformers": ("text_cfg", "hf_model_name", "hf_model", "HFTextEncoder"),
     "timm": ("vision_cfg", "timm_model_name", "timm_model", "TimmModel"),
@@ -26,7 +26,7 @@ OPTIONAL = {
 
 @contextmanager
 def _not_installed(*names: str) -> Iterator[None]:
-    """Lets imports of these fail as if they were not installed; those that are imported already stay."""
+    """Within, let imports of packages fail as if they were not installed; packages imported before stay importable."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]
     try:
@@ -38,7 +38,7 @@ def _not_installed(*names: str) -> Iterator[None]:
 
 @contextmanager
 def _dynamo_later() -> Iterator[None]:
-    """Stands in for the one function of TorchDynamo that torchvision imports, which then imports it when called."""
+    """Within, replace the one function of TorchDynamo that torchvision imports; the stand-in imports it when called."""
     if "torch._dynamo" in sys.modules:
         yield
         return
@@ -63,16 +63,16 @@ def _import_quickly() -> Any:
             with _dynamo_later():
                 importlib.import_module("torchvision")
         except (ImportError, AttributeError):
-            # a torchvision that takes something else of it as well
+            # This version of torchvision imports more from TorchDynamo than the stand-in has.
             importlib.import_module("torchvision")
         return importlib.import_module("open_clip")
 
 
 def require_towers(config: Mapping[str, Any]) -> None:
-    """Imports what the towers of an architecture need; call it before such a model is built.
+    """Import the optional packages that an architecture's towers need; call this before building the model.
 
     Args:
-        config: the architecture as OpenCLIP's JSON.
+        config: the architecture in OpenCLIP's JSON form.
     """
     for package, (part, key, module, name) in OPTIONAL.items():
         found = importlib.import_module(f"open_clip.{module}")
@@ -82,7 +82,7 @@ def require_towers(config: Mapping[str, Any]) -> None:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Within, Hugging Face's libraries take what is in the cache, and ask no server for it."""
+    """Within, let Hugging Face's libraries read their cache and contact no server."""
     before = huggingface_hub.constants.HF_HUB_OFFLINE
     huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:

@@ -1,4 +1,4 @@
-"""This process among those that train together."""
+"""Communication between the processes of one training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; of one, every method does nothing.
+    """The place of this process among the processes of a training; a single process exchanges nothing.
 
     Attributes:
         rank: number of this process, from 0.
@@ -28,18 +28,18 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Return whether this process is the first, which alone writes files."""
         return self.rank == 0
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """Mean over the processes, the same in each; float32 (n,) -> float32 (n,)."""
+        """Return the mean of ``values`` over the processes, the same in each; float32 (n,) -> float32 (n,)."""
         if self.world > 1:
             dist.all_reduce(values)
             values /= self.world
         return values
 
     def gather(self, values: torch.Tensor) -> list[torch.Tensor]:
-        """The tensors of all processes, on the CPU, by rank; their shapes are the same."""
+        """Return the tensors of all processes, ordered by rank, on the CPU; all have the same shape."""
         if self.world == 1:
             return [values]
         gathered = [torch.empty_like(values, device=self.device) for _ in range(self.world)]
@@ -49,12 +49,12 @@ class Ranks:
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Joins the processes that torchrun's environment names; gloo on ``cpu``, NCCL on ``cuda``."""
+    """Within, connect to the processes that torchrun's environment names: by gloo on ``cpu``, by NCCL on ``cuda``."""
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # OpenCLIP's loss uses a function that torch has given another name
+    # OpenCLIP's loss calls a function that torch has renamed, and torch warns at every call.
     warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional", FutureWarning)
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     yield Ranks(dist.get_rank(), dist.get_world_size(), device)
-    # not after a failure: the others may be gone, and it would wait for them
+    # After a failure this line is not reached: the call would wait for processes that may be gone.
     dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How a model is trained: the keys of ``models`` in the configuration, and what follows from them."""
+"""The recipe of a model: the keys of ``models`` in the configuration, and the schedule that follows from them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained; the keys of ``models`` in the configuration, where they are described.
+    """The recipe of one model: every field is a key of ``models`` in the configuration.
 
-    The schema of the configuration is the home of the keys: type, range, default and meaning. A recipe on disk lacks
-    what stands at its default, so that a new key changes no recipe; the defaults stand here, too, as code, so that a
-    changed default is seen by the code hash and trains anew. A test compares the two.
+    The schema of the configuration defines type, range, default and meaning of each key. A ``recipe.json`` omits keys
+    at their default, so a new key changes no recipe. The defaults are repeated here as code, so that a changed default
+    changes the code hash and trains again. A test compares both lists of defaults.
     """
 
     architecture: str
@@ -49,18 +49,18 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Number of optimiser steps: the whole batches in the budget."""
+        """Return the number of optimiser steps: the whole batches in ``samples_seen``, at least 1."""
         return max(1, self.samples_seen // self.batch_size)
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step (from 0): linear warm-up, then a half cosine to zero, as OpenCLIP has it."""
+        """Return the learning rate of a step (from 0): linear warm-up, then a half cosine to zero, as in OpenCLIP."""
         warm = round(self.warmup * self.steps)
         if step < warm:
             return self.learning_rate * (step + 1) / warm
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
     def checkpoints_after(self, step: int) -> list[int]:
-        """The checkpoints, by their samples seen, that a step (from 1) is the first to have reached."""
+        """Return the checkpoints, in samples seen, that are due after a step (from 1)."""
         seen = step * self.batch_size
         due = [count for count in self.checkpoints if seen - self.batch_size < count <= seen]
         return [*due, self.samples_seen] if step == self.steps else due

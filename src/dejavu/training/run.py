@@ -1,4 +1,4 @@
-"""Training in one process: the steps, the states that a killed run continues from, and the metrics."""
+"""A training in one process: its steps, the states that a killed training resumes from, and its metrics."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ METRICS = "metrics.jsonl"
 
 
 def run_job(job: Job, ranks: Ranks) -> None:
-    """Trains as one of several processes, of which the first leaves checkpoints and metrics in the run's folder."""
+    """Train as one of several processes; the first one writes checkpoints and metrics into the folder of the job."""
     Run(job, ranks, read_state(Path(job.run))).train()
 
 
 class Run:
-    """The training itself, in this process: everything that a saved state has to restore is an attribute."""
+    """The training in this process; its attributes hold everything that a saved state restores."""
 
     def __init__(self, job: Job, ranks: Ranks, saved: dict[str, Any] | None) -> None:
         self.job, self.ranks, self.recipe, self.folder = job, ranks, job.recipe, Path(job.run)
@@ -49,7 +49,7 @@ class Run:
         if job.device == "cuda":
             _require_reproducible(self.clip, job.title)
         if not ranks.first:
-            # the same weights in all processes, but not the same dropout
+            # All processes start with the same weights but draw different dropout.
             torch.manual_seed(_seed(seed, f"process {ranks.rank}"))
         self.learner = Learner(self.clip, self.recipe, ranks)
         self.step, self.saved_step = 0, 0
@@ -59,7 +59,8 @@ class Run:
         self.randomize = TextRandomizer.of(self.clip.tokenizer, self.recipe, seed)
         self.stream = _stream(job, self.clip.size, seed)
         if ranks.first:
-            # the metrics as training goes, for who watches; a restart takes back what came after the saved state
+            # The metrics file grows during training, so that people can watch it. A restart removes lines after the
+            # saved state.
             write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def train(self) -> None:
@@ -73,7 +74,7 @@ class Run:
                 report = self.learner.step(*batch, rate)
                 self.step += 1
                 if self.step < recipe.steps:
-                    # before the step's result is asked for, since on cuda the step is under way
+                    # On cuda the step is still running: fetch the next batch before waiting for the step's result.
                     clock.start_waiting()
                     batch = next(batches)
                     clock.stop_waiting()
@@ -82,7 +83,7 @@ class Run:
             clock.progress.finish(f"loss {self.lines[-1]['loss']:.4f}")
 
     def _batches(self) -> Generator[tuple[torch.Tensor, torch.Tensor], None, None]:
-        """Images and tokens of this process's share of every batch that is left, as the model takes them."""
+        """Yield images and tokens of this process's part of each remaining batch, as input of the model."""
         size, part = self.recipe.batch_size, (self.ranks.rank, self.ranks.world)
         with closing(self.stream.batches(size, skip=self.step * size, part=part)) as batches:
             for batch in batches:
@@ -90,7 +91,7 @@ class Run:
                 yield self.clip.normalize(batch.images, self.job.device), tokens.to(self.job.device)
 
     def _conclude(self, report: torch.Tensor, rate: float, clock: _Clock) -> None:
-        """Looks at a step's result and writes what is due after it."""
+        """Check the loss and norm of a step, and write checkpoints, metrics and state that are due after the step."""
         due = torch.tensor([float(self.ranks.first and clock.state_is_due())], device=report.device)
         loss, norm, save = self.ranks.mean(torch.cat([report, due])).tolist()
         self._require_finite(loss, norm)
@@ -161,7 +162,7 @@ class Run:
 
 
 class _Clock:
-    """What is measured while training: progress, time, and the share of it that went into getting batches."""
+    """The measurements during training: progress, time, and the share of time spent waiting for batches."""
 
     def __init__(self, job: Job, step: int) -> None:
         self.batch_size, self.state_seconds = job.recipe.batch_size, job.state_seconds
@@ -177,7 +178,7 @@ class _Clock:
         self.waited += time.monotonic() - self.waiting_since
 
     def measure(self, step: int) -> dict[str, float]:
-        """Rate, and share of the time waited for data, since it was last asked."""
+        """Return the rate and the share of time spent waiting for data, since the last call."""
         now = time.monotonic()
         seconds = max(now - self.marked, 1e-9)
         measured = {
@@ -198,17 +199,17 @@ def _make_reproducible(recipe: Recipe, device: str) -> None:
     if device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(recipe.torch_threads)
-    # told to warn only, attention on cuda takes the faster way, which adds in any order
+    # With warn_only, attention on cuda would use its faster kernel, which adds in any order.
     torch.use_deterministic_algorithms(True, warn_only=device != "cuda")
-    # or every new tensor would first be filled, which is for finding operations that read what they have not written
+    # Filling every new tensor helps to find reads of uninitialised memory only, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _require_reproducible(clip: Clip, title: str) -> None:
-    """Lets an architecture train whose operations have no reproducible form on this device, and says so."""
+    """Let an architecture train even if the device lacks a reproducible form of its operations, and say so."""
     if (missing := irreproducible(clip)) is not None:
         torch.use_deterministic_algorithms(True, warn_only=True)
-        say(f"[{title}] on this device the same training gives other last digits each time: {missing}")
+        say(f"[{title}] on this device, repetitions of the same training differ in their last digits: {missing}")
 
 
 def _seed(seed: int, purpose: str) -> int:

@@ -1,7 +1,8 @@
-"""What a killed run continues from: one folder for each side, held by one run at a time.
+"""The saved state of a training: one folder for each side, which one process at a time may lock.
 
-It holds ``lock``, the folder of the run, named by a hash of all that its result depends on, with ``state.pt``, the
-metrics so far and the checkpoints so far, and ``aside`` with the newest state that was not used.
+The folder contains ``lock``, the training's own folder, and ``aside`` with the newest state that was not used. The
+training's own folder is named by a hash of all that its result depends on. It contains ``state.pt``, and the metrics
+and checkpoints so far.
 """
 
 from __future__ import annotations
@@ -30,19 +31,20 @@ from dejavu.training.recipe import Recipe
 ASIDE = "aside"
 STATE = "state.pt"
 KEYS = {"step", "model", "optimizer", "random", "lines", "checkpoints"}
-# a parquet file ends with what describes its content
+# Bytes at the end of a parquet file that enter the hash: the footer describes the file's content.
 FOOTER_BYTES = 65_536
 
 
 @contextmanager
 def locked(folder: Path, title: str) -> Iterator[None]:
-    """Holds a side's folder, which is removed where all went well; the system frees the lock when its owner dies.
+    """Within, hold the lock of a side's folder; remove the folder after success.
 
-    On a network file system the lock holds between machines only if that system passes locks on (NFS from Linux
-    does); Snakemake's own lock of the working directory comes before it.
+    The operating system frees the lock when its owner dies. On a network file system, the lock holds between machines
+    only if that file system passes locks on, as NFS from Linux does. Snakemake's own lock of the working directory
+    protects in addition.
 
     Raises:
-        InputError: when another process holds it, or the file system has no locks.
+        InputError: when another process holds the lock, or the file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
@@ -63,13 +65,13 @@ def locked(folder: Path, title: str) -> Iterator[None]:
 
 
 def run_key(recipe: Recipe, side: str, rows: np.ndarray, store: SampleStore, code: str) -> str:
-    """A hash of all that the weights depend on; 16 hexadecimal digits.
+    """Return a hash of all that the weights depend on; 16 hexadecimal digits.
 
     Args:
-        recipe: how; of an architecture's file the content counts.
+        recipe: the recipe; the content of an architecture's file counts, not its path.
         side: ``a`` or ``b``.
-        rows: int64 (n,), the training set.
-        store: the samples; of their files the sizes and footers count.
+        rows: int64 (n,), the rows of the training set.
+        store: the samples; sizes and footers of their files count.
         code: hash of the training code.
     """
     digest = hashlib.blake2b(digest_size=8)
@@ -87,10 +89,10 @@ def run_key(recipe: Recipe, side: str, rows: np.ndarray, store: SampleStore, cod
 
 
 def open_run(folder: Path, key: str, title: str) -> tuple[Path, dict[str, Any] | None]:
-    """The folder of this run, and the state that it goes on from, or None where it begins.
+    """Return the folder of the training with this key, and the state that it resumes from; None: it begins anew.
 
-    What another configuration, training set or code left is set aside, and so is a state that cannot be read; only
-    the newest is kept. A run whose own state was set aside gets it back.
+    States of another configuration, training set or code are set aside, and so is a damaged state; only the newest of
+    these is kept. A training whose own state was set aside before gets it back.
     """
     run, aside = folder / key, folder / ASIDE / key
     others = [path for path in folder.iterdir() if path.is_dir() and path.name not in (key, ASIDE)]
@@ -123,10 +125,10 @@ def _set_aside(run: Path, name: str) -> Path:
 
 
 def read_state(run: Path) -> dict[str, Any] | None:
-    """The state that a run left, its tensors on the CPU, or None where it left none; code in it is never run.
+    """Return the state in a training's folder, its tensors on the CPU; None without one. Code in it is never run.
 
     Raises:
-        ValueError, or what ``torch.load`` raises: when it is damaged, or a checkpoint that came before is missing.
+        ValueError, or an error of ``torch.load``: when the state is damaged, or an earlier checkpoint is missing.
     """
     path = run / STATE
     if not path.exists():
@@ -141,6 +143,6 @@ def read_state(run: Path) -> dict[str, Any] | None:
 
 
 def write_state(run: Path, state: dict[str, Any]) -> None:
-    """Writes the state of a run, atomically."""
+    """Write the state of a training, atomically."""
     with atomic(run / STATE) as temporary, open(temporary, "wb") as handle:
         torch.save(state, handle)

@@ -1,4 +1,4 @@
-"""One optimiser step: OpenCLIP's losses of the whole batch, however many parts and processes work on it, and AdamW."""
+"""One optimiser step: OpenCLIP's loss of the whole batch, over any number of parts and processes, and AdamW."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from dejavu.training.recipe import Recipe
 class Learner:
     """A model in training, its optimiser, and the step that changes both.
 
-    With ``precision: bf16`` the towers compute in bfloat16, and AdamW works on float32 copies of their weights, of
-    which they are roundings. Features are compared in float32. With ``fp32`` on ``cuda``, torch's own settings hold:
-    TF32 in convolutions, not in matrix products.
+    With ``precision: bf16`` the towers compute in bfloat16. AdamW changes float32 copies of the weights, which are
+    rounded to bfloat16 after each step. Features are compared in float32. With ``fp32`` on ``cuda``, torch's default
+    settings hold: TF32 in convolutions, not in matrix products.
 
     Args:
         clip: the model with its initial weights, float32.
-        recipe: how.
+        recipe: the recipe.
         ranks: the processes that share every batch.
     """
 
@@ -42,31 +42,31 @@ class Learner:
             scale.fill_(math.log(1 / recipe.temperature))
         scale.requires_grad_(recipe.learn_temperature)
         clip.model.train()
-        # name: (parameter, what AdamW changes in its place, which for float32 is the parameter itself)
+        # Name -> (parameter, master): AdamW changes the master, which for float32 is the parameter itself.
         self._pairs = {name: (value, value) for name, value in clip.model.named_parameters()}
         if recipe.precision == "bf16":
             self._pairs |= {name: (value, _halved(value)) for name, value in _halvable(clip.model)}
         self.optimizer = _optimizer([master for _, master in self._pairs.values() if master.requires_grad], recipe)
         self._towers: Any = _Towers(clip)
         if ranks.world > 1:
-            # parameters that the loss does not reach are allowed; and the gradients then travel in the same pieces
-            # from the first step on, so that a resumed run adds them up in the same order
+            # find_unused_parameters allows parameters that the loss does not reach. It also keeps the gradient buckets
+            # the same from the first step on, so a resumed training adds gradients in the same order.
             self._towers = DistributedDataParallel(
                 self._towers, forward_sync_buffers=False, find_unused_parameters=True
             )
         self._loss = _loss(clip, recipe, ranks)
 
     def step(self, images: torch.Tensor, tokens: torch.Tensor, rate: float) -> torch.Tensor:
-        """Changes the weights once; on ``cuda`` returns before that is done.
+        """Change the weights once; on ``cuda``, return before the change is complete.
 
         Args:
-            images: float32 (n, 3, size, size), this process's share of the batch, normalised.
-            tokens: int64 (n, length), its captions.
+            images: float32 (n, 3, size, size), normalised images of this process's part of the batch.
+            tokens: int64 (n, length), captions of this process's part.
             rate: learning rate.
 
         Returns:
-            float32 (2,): loss of this process's share against the whole batch (the mean over the processes is that of
-            the batch), and the L2 norm of the gradient before clipping.
+            float32 (2,): the loss of this process's part against the whole batch (its mean over the processes is the
+            batch's loss), and the L2 norm of the gradient before clipping.
         """
         self._towers.zero_grad(set_to_none=True)
         loss = self._differentiate(images, tokens)
@@ -85,12 +85,12 @@ class Learner:
         return torch.stack([loss.detach(), norm])
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The model's state, its weights in float32."""
+        """Return the model's state dict, with the weights in float32."""
         masters = {name: master.detach() for name, (_, master) in self._pairs.items()}
         return self.clip.model.state_dict() | masters
 
     def load(self, weights: dict[str, torch.Tensor], optimizer: dict[str, Any]) -> None:
-        """Takes over what :meth:`weights` and the optimiser's ``state_dict`` gave."""
+        """Load weights that :meth:`weights` returned, and the optimiser's ``state_dict``."""
         self.clip.model.load_state_dict(weights)
         with torch.no_grad():
             for name, (_, master) in self._pairs.items():
@@ -99,7 +99,7 @@ class Learner:
         self.optimizer.load_state_dict(optimizer)
 
     def _differentiate(self, images: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Leaves the loss's gradient in the parameters, its mean over the processes; returns the loss."""
+        """Store the loss's gradient, averaged over the processes, in the parameters, and return the loss."""
         if self.recipe.accumulation == 1:
             loss = self._loss(*self._towers(images, tokens))
             loss.backward()
@@ -109,21 +109,26 @@ class Learner:
         )
 
     def _differentiate_in_parts(self, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """As GradCache (arXiv 2101.06983): features of all parts, the loss's gradient in them, then part by part."""
+        """Store the gradient of the whole batch's loss, with the activations of one part in memory at a time.
+
+        The method is GradCache (arXiv 2101.06983). First compute the features of all parts without activations, then
+        the loss's gradient in these features. Then compute each part's features again, and propagate their gradient to
+        the parameters.
+        """
         device, states, features = self.ranks.device, [], []
         with torch.no_grad():
             for part in parts:
                 states.append(random_state(device))
                 features.append(self._inner(*part))
         found = [torch.cat([feature[i] for feature in features]).requires_grad_() for i in (0, 1)]
-        # the inverse temperature and SigLIP's bias, which no part has to itself
+        # The inverse temperature and SigLIP's bias are the same for all parts.
         shared = [value.requires_grad_() for value in features[0][2:]]
         loss = self._loss(*found, *shared)
         of_images, of_texts, *of_shared = torch.autograd.grad(loss, [*found, *shared])
         image_parts, text_parts = of_images.chunk(len(parts)), of_texts.chunk(len(parts))
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
-            # dropout has to drop the same in both passes
+            # Dropout has to be the same in both passes.
             set_random_state(states[index], device)
             with nullcontext() if last or self.ranks.world == 1 else self._towers.no_sync():
                 image, text, *own = self._towers(*part)
@@ -139,7 +144,7 @@ class Learner:
         return self._towers.module if self.ranks.world > 1 else self._towers
 
     def _carry_gradients(self) -> list[torch.Tensor]:
-        """Takes the gradients to what AdamW changes, and returns that."""
+        """Copy the gradients of the parameters to the masters, which AdamW changes, and return the masters."""
         for value, master in self._pairs.values():
             if master is not value:
                 master.grad = None if value.grad is None else value.grad.float()
@@ -152,9 +157,10 @@ class Learner:
 
 
 class _Towers(torch.nn.Module):
-    """Both towers in one call, as data parallelism wants it: image and text features, inverse temperature, and a bias.
+    """Both towers in one call, because ``DistributedDataParallel`` synchronises one call per step.
 
-    The bias is there where the architecture has one, which is for SigLIP's loss.
+    The call returns image features, text features, the inverse temperature and, where the architecture has one for
+    SigLIP's loss, a bias.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -165,14 +171,14 @@ class _Towers(torch.nn.Module):
         image = self.model.encode_image(images.to(_precision(self.model)), normalize=False)
         text = self._clip.encode_text(tokens, normalize=False)
         features = normalize(image.float(), dim=-1), normalize(text.float(), dim=-1), self.model.logit_scale.exp()
-        # a new tensor, as the inverse temperature is one, which the loss in parts takes as its own
+        # The product is a new tensor: the loss in parts calls requires_grad_ on it, which must not touch the parameter.
         return features if self.model.logit_bias is None else (*features, self.model.logit_bias * 1.0)
 
 
 def irreproducible(clip: Clip) -> str | None:
-    """What torch says of an operation of a model that gives other last digits each time on the model's device.
+    """Return torch's error about an operation of the model without a reproducible form on its device; None without one.
 
-    Tried on a copy, with two pairs; asks torch for reproducible operations and leaves that on. None: it has them all.
+    The function tries a copy of the model on two pairs. It leaves torch's deterministic algorithms turned on.
     """
     device = clip.model.logit_scale.device
     copied = replace(clip, model=copy.deepcopy(clip.model).train())
@@ -192,10 +198,10 @@ def irreproducible(clip: Clip) -> str | None:
 
 
 def _loss(clip: Clip, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
-    """OpenCLIP's loss of a recipe, over the batches of all processes.
+    """Return OpenCLIP's loss for a recipe, over the batches of all processes.
 
     Raises:
-        InputError: when the architecture's bias and the loss do not go together.
+        InputError: when the loss needs a bias that the architecture lacks, or the architecture has an unused bias.
     """
     biased = clip.model.logit_bias is not None
     if biased != (recipe.loss == "siglip"):
@@ -210,7 +216,7 @@ def _precision(model: Any) -> torch.dtype:
 
 
 def _halvable(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The parameters that bfloat16 is enough for: not the temperature, nor batch normalisation."""
+    """Yield the parameters that may be bfloat16: all but temperature, bias of the loss and batch normalisation."""
     for prefix, module in model.named_modules():
         for name, value in module.named_parameters(prefix, recurse=False):
             if not isinstance(module, _BatchNorm) and name not in ("logit_scale", "logit_bias"):
@@ -218,14 +224,14 @@ def _halvable(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _halved(value: torch.nn.Parameter) -> torch.nn.Parameter:
-    """Makes a parameter bfloat16; returns its float32 copy."""
+    """Make a parameter bfloat16, and return its float32 copy."""
     master = torch.nn.Parameter(value.detach().clone(), requires_grad=value.requires_grad)
     value.data = value.data.bfloat16()
     return master
 
 
 def _optimizer(parameters: list[torch.Tensor], recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW without weight decay on gains, biases and the temperature, as OpenCLIP has it."""
+    """Return AdamW without weight decay on gains, biases and the temperature, as in OpenCLIP."""
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
@@ -236,7 +242,7 @@ def _optimizer(parameters: list[torch.Tensor], recipe: Recipe) -> torch.optim.Op
 
 
 def random_state(device: str) -> torch.Tensor:
-    """The state of torch's random numbers on the CPU and, for ``cuda``, on the device; uint8 (n,)."""
+    """Return the state of torch's random generators, of the CPU and, for ``cuda``, of the device; uint8 (n,)."""
     states = [torch.get_rng_state()]
     if device == "cuda":
         states.append(torch.cuda.get_rng_state())
@@ -244,7 +250,7 @@ def random_state(device: str) -> torch.Tensor:
 
 
 def set_random_state(state: torch.Tensor, device: str) -> None:
-    """Takes over what :func:`random_state` gave."""
+    """Restore a state that :func:`random_state` returned."""
     on_cpu = torch.get_rng_state().numel()
     torch.set_rng_state(state[:on_cpu].clone())
     if device == "cuda":

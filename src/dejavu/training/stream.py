@@ -1,4 +1,4 @@
-"""Training pairs in shuffled order, with memory set by a buffer and not by the data."""
+"""Training pairs in shuffled order; the size of a buffer bounds the memory, not the size of the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.training.augment import Augmentation
 from dejavu.training.draws import Purpose, generator
 
-# a training set that fits in the buffer, and here when decoded, is decoded once
+# Largest size in bytes of a decoded training set that is kept in memory, so that each image is decoded once.
 DECODED_BYTES = 2**30
 BATCHES_AHEAD = 4
 ROWS_AT_ONCE = 64
@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Batch:
-    """``rows`` int64 (n,), ``epochs`` int64 (n,), ``images`` uint8 (n, size, size, 3), ``captions`` n strings."""
+    """A batch: ``rows`` and ``epochs`` int64 (n,), ``images`` uint8 (n, size, size, 3), ``captions`` n texts."""
 
     rows: np.ndarray
     epochs: np.ndarray
@@ -32,35 +32,35 @@ class Batch:
 
 @dataclass(slots=True)
 class _Pair:
-    """A pair as it is held: its captions, the own one first, and its image, encoded or uint8 (size, size, 3)."""
+    """A pair in the buffer: its image, encoded or uint8 (size, size, 3), and its captions, the sample's own first."""
 
     row: int
     image: bytes | np.ndarray
     captions: list[str]
 
 
-# (epoch, pair), in order shown
+# The pairs of one process's part of a batch, each with its epoch, in order.
 Share = list[tuple[int, _Pair]]
 
 
 class PairStream:
     """An endless stream of batches over a training set, epoch after epoch, the same for the same seed.
 
-    A training set that fits in the buffer is permuted exactly at every epoch. A larger one is read file by file, the
-    files in a new order at every epoch, through the buffer, from which pairs leave at random. What is held is encoded;
-    images are decoded when they leave, and kept decoded only where the whole set fits in the buffer and in 1 GiB and
-    is not augmented.
+    A training set that fits in the buffer is permuted exactly at every epoch. A larger set is read file by file, with
+    the files in a new order at every epoch; pairs enter the buffer in this order and leave it at random. The buffer
+    holds encoded images, which are decoded when they leave. Images stay decoded only where the whole set fits in the
+    buffer and, decoded, in 1 GiB, and is not augmented.
 
     Args:
         store: the samples table.
-        rows: int64 (n,), the training set.
-        size: side of the square images.
-        buffer: number of pairs kept.
-        seed: of the order and of what is drawn for a pair.
-        augmentation: changes the images anew at every epoch.
-        other_captions: shows, at every epoch, one of all captions of the image, drawn uniformly.
-        workers: threads that decode ahead, beside one that reads; 0: none, all is done when it is asked for. The
-            batches are the same for every number.
+        rows: int64 (n,), the rows of the training set.
+        size: height and width of the square images, in pixels.
+        buffer: largest number of pairs in the buffer.
+        seed: seed of the order, and of the draws for each pair.
+        augmentation: random changes to the images, new at every epoch; None: none.
+        other_captions: whether each epoch shows one of all captions of the image, drawn uniformly.
+        workers: number of threads that decode ahead, beside one thread that reads; 0: decode when a batch is asked for.
+            The batches are the same for every number.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class PairStream:
         self._keep = self._resident is not None and len(rows) * size * size * 3 <= DECODED_BYTES
 
     def batches(self, batch_size: int, skip: int = 0, part: tuple[int, int] = (0, 1)) -> Generator[Batch, None, None]:
-        """Yields batches; a batch may reach over the end of an epoch. Closing the iterator ends its threads.
+        """Yield batches; a batch may reach over the end of an epoch. Closing the iterator ends its threads.
 
         Args:
-            batch_size: pairs of a batch, of all parts together.
-            skip: so many pairs are left out first, undecoded.
-            part: (i, n) yields only the i-th, from 0, of the n equal parts that follow each other in every batch.
+            batch_size: number of pairs in a batch, over all parts.
+            skip: number of pairs at the beginning that are left out without decoding.
+            part: (i, n): divide every batch into n equal, consecutive parts, and yield only part i, counted from 0.
 
         Raises:
             ValueError: when the batch size is not divisible by the number of parts.
@@ -102,7 +102,7 @@ class PairStream:
             yield self._batch(share, map(self._show, share))
 
     def _ahead(self, shares: Iterator[Share]) -> Generator[Batch, None, None]:
-        """The batches in the same order, with threads that read and decode those to come."""
+        """Yield the batches in the same order as :meth:`_at_once`, while threads read and decode the next batches."""
         reader, decoders = ThreadPoolExecutor(1), ThreadPoolExecutor(self._workers)
 
         def start() -> tuple[Share, Iterator]:
@@ -110,7 +110,7 @@ class PairStream:
             return share, decoders.map(self._show, share)
 
         try:
-            # one thread starts one batch after the other, so their order is that of the shares
+            # A single reader thread starts the batches one after the other, which keeps their order.
             started = deque(reader.submit(start) for _ in range(BATCHES_AHEAD))
             while True:
                 share, shown = started.popleft().result()
@@ -130,7 +130,7 @@ class PairStream:
         )
 
     def _show(self, shown: tuple[int, _Pair]) -> tuple[np.ndarray, str]:
-        """The image and the caption of a pair in an epoch."""
+        """Return the image and the caption that an epoch shows of a pair."""
         epoch, pair = shown
         if len(pair.captions) == 1:
             caption = pair.captions[0]
@@ -151,7 +151,7 @@ class PairStream:
         return pixels
 
     def _shares(self, batch_size: int, skip: int, index: int, parts: int) -> Iterator[Share]:
-        """One part of every batch."""
+        """Yield part ``index`` of every batch."""
         size = batch_size // parts
         batch: Share = []
         for shown in self._pairs(skip):
@@ -195,7 +195,7 @@ class PairStream:
 
     def _read(self, rows: np.ndarray) -> Iterator[_Pair]:
         for table in self._store.read(rows, self._columns):
-            # a few at a time, so that a row group is not held twice
+            # Converting a few rows at a time avoids a second copy of the whole row group in memory.
             for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
                 for record in batch.to_pylist():
                     captions = [record["caption"], *(record.get("other_captions") or [])]

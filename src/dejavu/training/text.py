@@ -1,4 +1,4 @@
-"""Text randomization: the mitigation of arXiv 2402.02103, parts of the caption hidden at random in training."""
+"""Text randomization, the mitigation of arXiv 2402.02103: training hides random parts of captions."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from dejavu.training.marks import Marks, inner
 from dejavu.training.recipe import Recipe
 
 MASK_WORD = "mask"
-# captions whose tokens are kept, about 20 MB
+# Largest number of captions in the cache of tokens, about 20 MB.
 REMEMBERED = 32_768
 
 
 class TextRandomizer:
-    """Turns captions into tokens, parts of them hidden; what is drawn depends on (seed, epoch, row) alone.
+    """Turns captions into tokens, with parts of the captions hidden; draws depend on (seed, epoch, row) alone.
 
     Args:
-        tokenizer: one of OpenCLIP's: captions -> int64 (n, context length).
+        tokenizer: a tokenizer of OpenCLIP: captions -> int64 (n, context length).
         mask: probability that a part is hidden, in [0, 1); 0 hides none.
         unit: parts are ``words``, separated by space, or ``tokens`` between the tokenizer's start and end.
-        replace: a hidden part leaves ``nothing`` (at least one part then stays), or is replaced by a ``mask`` or by a
-            ``random`` word or token. The mask is the tokenizer's own mask token where it has one that a caption can
-            hold, otherwise the word :data:`MASK_WORD`.
-        dropout: probability that a caption is left empty.
-        seed: of the model.
-        purpose: of the draws of what is hidden: those of another purpose are others.
+        replace: the replacement of a hidden part: ``nothing`` (then at least one part stays), ``mask``, or a
+            ``random`` word or token. The mask is the tokenizer's own mask token where it has one that a caption may
+            contain, otherwise the word :data:`MASK_WORD`.
+        dropout: probability that the whole caption is replaced by an empty one.
+        seed: seed of the model.
+        purpose: purpose of the draws that hide parts; draws for different purposes are independent.
 
     Raises:
-        InputError: when the tokenizer's tokens cannot be told from its start, end and padding, or it has no words.
+        InputError: when the tokenizer's start, end and padding cannot be separated from a caption's tokens, or the
+            tokenizer has no words.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class TextRandomizer:
 
     @classmethod
     def of(cls, tokenizer: Any, recipe: Recipe, seed: int) -> TextRandomizer:
-        """Return what a recipe says."""
+        """Return the text randomization of a recipe."""
         return cls(
             tokenizer,
             mask=recipe.text_mask,
@@ -77,12 +78,12 @@ class TextRandomizer:
         )
 
     def __call__(self, captions: Sequence[str], epochs: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
-        """Tokens of the captions as they are shown in an epoch.
+        """Return the tokens of captions as their epochs show them.
 
         Args:
             captions: n texts.
-            epochs: n passes over the training set, from 0.
-            rows: n samples.
+            epochs: the epoch of each caption, from 0.
+            rows: the row of each caption's sample.
 
         Returns:
             int64 (n, context length).
@@ -98,7 +99,7 @@ class TextRandomizer:
         return self._frame.tensor([self._hidden(part, *key) for part, key in zip(parts, keys, strict=True)])
 
     def _tokenize(self, captions: list[str]) -> torch.Tensor:
-        """Tokens of captions that come again as they are at every epoch."""
+        """Return the tokens of unchanged captions, from a cache, because every epoch shows the same captions."""
         if len(self._known) > REMEMBERED:
             self._known.clear()
         if new := [caption for caption in dict.fromkeys(captions) if caption not in self._known]:
@@ -132,7 +133,7 @@ class TextRandomizer:
 
 @dataclass(frozen=True)
 class _Frame:
-    """What a tokenizer puts around the tokens of a caption: ``start``, ``end``, then ``pad`` up to its length."""
+    """The tokens around those of a caption: ``start`` before, ``end`` after, then ``pad`` up to ``length`` tokens."""
 
     start: tuple[int, ...]
     end: tuple[int, ...]
@@ -141,7 +142,7 @@ class _Frame:
 
     @classmethod
     def of(cls, tokenizer: Any) -> _Frame:
-        """Finds them in what the tokenizer makes of captions that have no token in common."""
+        """Return the frame of a tokenizer, found by comparing the tokens of captions that have no token in common."""
         probes = ["", "a", "dog", "a dog " * 2000]
         empty, one, other, _ = rows = tokenizer(probes).tolist()
         start = _common(one, other)
@@ -151,31 +152,31 @@ class _Frame:
         found = [frame.content(row) for row in rows]
         if found[0] or not all(found[1:]) or frame.tensor(found).tolist() != rows:
             raise InputError(
-                "text_mask_unit is tokens, but where a caption's tokens begin and end cannot be told with this "
-                "architecture's tokenizer: set text_mask_unit to words."
+                "text_mask_unit is tokens, but this architecture's tokenizer does not show where a caption's tokens "
+                "begin and end: set text_mask_unit to words."
             )
         return frame
 
     def content(self, tokens: list[int]) -> list[int]:
-        """The caption's own tokens."""
+        """Return the caption's own tokens, without start, end and padding."""
         stop = len(tokens)
         while stop > len(self.start) and tokens[stop - 1] == self.pad:
             stop -= 1
         return tokens[len(self.start) : max(len(self.start), stop - len(self.end))]
 
     def tensor(self, contents: list[list[int]]) -> torch.Tensor:
-        """Captions of at most as many tokens as there is room for -> int64 (n, length)."""
+        """Return the captions' own tokens in their frame; int64 (n, length). No caption may be too long for it."""
         rows = [[*self.start, *content, *self.end] for content in contents]
         return torch.tensor([row + [self.pad] * (self.length - len(row)) for row in rows], dtype=torch.int64)
 
 
 def _common(*rows: list[int]) -> tuple[int, ...]:
-    """The tokens that all begin with."""
+    """Return the longest common prefix of lists of tokens."""
     return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*rows, strict=False)))
 
 
 def _mask_word(tokenizer: Any) -> list[str]:
-    """The text of the tokenizer's mask token, where cleaning leaves it whole, or a plain word."""
+    """Return the text of the tokenizer's mask token where cleaning keeps it as one token, otherwise a plain word."""
     own = inner(tokenizer)
     text = getattr(own, "mask_token", None) or MASK_WORD
     token = getattr(own, "mask_token_id", None)
@@ -194,11 +195,11 @@ def _mask_token(tokenizer: Any) -> list[int]:
 
 
 def _words(tokenizer: Any) -> list[str]:
-    """The tokens that are whole words, in alphabetical order."""
+    """Return the tokens that are whole words, in alphabetical order."""
     own = inner(tokenizer)
     if hasattr(own, "get_vocab"):
         pieces = own.get_vocab()
-        # of SentencePiece and of byte-level BPE, which mark beginnings; WordPiece marks what does not begin a word
+        # SentencePiece and byte-level BPE mark pieces that begin a word; WordPiece marks pieces that do not (##).
         first = [p for p in pieces if p.startswith(("\u2581", "\u0120"))] or [p for p in pieces if p[:2] != "##"]
         texts = [own.convert_tokens_to_string([piece]) for piece in first]
     else:
@@ -212,13 +213,13 @@ def _words(tokenizer: Any) -> list[str]:
 
 
 def _tokens(tokenizer: Any) -> list[int]:
-    """The tokens that mean something."""
+    """Return the tokens of the vocabulary without special tokens, start, end and padding."""
     own, frame = inner(tokenizer), _Frame.of(tokenizer)
     every = own.get_vocab().values() if hasattr(own, "get_vocab") else own.encoder.values()
     return sorted(set(every) - {*own.all_special_ids, *frame.start, *frame.end, frame.pad})
 
 
-# unit and replacement: what may stand in the place of what is hidden
+# (unit, replacement) -> function that returns the possible replacements of a hidden part.
 _OTHERS: dict[tuple[str, str], Callable[[Any], list]] = {
     ("words", "mask"): _mask_word,
     ("words", "random"): _words,

@@ -1,4 +1,4 @@
-"""Processes of one machine under torchrun's launcher, and how each of them ended."""
+"""Processes of one machine under torchrun's launcher, and their failures."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from dejavu.files import first_line, write_json
 from dejavu.processes import STARTER
 
 LOOPBACK = "127.0.0.1"
-# how errors of a process begin whose partner is gone; they follow from another's
+# Beginnings of the errors of a process that lost its partner: another process failed first.
 FOLLOWING = ("DistBackendError", "DistNetworkError", "RuntimeError: [")
-# what torchrun handles
+# Signals for which torchrun installs its own handlers; run_processes restores the previous ones.
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-# how long a node whose processes failed for want of a partner waits for the node that knows why
+# Longest time, in seconds, that a node whose processes lost their partners waits for the node with the first failure.
 SECONDS_FOR_CAUSE = 10.0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How one of the processes ended.
+    """The failure of one process.
 
     Attributes:
-        rank: its number.
-        told: its error, or what ended it.
-        follows: whether that follows from the end of another.
-        timestamp: when; seconds since 1970.
+        rank: number of the process.
+        told: error of the process, or the signal or status that ended it.
+        follows: whether the failure follows from that of another process.
+        timestamp: time of the failure, in seconds since 1970.
     """
 
     rank: int
@@ -50,16 +50,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Share:
-    """What every node of a Slurm job has to run.
+    """The processes that each node of a Slurm job runs.
 
     Attributes:
-        module: each process is ``python -m module argument``.
-        argument: its one argument.
+        module: name of the Python module; each process runs ``python -m module argument``.
+        argument: the only argument of the module.
         nodes: number of nodes.
         processes: number of processes on each node.
-        endpoint: ``host:port`` of the first node, where all meet.
-        run: the same for all nodes, and for nobody else.
-        logs: folder for torchrun's files and those of this module.
+        endpoint: ``host:port`` of the first node, to which all nodes connect.
+        run: identifier that all nodes of this launch share, and no other launch.
+        logs: folder for torchrun's files and for files of failures.
     """
 
     module: str
@@ -72,10 +72,10 @@ class Share:
 
 
 def run_share(share: Share, node: int) -> int:
-    """Runs a node's share of the processes; its failures go into a file that :func:`launch` reads.
+    """Run the processes of one node, and write their failures into a file that :func:`noted_failures` reads.
 
     Args:
-        share: what to run.
+        share: the processes.
         node: number of this node, from 0.
 
     Returns:
@@ -97,7 +97,7 @@ def run_share(share: Share, node: int) -> int:
         return 0
     write_json(Path(share.logs) / f"failures-{node}.json", [asdict(failure) for failure in failures])
     deadline = time.monotonic() + SECONDS_FOR_CAUSE
-    # srun ends all nodes with the first
+    # srun ends all nodes as soon as one ends: wait until the cause is in a file, or time is up.
     while all(failure.follows for failure in noted_failures(share)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return 1
@@ -109,17 +109,17 @@ def launch_config(processes: int, logs: Path, **more: Any) -> LaunchConfig:
 
 
 def run_processes(config: LaunchConfig, module: str, argument: str) -> list[Failure]:
-    """Runs processes of this machine; empty when all ended well."""
+    """Run processes on this machine and return their failures, none when all processes succeeded."""
     handlers = {each: signal.getsignal(each) for each in HANDLED}
     try:
         elastic_launch(config, sys.executable)("-m", module, argument)
     except ChildFailedError as error:
         return [_failure(rank, failure) for rank, failure in error.failures.items()]
     except SignalException as error:
-        # all processes have been ended; end as a single one would
+        # torchrun has ended all processes: exit with the status that a process ended by this signal has.
         raise SystemExit(128 + error.sigval) from None
     finally:
-        # torchrun's stay, and what comes after it would end with their traceback
+        # torchrun leaves its handlers installed; a later signal would print a traceback of theirs.
         for each, handler in handlers.items():
             signal.signal(each, handler)
     return []
@@ -132,12 +132,12 @@ def noted_failures(share: Share) -> list[Failure]:
 
 @contextmanager
 def environment(loopback: bool) -> Iterator[None]:
-    """What the processes inherit: where this package is, and for those of one machine to talk over loopback alone."""
+    """Within, set environment variables for the processes: the package's path, and perhaps loopback as only network."""
     before = dict(os.environ)
     sources = str(Path(__file__).parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sources, before.get("PYTHONPATH")]))
     os.environ[STARTER] = str(os.getpid())
-    # or every process warns that no parameter was out of the loss's reach
+    # DistributedDataParallel warns in every process that find_unused_parameters found no unused parameter.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if loopback and "lo" in [name for _, name in socket.if_nameindex()]:
         os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}

@@ -1,4 +1,4 @@
-"""One of the processes that train a side together: ``python -m dejavu.training.worker job.json``, under torchrun."""
+"""One process of a training on several; torchrun starts it as ``python -m dejavu.training.worker job.json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dejavu.training.run import run_job
 
 
 def main(path: Path) -> None:
-    """Trains the job that a JSON file describes, as one of the processes that torchrun's environment names."""
+    """Train, as one of the processes that torchrun's environment names, the job that a JSON file describes."""
     die_with_parent()
     job = Job.read(path)
     with joined(job.device) as ranks:

@@ -1,7 +1,7 @@
-"""Compositional test: whether a model prefers a true caption to false ones made of the same words.
+"""Compositional test: whether a model prefers the true caption of an image to false ones made of the same words.
 
-In the manner of ARO, "When and why vision-language models behave like bags-of-words, and what to do about it?"
-(arXiv 2210.01936).
+The test follows ARO, "When and why vision-language models behave like bags-of-words, and what to do about it?" (arXiv
+2210.01936).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dejavu.utility.encode import Encoder, left_out, result, results
 
 
 def compositional(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
-    """For every kind, the share of the images to which the true caption is the most similar, and chance beside it.
+    """Return, for every kind of false captions, the accuracy and what chance reaches.
 
-    A true caption that is only as similar as a false one does not count. Chance is the mean of 1 / number of captions.
+    Accuracy is the share of images whose true caption is more similar than every false caption; a tie counts as wrong.
+    Chance is the mean of 1 / number of captions.
 
     Returns:
         Rows of the utility table.
@@ -28,19 +29,19 @@ def compositional(encoder: Encoder, benchmark: Benchmark, resampling: Resampling
     """
     captions, negatives, kinds = (read_values(benchmark, "data", use) for use in ("caption", "negatives", "kind"))
     images, used = encoder.images(benchmark, "data")
-    choices = [[caption, *false] for caption, false, there in zip(captions, negatives, used, strict=True) if there]
+    choices = [[caption, *false] for caption, false, usable in zip(captions, negatives, used, strict=True) if usable]
     right = _prefers_the_first(encoder, images, choices)
     chance = np.array([1 / len(choice) for choice in choices])
     kind_of = np.array(kinds)[used]
-    there = {kind: kind_of == kind for kind in sorted(set(kind_of.tolist()))}
-    hits = {f"{kind}_accuracy": np.where(here, right, np.nan) for kind, here in there.items()}
+    masks = {kind: kind_of == kind for kind in sorted(set(kind_of.tolist()))}
+    hits = {f"{kind}_accuracy": np.where(mask, right, np.nan) for kind, mask in masks.items()}
     rows = results(benchmark, hits, resampling)
-    rows += [result(benchmark, f"{kind}_chance", chance[here].mean(), here.sum()) for kind, here in there.items()]
+    rows += [result(benchmark, f"{kind}_chance", chance[mask].mean(), mask.sum()) for kind, mask in masks.items()]
     return [*rows, left_out(benchmark, used)]
 
 
 def _prefers_the_first(encoder: Encoder, images: np.ndarray, choices: list[list[str]]) -> np.ndarray:
-    """Whether the first caption of every choice is more similar to its image than each other one; bool (images,)."""
+    """Return whether each image is more similar to the first of its captions than to all others; bool (images,)."""
     texts = [text for choice in choices for text in choice]
     embedded = encoder.texts(texts)
     ends = list(accumulate(len(choice) for choice in choices))

@@ -1,4 +1,4 @@
-"""Embeddings of what benchmarks hold: their images, and the texts that these are compared with."""
+"""Embeddings of a benchmark's images and texts, and rows of the utility table."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ from dejavu.retrieval.finite import require_finite
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model that embeds what benchmarks hold.
+    """A model that embeds the images and texts of benchmarks.
 
     Attributes:
-        model: the model.
-        title: for the progress lines.
+        model: the encoder of the side.
+        title: name of the job, for the progress lines.
     """
 
     model: ImageTextEncoder
     title: str = "utility"
 
     def images(self, benchmark: Benchmark, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Embeds the images of a set of a benchmark.
+        """Embed the usable images in one set of a benchmark.
+
+        Args:
+            benchmark: the benchmark.
+            part: name of the set: ``data``, ``train`` or ``test``.
 
         Returns:
-            float32 (used, dimension), L2-normalised, of the images that can be used; bool (images,), which they are.
+            The embeddings of the usable images, float32 (usable images, dimension), L2-normalised, and whether each
+            image is usable, bool (images,).
 
         Raises:
-            InputError: when none can be used.
+            InputError: when no image is usable.
         """
         progress = Progress(f"{self.title} {benchmark.task} {benchmark.name} {part}", 0, "images")
         embedded: list[np.ndarray] = []
@@ -48,13 +53,13 @@ class Encoder:
         progress.finish(f"{len(used) - sum(used):,} cannot be used" if not all(used) else "")
         if not embedded:
             raise InputError(
-                f"utility.{benchmark.task}.{benchmark.name}.{part}: none of its {len(used):,} images can be used: name "
-                "the column of the encoded images in image, or paths relative to the folder of the file."
+                f"utility.{benchmark.task}.{benchmark.name}.{part}: none of its {len(used):,} images can be used: set "
+                "image to a column of encoded images, or of paths relative to the folder of the file."
             )
         return np.concatenate(embedded), np.array(used)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeds texts; float32 (texts, dimension), L2-normalised."""
+        """Embed texts; float32 (texts, dimension), L2-normalised."""
         embedded = []
         for start in range(0, len(texts), self.model.at_once):
             part = list(texts[start : start + self.model.at_once])
@@ -63,15 +68,15 @@ class Encoder:
 
 
 def result(benchmark: Benchmark, metric: str, value: float, n: int) -> dict:
-    """A row of the utility table; the name of the benchmark comes before the metric's."""
+    """Return a row of the utility table; the benchmark's name stands before the metric's."""
     return {"task": benchmark.task, "metric": f"{benchmark.name}_{metric}", "value": float(value), "n": int(n)}
 
 
 def results(benchmark: Benchmark, hits: Mapping[str, np.ndarray], resampling: Resampling) -> list[dict]:
-    """Rows of the utility table with intervals: shares of a benchmark's images, which are resampled one by one.
+    """Return rows of the utility table: accuracies over a benchmark's images, with bootstrap intervals over images.
 
     Args:
-        benchmark: whose task and name the rows carry.
+        benchmark: the benchmark, whose task and name are in the rows.
         hits: metric -> bool or float64 (images,), whether the model was right; NaN where an image does not count.
         resampling: how intervals are drawn.
     """
@@ -82,6 +87,11 @@ def results(benchmark: Benchmark, hits: Mapping[str, np.ndarray], resampling: Re
 
 
 def left_out(benchmark: Benchmark, *used: np.ndarray) -> dict:
-    """The row that says which share of the images could not be used; n is the number of all."""
-    everyone = np.concatenate(used)
-    return result(benchmark, "left_out", (~everyone).mean(), len(everyone))
+    """Return the row with the share of images that could not be used, of the n images in all sets.
+
+    Args:
+        benchmark: the benchmark.
+        used: for each set, bool (images,), whether an image was used.
+    """
+    is_used = np.concatenate(used)
+    return result(benchmark, "left_out", (~is_used).mean(), len(is_used))

@@ -1,4 +1,4 @@
-"""Benchmarks of utility, run on one model."""
+"""Evaluation of one model on the benchmarks of its utility tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TASKS = {"zero_shot": zero_shot, "linear_probe": linear_probe, "compositional":
 
 
 def evaluate(encoder: Encoder, benchmarks: Sequence[Benchmark], resampling: Resampling) -> list[dict]:
-    """Runs benchmarks on a model; rows of the utility table, schema ``UTILITY`` of :mod:`dejavu.tables`.
+    """Run benchmarks on a model, and return rows of the utility table, schema ``UTILITY`` of :mod:`dejavu.tables`.
 
-    What was resampled, the images, has its draws under ``drawn``.
+    Where a row has an interval, its key ``drawn`` has the values in the resampled images.
 
     Args:
         encoder: the model.
-        benchmarks: what to run.
-        resampling: how intervals are drawn.
+        benchmarks: the benchmarks.
+        resampling: draws the resamples of the intervals.
 
     Raises:
         InputError: when a file of a benchmark cannot be used.

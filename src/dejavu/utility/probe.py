@@ -15,21 +15,21 @@ from dejavu.progress import say
 from dejavu.utility.encode import Encoder, left_out, results
 
 ITERATIONS = 1000
-# 1 in N training images is used to choose regularization
+# One in VALIDATION training images is held out to choose the regularization.
 VALIDATION = 5
 
 
 def linear_probe(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
-    """Accuracy@1 on the test set of a logistic regression that is fitted to the training set.
+    """Fit a logistic regression to the training set, and return its accuracy@1 on the test set.
 
-    Resampled is the test set; the regression stays as it is.
+    The interval comes from resampling the test set. The regression is not fitted again.
 
     Returns:
         Rows of the utility table.
 
     Raises:
-        InputError: when a class has fewer than two training images, a test label is none of the training set's, or
-            no image can be used.
+        InputError: when a class has fewer than two usable training images, the training set lacks a test label, or no
+            image is usable.
     """
     numbers = label_numbers(benchmark)
     labels, images, used = {}, {}, {}
@@ -46,14 +46,14 @@ def linear_probe(encoder: Encoder, benchmark: Benchmark, resampling: Resampling)
 
 
 def choose_regularization(images: np.ndarray, labels: np.ndarray, values: Sequence[float]) -> float:
-    """The C that classifies best a fifth of the training set, fitted to the others; of equal ones the smallest.
+    """Return the C with the highest accuracy on a held-out fifth of the training set; of several, the smallest.
 
-    Every fifth image in order of class is the validation part, so that it has every class in proportion.
+    The held-out images are every fifth in order of class, so that each class has its share.
 
     Args:
         images: float32 (images, dimension).
         labels: int (images,).
-        values: of C, the inverse strength of the L2 penalty.
+        values: values of C, the inverse strength of the L2 penalty.
     """
     order = np.argsort(labels, kind="stable")
     validation = np.zeros(len(labels), dtype=bool)
@@ -61,9 +61,9 @@ def choose_regularization(images: np.ndarray, labels: np.ndarray, values: Sequen
     best, chosen = -1.0, min(values)
     for c in sorted(values) if validation.any() else []:
         fitted = _fit(images[~validation], labels[~validation], c)
-        right = float((fitted.predict(images[validation]) == labels[validation]).mean())
-        if right > best:
-            best, chosen = right, c
+        accuracy = float((fitted.predict(images[validation]) == labels[validation]).mean())
+        if accuracy > best:
+            best, chosen = accuracy, c
     return chosen
 
 
@@ -72,7 +72,11 @@ def _fit(images: np.ndarray, labels: np.ndarray, c: float) -> LogisticRegression
 
 
 def label_numbers(benchmark: Benchmark) -> dict[Any, int]:
-    """The labels of the training set, in order, each with a number; all test labels are among them."""
+    """Return label -> number, for the labels of the training set in order.
+
+    Raises:
+        InputError: when the training set lacks a test label.
+    """
     numbers = {label: i for i, label in enumerate(sorted(set(read_values(benchmark, "train", "label")), key=str))}
     unknown = set(read_values(benchmark, "test", "label")) - set(numbers)
     if unknown:
@@ -92,5 +96,5 @@ def _require_two_of_each(benchmark: Benchmark, labels: np.ndarray, names: Sequen
     if counts.min() < 2:
         raise InputError(
             f"{where}: the label {names[int(counts.argmin())]!r} has fewer than two training images that can be used, "
-            "and the choice of C takes two of each: bring more, or leave the class out of both sets."
+            "and the choice of C needs two of each: bring more, or leave the class out of both sets."
         )

@@ -1,4 +1,4 @@
-"""What a model is good for: how well it finds the other half of pairs that it has never seen."""
+"""Utility by retrieval: how well a model finds the image of a caption, and the caption of an image, in unseen pairs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from scipy.special import gammaln
 
 from dejavu.measurement.resampling import Resampling, shares
 
+# similarities that are held at a time, of a block of queries with all candidates
 QUERIES_PER_BLOCK = 2048
+CELLS_PER_BLOCK = 2**24
 RECALL_AT = (1, 5, 10)
 
 
 def ranks_of_own(queries: np.ndarray, candidates: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The rank (from 1) of the nearest right candidate for every query; int64 (n,).
+    """Return the rank, from 1, of the nearest right candidate for every query; int64 (n,).
 
-    Right are the candidates of the query's own group: of an image with five captions each of the five. Of equal
-    similarities the right one comes last; those of its group that are further away do not come before it.
+    All candidates in the query's own group are right; for an image with five captions, each of the five is. Wrong
+    candidates that are as similar as the nearest right one count as nearer.
 
     Args:
-        queries, candidates: float32 (n, dimension), L2-normalised, row i of one belongs to row i of the other.
-        groups: int64 (n,), numbers that are the same within a group of duplicates.
+        queries, candidates: float32 (n, dimension), L2-normalised; row i of both belongs to pair i.
+        groups: int64 (n,), number of each pair's duplicate group.
     """
     ranks = np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), QUERIES_PER_BLOCK):
-        block = slice(start, min(start + QUERIES_PER_BLOCK, len(queries)))
+    step = max(1, min(QUERIES_PER_BLOCK, CELLS_PER_BLOCK // max(1, len(candidates))))
+    for start in range(0, len(queries), step):
+        block = slice(start, min(start + step, len(queries)))
         similarity = queries[block] @ np.asarray(candidates).T
         right = groups[block, None] == groups
         own = np.where(right, similarity, -np.inf).max(axis=1)
@@ -34,17 +37,17 @@ def ranks_of_own(queries: np.ndarray, candidates: np.ndarray, groups: np.ndarray
 
 
 def chance_at(groups: np.ndarray, k: int) -> float:
-    """The recall@k of a random order: of n candidates, as many as a query's group has are right, mean over queries."""
+    """Return the expected recall@k of a random ranking, in which every candidate of a query's own group is right."""
     number = len(groups)
     sizes = np.unique(groups, return_inverse=True, return_counts=True)
     wrong = number - sizes[2][sizes[1]]
     if k >= number:
         return 1.0
-    # the share of choices of k that are all wrong, C(wrong, k) / C(n, k)
+    # The probability that all of k random candidates are wrong is C(wrong, k) / C(n, k).
     missed = np.zeros(number)
-    some = wrong >= k
-    missed[some] = np.exp(
-        gammaln(wrong[some] + 1) - gammaln(wrong[some] - k + 1) - gammaln(number + 1) + gammaln(number - k + 1)
+    possible = wrong >= k
+    missed[possible] = np.exp(
+        gammaln(wrong[possible] + 1) - gammaln(wrong[possible] - k + 1) - gammaln(number + 1) + gammaln(number - k + 1)
     )
     return float(1 - missed.mean())
 
@@ -56,18 +59,18 @@ def retrieval(
     resampling: Resampling,
     at: Sequence[int] = RECALL_AT,
 ) -> list[dict]:
-    """Recall@k in both directions, and what chance would reach, as rows of the utility table.
+    """Return recall@k in both directions, and the recall@k of chance, as rows of the utility table.
 
-    Resampled are the queries, by duplicate group; what they search stays as it is.
+    The intervals come from resampling the queries by duplicate group. The candidates stay the same.
 
     Args:
-        images, captions: float32 (n, dimension), L2-normalised; row i of either is of sample i.
-        groups: int64 (n,), as for :func:`ranks_of_own`, numbered from 0.
-        resampling: how intervals are drawn.
+        images, captions: float32 (n, dimension), L2-normalised; row i of both belongs to sample i.
+        groups: int64 (n,), number of each sample's duplicate group, from 0.
+        resampling: draws the resamples of the intervals.
         at: values of k.
 
     Returns:
-        Rows as those of :func:`dejavu.measurement.resampling.shares`.
+        Rows like those of :func:`dejavu.measurement.resampling.shares`.
     """
     directions = {"caption_to_image": (captions, images), "image_to_caption": (images, captions)}
     hits: dict[str, np.ndarray] = {}

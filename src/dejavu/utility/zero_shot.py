@@ -22,15 +22,15 @@ OPENCLIP_TEMPLATES = {
 
 
 def zero_shot(encoder: Encoder, benchmark: Benchmark, resampling: Resampling) -> list[dict]:
-    """Accuracy@1, accuracy@5 where there are more than five classes, and mean accuracy@1 of the classes.
+    """Return accuracy@1, accuracy@5 where there are more than five classes, and the mean accuracy@1 of the classes.
 
-    Of equal similarities the true class comes last. The mean is over the classes that the images have.
+    A wrong class that is as similar as the true one counts as nearer. The mean is over the classes that occur.
 
     Returns:
         Rows of the utility table.
 
     Raises:
-        InputError: when a label is none of the classes, or no image can be used.
+        InputError: when a label is no class, or no image is usable.
     """
     classes, truth = true_classes(benchmark)
     prompts = classifier(encoder, classes, benchmark.templates)
@@ -52,10 +52,10 @@ def _mean_of_classes(benchmark: Benchmark, right: np.ndarray, truth: np.ndarray,
 
 
 def true_classes(benchmark: Benchmark) -> tuple[Sequence[str], np.ndarray]:
-    """The classes of a benchmark, and the place of every image's own among them; int64 (images,).
+    """Return the classes of a benchmark, and the number of every image's class among them, int64 (images,).
 
     Raises:
-        InputError: when a label is missing, or none of the classes.
+        InputError: when a label is missing, or is no class.
     """
     labels = read_values(benchmark, "data", "label")
     classes = _classes(benchmark, labels)
@@ -63,12 +63,12 @@ def true_classes(benchmark: Benchmark) -> tuple[Sequence[str], np.ndarray]:
 
 
 def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequence[str]) -> np.ndarray:
-    """One embedding per class: the normalised mean of the normalised embeddings of its own prompts.
+    """Return one embedding per class: the normalised mean of the normalised embeddings of its prompts.
 
     Args:
-        encoder: the model; a batch is made of whole classes.
-        classes: names.
-        templates: ``openai`` or ``simple``, OpenCLIP's own, or prompts in which ``{}`` stands for the name.
+        encoder: the model.
+        classes: names of the classes.
+        templates: ``openai`` or ``simple``, which are OpenCLIP's lists, or prompts in which ``{}`` stands for a name.
 
     Returns:
         float32 (classes, dimension).
@@ -82,14 +82,14 @@ def classifier(encoder: Encoder, classes: Sequence[str], templates: str | Sequen
     for start in range(0, len(classes), per_batch):
         batch = classes[start : start + per_batch]
         embedded = torch.from_numpy(encoder.model.texts([prompt(name) for name in batch for prompt in prompts]))
-        # as in open_clip.build_zero_shot_classifier
+        # The same computation as in open_clip.build_zero_shot_classifier.
         mean = embedded.reshape(len(batch), len(prompts), -1).mean(dim=1)
         means.append(mean / mean.norm(dim=1, keepdim=True))
     return torch.cat(means).numpy()
 
 
 def _filled(template: str) -> Callable[[str], str]:
-    # not str.format, which would read any other brace as a command
+    # str.format would interpret every other brace in the template, too.
     return lambda name: template.replace("{}", name)
 
 
@@ -102,19 +102,19 @@ def _classes(benchmark: Benchmark, labels: Sequence[Any]) -> Sequence[str]:
     numbers = [label for label in labels if not isinstance(label, str)]
     if numbers:
         raise InputError(
-            f"{where}: its labels are numbers, as {numbers[0]}, so the names of the classes are not known: give "
-            f"{where}.classes, imagenet or a file of one name per line."
+            f"{where}: its labels are numbers, such as {numbers[0]}, so the names of the classes are unknown: set "
+            f"{where}.classes to imagenet, or to a file with one name per line."
         )
     return sorted(set(labels))
 
 
 def _class_numbers(benchmark: Benchmark, labels: Sequence[Any], classes: Sequence[str]) -> np.ndarray:
-    """The place of every label among the classes, of which it is the name or the number; int64 (labels,)."""
+    """Return the number of each label's class; a label is the name or the number of a class; int64 (labels,)."""
     where = f"utility.{benchmark.task}.{benchmark.name}"
     places = {name: number for number, name in enumerate(classes)}
     for label in set(labels):
-        known = label in places if isinstance(label, str) else 0 <= label < len(classes)
-        if not known:
+        is_known = label in places if isinstance(label, str) else 0 <= label < len(classes)
+        if not is_known:
             hint = words(
                 closest(label, places) if isinstance(label, str) else f", numbered from 0 to {len(classes) - 1:,}"
             )
@@ -123,13 +123,13 @@ def _class_numbers(benchmark: Benchmark, labels: Sequence[Any], classes: Sequenc
                 "or the labels."
             )
     if len(places) < len(classes) and any(isinstance(label, str) for label in labels):
-        twice = next(name for number, name in enumerate(classes) if places[name] != number)
-        raise InputError(f"{where}.classes: {twice!r} stands there twice, so its label may mean either: mend it.")
+        repeated = next(name for number, name in enumerate(classes) if places[name] != number)
+        raise InputError(f"{where}.classes: {repeated!r} is there twice, so its label may mean either: rename one.")
     return np.array([places[label] if isinstance(label, str) else label for label in labels], dtype=np.int64)
 
 
 def _ranks(images: np.ndarray, prompts: np.ndarray, truth: np.ndarray, batch_size: int) -> np.ndarray:
-    """The rank, from 1, of every image's true class; int64 (images,)."""
+    """Return the rank, from 1, of every image's true class; int64 (images,)."""
     ranks = np.empty(len(images), dtype=np.int64)
     for start in range(0, len(images), batch_size):
         block = slice(start, start + batch_size)

@@ -1,14 +1,5 @@
--- Every symmetric gap beside its control, with the simultaneous bands of both where the report shows them.
-WITH compared AS (
-    SELECT
-        model,
-        kind AS reference,
-        -- a text encoder is no equal of side a, so there the control compares two roles that the model has not seen
-        CASE kind WHEN 'text_encoder' THEN 'unseen' ELSE 'holdout' END AS control_population
-    FROM sides
-    WHERE side = 'b'
-),
-banded AS (
+-- Every symmetric gap with its control, and the simultaneous bands of both where the report shows them.
+WITH banded AS (
     SELECT gaps.*, bands.band_low, bands.band_high, bands.std_error, bands.critical, bands.cells
     FROM population_gaps AS gaps
     LEFT JOIN bands USING (model, epoch, population, query, k, labels, scope, metric)
@@ -16,7 +7,7 @@ banded AS (
 SELECT
     gap.model,
     gap.epoch,
-    compared.reference,
+    reference_sides.reference,
     gap.query,
     gap.k,
     gap.labels,
@@ -38,7 +29,7 @@ SELECT
     gap.n,
     gap.groups,
     gap.effective_groups,
-    compared.control_population,
+    reference_sides.control_population,
     control.value AS control_value,
     control.ci_low AS control_low,
     control.ci_high AS control_high,
@@ -50,12 +41,12 @@ SELECT
     reported_cell.k IS NOT NULL AS is_reported,
     last_epochs.epoch IS NOT NULL AS is_last
 FROM banded AS gap
-JOIN compared ON compared.model = gap.model
+JOIN reference_sides ON reference_sides.model = gap.model
 JOIN metrics ON metrics.metric = gap.metric AND metrics.is_tested
 JOIN banded AS control
     ON control.model = gap.model
     AND control.epoch = gap.epoch
-    AND control.population = compared.control_population
+    AND control.population = reference_sides.control_population
     AND control.query = gap.query
     AND control.k = gap.k
     AND control.labels = gap.labels

@@ -1,4 +1,4 @@
--- The last epoch at which each model was measured. Join it with USING (model, epoch).
+-- The last measured epoch of each model. Join this view with USING (model, epoch).
 SELECT model, max(epoch) AS epoch
 FROM population_gaps
 GROUP BY model;

@@ -1,1 +1,1 @@
-"""Forms that a dataset may be given in, one module each; :mod:`dejavu.data.forms.registry` chooses between them."""
+"""Forms of raw data, one module each. :mod:`dejavu.data.forms.registry` chooses the form of a dataset."""

@@ -1,4 +1,4 @@
-"""What every form of raw data says about a dataset: its files, their columns, and the jobs that make them."""
+"""The interface of all forms of raw data: a dataset's files, their columns, and the steps that make them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import pyarrow.parquet as pq
 
 from dejavu.paths import RAW, at
 
-# an excerpt reads at most so many files of a dataset, and so many rows of each
+# An excerpt has at most FILES files of a dataset, and at most ROWS rows of each.
 FILES = 8
 ROWS = 32
 
 
 @dataclass(frozen=True)
 class Making:
-    """What a job that makes raw files gets.
+    """The arguments of a job that makes raw files.
 
     Attributes:
         inputs, outputs: paths by name, as the step declares them.
-        values: the parameters of the step.
-        wildcards: of the job.
-        title: for the progress lines.
+        values: parameters of the step by name.
+        wildcards: wildcards of the job by name.
+        title: name of the job, for the progress lines.
     """
 
     inputs: Mapping[str, Path]
@@ -38,17 +38,17 @@ class Making:
 
 @dataclass(frozen=True)
 class Step:
-    """A rule of the workflow that makes raw files, or what they are made of.
+    """A rule of the workflow that makes raw files, or an intermediate file for them.
 
     Attributes:
-        name: of the rule, and of its folders of logs and benchmarks.
-        run: what a job of the rule does.
+        name: name of the rule, and of its folders of logs and cost files.
+        run: function that does the work of a job.
         outputs: name -> path below ``results/<dataset>``.
-        inputs: the form and the job's wildcards -> paths by name.
-        values: name of a parameter -> the form -> its value. A step runs again when one of them changes.
-        each: the wildcard that tells jobs of one dataset apart; empty where there is one job.
-        memory_per_gb, minutes_per_gb: MB and minutes that a job asks for, for each GB of its input.
-        minutes: that a job asks for besides.
+        inputs: function from the form and the job's wildcards to paths by name.
+        values: name of a parameter -> function from the form to its value. A job runs again when a value changes.
+        each: the wildcard that distinguishes the jobs of one dataset; empty where there is only one job.
+        memory_per_gb, minutes_per_gb: memory in MB and time in minutes that a job requests for each GB of its input.
+        minutes: time in minutes that a job requests in addition.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Step:
 
     @property
     def job(self) -> str:
-        """The name of a job's log and benchmark, with the wildcard that it takes."""
+        """Path of a job's log and cost file without ending, with the wildcard of the job."""
         return f"{self.name}/{{{self.each}}}" if self.each else self.name
 
 
@@ -73,9 +73,9 @@ class RawExcerpt:
 
     Attributes:
         paths: raw file's name -> path of its excerpt.
-        pairs: number of pairs in the whole dataset; an estimate where not every file was read.
-        whole: raw file's name -> path of the file with all its rows, of those that are there.
-        is_complete: whether these hold every row of the dataset.
+        pairs: number of pairs in the whole dataset; an estimate where not all files were read.
+        whole: raw file's name -> path of the file with all its rows, for the raw files that exist.
+        is_complete: whether ``whole`` has every row of the dataset.
     """
 
     paths: dict[str, Path]
@@ -86,13 +86,13 @@ class RawExcerpt:
 
 @dataclass(frozen=True)
 class Form(ABC):
-    """A dataset that is given in one form.
+    """A dataset in one form of raw data.
 
     Attributes:
-        name: of the dataset.
-        section: its section of the configuration.
-        key: the key of a section that gives a dataset in this form.
-        steps: the rules that make its raw files; none where they are there.
+        name: name of the dataset.
+        section: section of the dataset in the configuration.
+        key: the key of the configuration that a dataset in this form has, such as ``synthetic``.
+        steps: the rules that make the raw files; none where the user brings them.
     """
 
     name: str
@@ -103,30 +103,30 @@ class Form(ABC):
 
     @classmethod
     def gives(cls, section: Mapping[str, Any]) -> bool:
-        """Whether a section of the configuration gives its dataset in this form."""
+        """Return whether a dataset with this section has this form."""
         return cls.key in section
 
     def check(self) -> None:  # noqa: B027 - most forms have nothing to check
-        """Check the section against itself, without looking at any file.
+        """Refuse a section whose keys contradict each other, without opening any file.
 
         Raises:
-            InputError: when its keys contradict each other.
+            InputError: when they do.
         """
 
     @abstractmethod
     def paths(self) -> dict[str, str]:
-        """Return raw file's name relative to the root -> path; also of those that the workflow has yet to make.
+        """Return name relative to the root -> path, for all raw files, including those that the workflow will make.
 
         Raises:
-            InputError: when a file that is needed is not there.
+            InputError: when a file that the user must bring does not exist.
         """
 
     @abstractmethod
     def columns(self) -> dict[str, str | None]:
-        """Return use -> column of the raw files, as :class:`dejavu.data.raw.Columns` takes it."""
+        """Return use -> column of the raw files, the arguments of :class:`dejavu.data.raw.Columns`."""
 
     def columns_read(self) -> dict[str, str | None]:
-        """Return those of :meth:`columns` that are read: not the objects where they come from elsewhere."""
+        """Return the columns that are read: :meth:`columns` without objects if these come from another source."""
         columns = self.columns()
         if self.section.get("annotate", {}).get("from", "column") != "column":
             columns["objects"] = None
@@ -134,12 +134,12 @@ class Form(ABC):
 
     @abstractmethod
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
-        """Write the first rows of some raw files.
+        """Write the first rows of some raw files, and return them as an excerpt.
 
         Args:
-            paths: those of :meth:`paths`.
-            folder: to write to.
-            every_caption: whether each caption of an image makes a pair of its own.
+            paths: the result of :meth:`paths`.
+            folder: folder to write to.
+            every_caption: whether each caption of an image makes a pair.
 
         Raises:
             InputError: when a file is damaged, or lacks a column.
@@ -147,12 +147,12 @@ class Form(ABC):
 
     @property
     def is_made(self) -> bool:
-        """Whether the workflow makes the raw files, so that they need not be there yet."""
+        """Whether the workflow makes the raw files, so that they may not exist yet."""
         return bool(self.steps)
 
     @property
     def images_are_in_tars(self) -> bool:
-        """Whether the images of a raw file are in the tar beside it."""
+        """Whether the images are in tars beside the raw files."""
         return False
 
     @property
@@ -162,28 +162,28 @@ class Form(ABC):
 
     @property
     def supply(self) -> tuple[int, int] | None:
-        """The number of images, and of captions of each, where the configuration alone says them."""
+        """The number of images, and of captions for each, if the configuration gives these numbers; else None."""
         return None
 
     @property
     def world(self) -> int | None:
-        """The seed of the world that the data are drawn from; None for data that are not drawn."""
+        """The seed of the world that the data are drawn from; None for other forms."""
         return None
 
     def jobs(self, paths: Mapping[str, str]) -> list[str]:
-        """Return ``step/subject`` for every job that makes the raw files: the names of their logs and benchmarks."""
+        """Return the path of log and cost file, without ending, of every job that makes raw files."""
         subjects = {"": [""], **self._subjects(paths)}
         return [step.job.format(**{step.each: subject}) for step in self.steps for subject in subjects[step.each]]
 
     def _subjects(self, paths: Mapping[str, str]) -> dict[str, list[str]]:
-        """Return wildcard -> its values, for the wildcards that tell jobs apart."""
+        """Return wildcard -> its values, for the wildcards that distinguish jobs."""
         return {"index": [f"{index:05d}" for index in range(len(paths))]}
 
 
 def part_paths(name: str, files: int) -> dict[str, str]:
     """Return name -> path of the numbered raw files that the workflow makes for a dataset."""
     parts = [f"part-{index:05d}.parquet" for index in range(files)]
-    # with the dataset's name, so that the rows of two datasets differ
+    # Rows are hashes of these names, so names without the dataset's would give two datasets the same rows.
     return {f"{name}/{part}": at(RAW, dataset=name, file=part) for part in parts}
 
 
@@ -193,7 +193,7 @@ def file_bounds(pairs: int, files: int, index: int) -> tuple[int, int]:
 
 
 def spread(entries: Sequence, most: int) -> list:
-    """Return at most so many entries, evenly spaced, the first among them."""
+    """Return at most ``most`` of the entries, evenly spaced, including the first."""
     number = min(most, len(entries))
     return [entries[place * len(entries) // number] for place in range(number)]
 

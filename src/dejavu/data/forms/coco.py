@@ -1,4 +1,4 @@
-"""COCO's annotations, captions and instances in JSON beside a folder of images, as raw files."""
+"""The form ``coco``: raw files from COCO's captions and instances in JSON, beside a folder of images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dejavu.tables.data import OBJECT
 
 T = TypeVar("T")
 
-# a file that COCO's annotations become has these columns
+# use -> column of the raw files that are made of COCO's annotations
 COLUMNS = {"image": "path", "caption": "captions", "key": "key", "objects": "objects"}
 RAW_SCHEMA = pa.schema(
     [
@@ -48,11 +48,12 @@ REMEDY = words("correct datasets.*.coco, or replace the file")
 
 
 def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
-    """Joins captions and instances by image: one row per image, in order of image id; returns their number.
+    """Join captions and instances by image; write one row per image, in order of image id; return the number of rows.
 
-    ``key`` is the image's id, ``path`` its ``file_name``, ``captions`` and ``objects`` are in order of annotation id.
-    A box is converted from left, top, width, height to left, top, right, bottom, in pixels; one that is not four
-    numbers becomes null. Captions and instances of images that the captions' file does not list are counted in the log.
+    ``key`` is the image's id, ``path`` its ``file_name``; ``captions`` and ``objects`` are in order of annotation id.
+    Boxes are converted from left, top, width, height to left, top, right, bottom, in pixels. A box that is not four
+    numbers becomes null. If the file of captions does not list an image, its annotations are left out, and the log
+    says how many such images there are.
 
     Args:
         captions: JSON with ``images`` and ``annotations``.
@@ -60,15 +61,15 @@ def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
         table: parquet file to write.
 
     Raises:
-        InputError: when a file is no such JSON, or an annotation names a category that is not there.
+        InputError: when a file is no such JSON, or an annotation names a category that does not exist.
     """
     content = load_annotations(captions, ("images", "annotations"), REMEDY)
     images = _images(captions, content["images"])
     texts = _by_image(captions, content["annotations"], _caption)
     objects: Mapping[str, list[dict]] = {} if instances is None else _objects(instances)
-    for path, found in ((captions, texts), (instances, objects)):
-        if strangers := len(found.keys() - images.keys()):
-            say(f"{path}: annotations of {strangers:,} images are left out, which {captions} does not list")
+    for path, annotated in ((captions, texts), (instances, objects)):
+        if unlisted := len(annotated.keys() - images.keys()):
+            say(f"{path}: annotations of {unlisted:,} images are left out, which {captions} does not list")
     rows = [
         {"key": number, "path": images[number], "captions": texts.get(number, []), "objects": objects.get(number, [])}
         for number in in_order(images)
@@ -81,14 +82,14 @@ def write_coco(captions: Path, instances: Path | None, table: Path) -> int:
 
 
 def write_coco_file(table: Path, files: int, index: int, raw: Path) -> int:
-    """Writes raw file ``index`` of ``files``: a share of the images, in order of image id; returns their number."""
+    """Write raw file ``index`` of ``files``, a share of the images in order of image id; return the number of rows."""
     whole = pq.read_table(table, partitioning=None)
     start, stop = file_bounds(whole.num_rows, files, index)
     return write_table(raw, whole.slice(start, stop - start), RAW_SCHEMA)
 
 
 def _images(path: Path, entries: list[dict]) -> dict[str, str]:
-    """Image id -> file name."""
+    """Return image id -> file name."""
     images: dict[str, str] = {}
     for position, entry in enumerate(entries):
         number, name = _identifier(path, "images", position, entry, "id"), entry.get("file_name")
@@ -100,14 +101,15 @@ def _images(path: Path, entries: list[dict]) -> dict[str, str]:
 
 
 def _by_image(path: Path, entries: list[dict], read: Callable[[int, dict], T]) -> dict[str, list[T]]:
-    """Image id -> what is read of its annotations, in order of annotation id, then of the file."""
-    found: dict[str, list[tuple[int, T]]] = defaultdict(list)
+    """Return image id -> what ``read`` makes of its annotations, by annotation id, then in the file's order."""
+    values_of: dict[str, list[tuple[int, T]]] = defaultdict(list)
     for position, entry in enumerate(entries):
         number = _identifier(path, "annotations", position, entry, "image_id")
         order = identifier(entry.get("id")) or ""
-        found[number].append((int(order) if order.isdecimal() else 0, read(position, entry)))
+        values_of[number].append((int(order) if order.isdecimal() else 0, read(position, entry)))
     return {
-        number: [value for _, value in sorted(values, key=lambda value: value[0])] for number, values in found.items()
+        number: [value for _, value in sorted(values, key=lambda value: value[0])]
+        for number, values in values_of.items()
     }
 
 
@@ -117,6 +119,7 @@ def _caption(position: int, entry: dict) -> str | None:
 
 
 def _objects(path: Path) -> dict[str, list[dict]]:
+    """Return image id -> its objects."""
     content = load_annotations(path, ("annotations", "categories"), REMEDY)
     names = {identifier(entry.get("id")): entry.get("name") for entry in content["categories"]}
 
@@ -155,7 +158,7 @@ def write_raw_file(job: Making) -> None:
 
 
 class Coco(Form):
-    """A dataset that is given by COCO's annotations."""
+    """A dataset in COCO's format."""
 
     key = "coco"
     steps = (
@@ -164,7 +167,7 @@ class Coco(Form):
             join_annotations,
             {"images": "coco.parquet"},
             inputs=lambda form, wildcards: form.annotations(),
-            # the JSON is parsed whole, minus segmentations
+            # The job reads the whole JSON into memory, without the outlines (segmentations).
             memory_per_gb=4000,
             minutes_per_gb=30,
         ),
@@ -197,15 +200,15 @@ class Coco(Form):
         return str(Path(self.section["root"]) / self.section["coco"]["images"])
 
     def annotations(self) -> dict[str, str]:
-        """Return the paths of the JSON files: ``captions`` and, where there are, ``instances``."""
+        """Return the paths of the JSON files: ``captions`` and, if configured, ``instances``."""
         files: dict[str, Any] = {key: self.section["coco"][key] for key in ("captions", "instances")}
         return {key: str(Path(self.section["root"]) / file) for key, file in files.items() if file is not None}
 
     def _require_files(self) -> None:
-        for key, is_there in (("captions", Path.is_file), ("instances", Path.is_file), ("images", Path.is_dir)):
+        for key, exists in (("captions", Path.is_file), ("instances", Path.is_file), ("images", Path.is_dir)):
             named = self.section["coco"][key]
             path = Path(self.section["root"]) / (named or "")
-            if named is not None and not is_there(path):
+            if named is not None and not exists(path):
                 kind = "folder" if key == "images" else "file"
                 raise InputError(
                     f"datasets.{self.name}.coco.{key}: there is no {kind} {path}: correct the path, which is relative "
@@ -219,7 +222,7 @@ class Coco(Form):
         whole = pq.read_table(images, partitioning=None)
         pairs = sum(max(1, len(texts)) for texts in whole["captions"].to_pylist()) if every_caption else len(whole)
         rows = whole.take(spread(range(len(whole)), FILES * ROWS)).cast(RAW_SCHEMA)
-        # all images are in one table here, in place of the raw files to come
+        # One table with all images stands for the raw files that the workflow will make.
         return RawExcerpt(
             write_excerpt(paths, folder / "raw", rows), pairs, {min(paths): str(images)}, is_complete=True
         )

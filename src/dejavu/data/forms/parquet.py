@@ -1,4 +1,4 @@
-"""Parquet files as users bring them, with images in a column, in files that it names, or in a tar beside each file."""
+"""The form ``raw`` with parquet files: images in a column, in files that a column names, or in tars beside them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from dejavu.files import glob_files, require_plain_name
 
 
 def are_shards(section: Mapping[str, Any]) -> bool:
-    """Whether all patterns of a section match tars, so that these are all there is."""
+    """Return whether a section gives WebDataset shards without parquet files: all its patterns end in ``.tar``."""
     patterns = section.get("raw", [])
     return bool(patterns) and all(pattern.endswith(TAR) for pattern in patterns)
 
 
 def matched_files(name: str, section: Mapping[str, Any]) -> dict[str, str]:
-    """Return name relative to the root -> path of the files that the patterns of ``raw`` match.
+    """Return name relative to the root -> path, for the files that the patterns of ``raw`` match.
+
+    Args:
+        name: name of the dataset, for messages.
+        section: section of the dataset in the configuration.
 
     Raises:
-        InputError: when a pattern is absolute or matches nothing, or a file has a name that is not plain.
+        InputError: when a pattern is absolute or matches no file, or a file has braces in its name.
     """
     root = Path(section["root"])
     paths: dict[str, str] = {}
@@ -66,8 +70,8 @@ class Parquet(Form):
         tars = [path for path in paths if path.endswith(TAR)]
         if tars:
             raise InputError(
-                f"datasets.{self.name}.raw matches the tar {tars[0]!r}: let all patterns end in .tar, where tars are "
-                "all there is, or name the parquet files beside them, with images: tar."
+                f"datasets.{self.name}.raw matches the tar {tars[0]!r} beside other files: if the data are tars only, "
+                "let all patterns end in .tar; otherwise name the parquet files beside the tars, and set images: tar."
             )
         alone = [path for path in paths.values() if self.images_are_in_tars and not tar_beside(path).is_file()]
         if alone:
@@ -85,13 +89,13 @@ class Parquet(Form):
         columns = Columns.of(self.columns_read())
         pairs = sum(take_inventory(paths, columns, every_caption).values())
         names = spread(sorted(paths), FILES)
-        some = {name: self._first_rows(Path(paths[name]), columns, folder / "raw" / name) for name in names}
-        return RawExcerpt(some, pairs, paths, is_complete=True)
+        excerpts = {name: self._first_rows(Path(paths[name]), columns, folder / "raw" / name) for name in names}
+        return RawExcerpt(excerpts, pairs, paths, is_complete=True)
 
     def _first_rows(self, path: Path, columns: Columns, excerpt: Path) -> Path:
         excerpt.parent.mkdir(parents=True, exist_ok=True)
         with open_raw(path, columns) as file:
-            # one row at least, so that what is damaged is found
+            # Reading rows finds a damaged page at the beginning of the file, which opening the file does not.
             batch = next(file.iter_batches(batch_size=ROWS), None)
             table = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
             pq.write_table(table.replace_schema_metadata(file.schema_arrow.metadata), excerpt)

@@ -1,4 +1,4 @@
-"""Which form a dataset is given in: decided here, by the keys of its section of the configuration."""
+"""The choice of a dataset's form, by the keys of its section in the configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_FORM = ("base", "registry")
 
 @cache
 def all_forms() -> tuple[type[Form], ...]:
-    """Return the forms that there are: ``FORM`` of every other module of this folder, in order of their names."""
+    """Return all forms: ``FORM`` of each module in this folder but :data:`NO_FORM`, in order of the modules' names."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     return tuple(import_module(f"dejavu.data.forms.{name}").FORM for name in names if name not in NO_FORM)
 
@@ -28,14 +28,14 @@ def all_steps() -> list[tuple[type[Form], Step]]:
 
 
 def form_of(name: str, section: Mapping[str, Any]) -> Form:
-    """Return a dataset in the form that its section gives it in.
+    """Return the form of a dataset.
 
     Args:
-        name: of the dataset.
-        section: its section of the configuration.
+        name: name of the dataset.
+        section: section of the dataset in the configuration.
 
     Raises:
-        InputError: when the section has the keys of no form, or of several.
+        InputError: when the section has the key of no form, or the keys of several.
     """
     known = sorted({form.key for form in all_forms()})
     keys = [key for key in known if key in section]

@@ -1,10 +1,11 @@
-"""Embedded data: the workflow draws the raw files itself, see :mod:`dejavu.data.synthetic`."""
+"""The form ``synthetic``: the workflow draws the raw files from the world of :mod:`dejavu.data.synthetic`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,17 @@ from dejavu.files import write_table
 from dejavu.progress import Progress
 
 PAIRS_PER_PART = 256
+IMAGE_SIZE = 128
+
+
+def as_parameter(section: Mapping[str, Any]) -> str:
+    """Return what the raw files depend on as JSON, without what came later and stands at its default.
+
+    So a finished dataset is not drawn again for a key that changes nothing.
+    """
+    later = {"image_size": IMAGE_SIZE, "miscaptioned": 0}
+    written = {key: value for key, value in section.items() if key not in later or value != later[key]}
+    return json.dumps(written, sort_keys=True)
 
 
 def synthesize(job: Making) -> None:
@@ -22,13 +34,15 @@ def synthesize(job: Making) -> None:
     section = json.loads(job.values["synthetic"])
     start, stop = file_bounds(section["pairs"], section["files"], int(job.wildcards["index"]))
     world, captions = make_world(section["seed"]), section["captions"]
+    size = section.get("image_size", IMAGE_SIZE)
     schema = raw_schema(captions)
     progress = Progress(job.title, stop - start, "pairs")
 
     def parts() -> Iterator[pa.Table]:
         for first in range(start, stop, PAIRS_PER_PART):
             last = min(first + PAIRS_PER_PART, stop)
-            yield pa.Table.from_pylist(list(make_pairs(world, first, last, captions=captions)), schema=schema)
+            pairs = make_pairs(world, first, last, size, captions, section.get("miscaptioned", 0.0))
+            yield pa.Table.from_pylist(list(pairs), schema=schema)
             progress.advance(last - first)
 
     write_table(job.outputs["raw"], parts(), schema)
@@ -36,7 +50,7 @@ def synthesize(job: Making) -> None:
 
 
 class Synthetic(Form):
-    """A dataset that is drawn."""
+    """A dataset whose raw files the workflow draws."""
 
     key = "synthetic"
     steps = (
@@ -44,7 +58,7 @@ class Synthetic(Form):
             "synthesize",
             synthesize,
             {"raw": "raw/part-{index}.parquet"},
-            values={"synthetic": lambda form: json.dumps(form.section["synthetic"], sort_keys=True)},
+            values={"synthetic": lambda form: as_parameter(form.section["synthetic"])},
             each="index",
         ),
     )
@@ -62,7 +76,8 @@ class Synthetic(Form):
     def excerpt(self, paths: Mapping[str, str], folder: Path, every_caption: bool) -> RawExcerpt:
         section = self.section["synthetic"]
         number, captions = min(ROWS, section["pairs"]), section["captions"]
-        pairs = list(make_pairs(make_world(section["seed"]), 0, number, captions=captions))
+        world, share = make_world(section["seed"]), section["miscaptioned"]
+        pairs = list(make_pairs(world, 0, number, section["image_size"], captions, share))
         table = pa.Table.from_pylist(pairs, schema=raw_schema(captions))
         return RawExcerpt(write_excerpt(paths, folder / "raw", table), int(section["pairs"]), {}, is_complete=False)
 

@@ -1,6 +1,7 @@
-"""WebDataset shards alone: tars that hold, under one key, an image, its caption, and JSON with further fields.
+"""The form ``raw`` with WebDataset shards: tars that have, under each key, an image, a caption, and perhaps JSON.
 
-The workflow makes a table of each shard, as a parquet file beside the tar would be; the images stay in the tar.
+The workflow writes a table of keys and captions for each shard, like the parquet file that img2dataset puts beside a
+tar. The images stay in the tar.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from dejavu.paths import RAW, at
 from dejavu.progress import say
 
 COLUMNS = {"image": None, "caption": "caption", "key": "key", "objects": "objects"}
-# what makes a key a row, besides an image: without one it is set aside
+# A key with one of these members becomes a row even without an image, so that the quarantine counts the missing image.
 DESCRIBED = (".txt", ".json")
 
 
 def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None) -> int:
-    """Writes a row for every key of a shard that has an image, a text or JSON: ``key``, and what is wanted of the rest.
+    """Write a row for every key of a shard with an image, a text or JSON: ``key``, ``caption`` and ``objects``.
 
-    The caption is the member ``.txt`` or, where there is none, a field of the member ``.json``, a text or a list of
-    texts. Objects are a field of the JSON, in any form that a column of objects has.
+    The caption is the member ``.txt``; if there is none, it is a field of the member ``.json``, a text or a list of
+    texts. Objects are a field of the JSON, of any type that a column of objects may have.
 
     Args:
         tar: the shard.
         table: parquet file to write.
-        caption, objects: fields of the JSON; None where they are not wanted.
+        caption, objects: fields of the JSON; None leaves the column out.
 
     Returns:
         The number of rows.
 
     Raises:
-        InputError: when the tar is missing, compressed or damaged, has members but no image, or its objects have
-            several forms.
+        InputError: when the tar is missing, compressed or damaged, has members but no image, or has objects of
+            different types.
     """
     samples = read_keys(tar)
     if samples and not any(map(image_of, samples.values())):
@@ -63,11 +64,13 @@ def write_shard(tar: Path, table: Path, caption: str | None, objects: str | None
         columns["caption"] = pa.array([row["caption"] for row in rows], pa.list_(pa.string()))
     if objects:
         columns["objects"] = _objects(tar, objects, [row["note"] for row in rows])
-    made = pa.table(columns)
-    return write_table(table, made, made.schema)
+    rows_table = pa.table(columns)
+    return write_table(table, rows_table, rows_table.schema)
 
 
 class _Reader:
+    """Reads the texts and the JSON of keys from the open file of a shard."""
+
     def __init__(self, handle: int, caption: str | None) -> None:
         self.handle, self.caption = handle, caption
 
@@ -92,7 +95,7 @@ class _Reader:
 
 
 def _objects(tar: Path, field: str, notes: list[dict]) -> pa.Array:
-    """The values of a field of JSON, in the type that they have."""
+    """Return the values of a field of the JSON as an array, whose type follows from the values."""
     values = [note.get(field) for note in notes]
     if all(value is None for value in values):
         if fields := sorted({name for note in notes for name in note}):
@@ -109,17 +112,17 @@ def _objects(tar: Path, field: str, notes: list[dict]) -> pa.Array:
 
 
 def link_tar(tar: Path, link: Path) -> None:
-    """Puts a link to a shard beside its table, where images are looked for; relative where the path is."""
+    """Link to a shard from the place beside its table, where images are read; a relative path gives a relative link."""
     link.unlink(missing_ok=True)
     link.symlink_to(tar if tar.is_absolute() else os.path.relpath(tar, link.parent))
 
 
 def write_table_of_shard(job: Making) -> None:
-    """Note the keys and captions of a shard in a raw file, beside a link to the shard, which has the images."""
+    """Write the keys and captions of a shard to a raw file, beside a link to the shard, which has the images."""
     tar = job.inputs["shard"]
     link_tar(tar, job.outputs["tar"])
-    keys = write_shard(tar, job.outputs["table"], job.values["caption"], job.values["objects"])
-    say(f"[{job.title} {tar.name}] {keys:,} keys")
+    number = write_shard(tar, job.outputs["table"], job.values["caption"], job.values["objects"])
+    say(f"[{job.title} {tar.name}] {number:,} keys")
 
 
 class Shards(Form):
@@ -156,7 +159,7 @@ class Shards(Form):
 
     @cached_property
     def shards(self) -> dict[str, str]:
-        """Return name of the table without ending -> path of the shard."""
+        """Name of the table without ending -> path of the shard."""
         return {Path(table).stem: str(Path(self.section["root"]) / name) for name, table in self.paths().items()}
 
     def columns(self) -> dict[str, str | None]:
@@ -177,7 +180,7 @@ class Shards(Form):
             pq.write_table(pq.read_table(table, partitioning=None).slice(0, ROWS), excerpt)
             link_tar(Path(self.shards[stem]).resolve(), tar_beside(excerpt))
             excerpts[name], whole[name] = excerpt, str(table)
-        # assume that unread shards have as many rows as those read
+        # The estimate assumes that the other shards have as many rows as those that were read.
         pairs = pairs * len(paths) // len(excerpts)
         return RawExcerpt(excerpts, pairs, whole, is_complete=len(whole) == len(paths))
 

@@ -1,6 +1,6 @@
-"""English words: their singulars, which words of a caption name a label, and which words are adjectives before a noun.
+"""Tables of words: English singulars, the words by which captions name a label, and nouns that stand as adjectives.
 
-The tables are text files in this folder, made to be read and corrected by people.
+The tables are text files in this folder, for people to read and correct.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from dejavu.memorization.tokens import words_of
 
-# words in their singular that stand together
+# Adjacent words, each in its singular.
 Phrase = tuple[str, ...]
 FOLDER = Path(__file__).parent
 
-# endings of plurals in order, the first that fits counts: what is cut off, and what is put in its place
+# Rules for plurals: pattern, number of letters to cut off, letters to put in their place. The first match counts.
 _RULES = tuple(
     (re.compile(pattern), cut, put)
     for pattern, cut, put in (
@@ -26,15 +26,15 @@ _RULES = tuple(
         (r"[a-z]{2}men$", 2, "an"),
         # glass, bus, tennis: already singular
         (r"(ss|us|is)$", 0, ""),
-        # ties, berries
+        # ties; the next rule is for berries
         (r"^.ies$", 1, ""),
         (r"ies$", 3, "y"),
         # churches, brushes, boxes, glasses, quizzes
         (r"(ch|sh|x|ss|zz)es$", 2, ""),
-        # houses and pauses, but walruses
+        # houses, pauses; the next rule is for walruses
         (r"[ao]uses$", 1, ""),
         (r"uses$", 2, ""),
-        # potatoes, but shoes, which the table has
+        # potatoes; shoes is in the table
         (r"oes$", 2, ""),
         (r"s$", 1, ""),
     )
@@ -51,9 +51,9 @@ def _irregular() -> dict[str, str]:
 
 @lru_cache(maxsize=1_000_000)
 def singular_of(word: str) -> str:
-    """The singular of an English word, folded: from ``plurals.txt`` where it stands there, else by its ending.
+    """Return the singular of a folded English word: from ``plurals.txt`` if it lists the word, otherwise by its ending.
 
-    What is no plural stays as it is, and so do words of up to three letters and words that end in no letter of English.
+    Words that are no plural stay as they are, and so do words of up to three letters and words of other scripts.
     """
     known = _irregular().get(word)
     if known is not None:
@@ -65,19 +65,19 @@ def singular_of(word: str) -> str:
     return "man" if word == "men" else word
 
 
-# dog's and l'orange; what is before the apostrophe of other words belongs to them
+# Possessives (dog's) and elided articles (l'orange). In other words, the part before an apostrophe belongs to the word.
 _POSSESSIVE = re.compile(r"'s?$")
 _ELIDED = re.compile(r"^(?:qu|[cdjlmnst])'(?=..)")
-# what Korean joins to a noun: plural, then a particle
+# Korean joins to the end of a noun: a plural suffix, then a particle.
 _KOREAN = re.compile(
     r"(?<=[\uac00-\ud7a3])(?:들)?(?:이|가|은|는|을|를|의|에|에서|에게|께|한테|와|과|도|만|으로|로|이랑|랑|하고|이나|나|부터|까지|처럼|보다|마다|이다)?$"
 )
-# what Arabic and Hebrew join to the front of a noun: and, in, as, for, the
+# Arabic and Hebrew join to the front of a noun: and, in, as, for, the.
 _JOINED = re.compile(r"^(?:[وف]?(?:[بك]?ال|لل)|[وفبكل](?=[\u0621-\u064a]{3})|[והבלכמש](?=[א-ת]{2}))")
 
 
 def plain(word: str) -> str:
-    """A word of :func:`dejavu.memorization.tokens.words_of` as labels are compared: without possessive, singular."""
+    """Return a word of :func:`dejavu.memorization.tokens.words_of` in its singular, without possessive or article."""
     if "'" in word:
         word = _ELIDED.sub("", _POSSESSIVE.sub("", word)) or word
     return singular_of(word)
@@ -85,31 +85,31 @@ def plain(word: str) -> str:
 
 @lru_cache(maxsize=1_000_000)
 def readings(word: str) -> tuple[str, ...]:
-    """What a word of a caption may be: its plain form; in Korean, Arabic, Hebrew also without what is joined to it."""
+    """Return the possible plain forms of a word; in Korean, Arabic and Hebrew also without joined particles."""
     if word.isascii():
         return (plain(word),)
-    found = [plain(word)]
+    forms = [plain(word)]
     for joined in (_KOREAN, _JOINED):
-        # two at most: a plural with a particle, an "and" with a "the"
+        # A noun has at most two joined parts: a plural with a particle, or an "and" with a "the".
         for _ in range(2):
-            found.append(joined.sub("", found[-1], count=1))
-    return tuple(dict.fromkeys(found))
+            forms.append(joined.sub("", forms[-1], count=1))
+    return tuple(dict.fromkeys(forms))
 
 
 def phrase_of(text: str) -> Phrase:
-    """The plain words of a text."""
+    """Return the plain words of a text."""
     return tuple(plain(word) for word in words_of(text))
 
 
 @dataclass(frozen=True)
 class CaptionWords:
-    """What words of captions mean.
+    """The meanings of words in captions.
 
     Attributes:
-        names: phrase -> all that it names, itself first among them: man names man and person.
-        apart: phrases that are not what their last word says.
-        adjectives: word -> nouns before which it is no adjective.
-        colours: words after which an adjective is one too, as white in orange and white.
+        names: phrase -> all phrases that it names, itself included: man names man and person.
+        apart: phrases that do not name what their last word names, such as hot dog.
+        adjectives: word that may be a noun or an adjective, such as orange -> nouns before which it is no adjective.
+        colours: words that show a word of ``adjectives`` before them to be an adjective, as in orange and white.
     """
 
     names: Mapping[Phrase, frozenset[Phrase]]
@@ -118,7 +118,7 @@ class CaptionWords:
     colours: frozenset[str]
 
     def is_adjective(self, words: list[str], place: int) -> bool:
-        """Whether the word at ``place``, one of ``adjectives``, stands before a noun as an adjective."""
+        """Return whether the word at ``place`` is listed in ``adjectives`` and stands before a noun as an adjective."""
         if words[place] not in self.adjectives or place + 1 == len(words):
             return False
         after = plain(words[place + 1])
@@ -129,7 +129,7 @@ class CaptionWords:
 
 @cache
 def shipped() -> CaptionWords:
-    """The tables of this folder."""
+    """Return the tables of this folder, read once per process."""
     named_by: defaultdict[Phrase, set[Phrase]] = defaultdict(set)
     alone: defaultdict[Phrase, set[Phrase]] = defaultdict(set)
     phrases: set[Phrase] = set()
@@ -149,24 +149,25 @@ def shipped() -> CaptionWords:
 
 
 def _upward(phrase: Phrase, named_by: Mapping[Phrase, set[Phrase]], alone: set[Phrase]) -> frozenset[Phrase]:
-    found = {phrase}
+    """Return all that a phrase names: itself, its labels in ``alone``, and those that ``named_by`` leads to."""
+    named = {phrase}
     waiting = [phrase, *alone]
     while waiting:
-        one = waiting.pop()
-        found.add(one)
-        waiting += named_by.get(one, set()) - found
-    return frozenset(found)
+        following = waiting.pop()
+        named.add(following)
+        waiting += named_by.get(following, set()) - named
+    return frozenset(named)
 
 
 def _texts(name: str) -> Iterator[str]:
-    """The lines of a table, without comments and empty ones."""
+    """Yield the lines of a table, without comments and empty lines."""
     for line in (FOLDER / name).read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             yield line
 
 
 def _lines(name: str) -> Iterator[tuple[str, str]]:
-    """The lines of a table, each as what stands before and after its colon."""
+    """Yield the part before and the part after the colon of each line of a table."""
     for line in _texts(name):
         left, colon, right = line.partition(":")
         if not colon:

@@ -1,4 +1,4 @@
-"""Other attacks on every side with their controls."""
+"""Attacks besides the déjà vu test, on every side, with their controls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(queries: Queries) -> Figure | None:
     """Draw a panel for each attack and metric that was measured; one line for each side."""
     rows = [row for row in queries.rows("attacks") if (row["attack"], row["metric"]) in PANELS]
     measured = {(row["attack"], row["metric"]) for row in rows}
-    # against a text encoder there is no CLIPMem
+    # A one-model test has no CLIPMem, which needs images under both sides; its panels are left out.
     shown = {panel: title for panel, title in PANELS.items() if panel in measured}
     if not shown:
         return None

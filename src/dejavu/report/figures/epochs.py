@@ -1,4 +1,4 @@
-"""Gap, control and utility at every checkpoint that was measured, one line for each model."""
+"""Gap, control and utility at every measured checkpoint, one line for each model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dejavu.report.queries import Queries
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw a panel for each metric and one for utility; nothing where no model has more than its last checkpoint."""
+    """Draw a panel for each metric and one for utility; return None where every model has its last checkpoint only."""
     rows = queries.rows("points")
     models = list(dict.fromkeys(row["model"] for row in rows))
     if len({(row["model"], row["epoch"]) for row in rows}) == len(models):

@@ -10,7 +10,7 @@ from dejavu.report.queries import Queries
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw a panel for each metric."""
+    """Draw a panel for each metric; return None where there are no results."""
     rows = queries.rows("result_table")
     if not rows:
         return None

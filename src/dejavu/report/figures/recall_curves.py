@@ -1,4 +1,4 @@
-"""Share of the queries with at least a recall, under both sides."""
+"""Recall curves: the share of the queries with at least a given recall, under both sides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from dejavu.report.drawing import panels
 from dejavu.report.queries import Queries
-from dejavu.report.summary import ONE_MODEL
+from dejavu.report.summary import one_models
 
 SIDE_COLORS = {"a": "#1d4ed8", "b": "#b45309"}
 POPULATION_NAMES = {"a": "role a, which a saw", "b": "role b, which b saw", "holdout": "holdout, which none saw"}
@@ -14,15 +14,16 @@ ONE_MODEL_NAMES = POPULATION_NAMES | {"b": "role b, which none saw"}
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw the curves of both sides, between which lies the AUCG; one row for each model, a column for each role."""
+    """Draw the curves of both sides; the area between them is the AUCG. Rows are models, columns are roles."""
     rows = queries.rows("recall_curves")
     models = list(dict.fromkeys(row["model"] for row in rows))
     if not models:
         return None
+    of_one_model = one_models(queries)
     figure, axes = panels(len(models), len(POPULATION_NAMES), width=3.2, height=2.4, sharex=True, sharey=True)
     for i, model in enumerate(models):
-        one_model = any(row["reference"] == ONE_MODEL for row in rows if row["model"] == model)
-        for j, (population, name) in enumerate((ONE_MODEL_NAMES if one_model else POPULATION_NAMES).items()):
+        names = ONE_MODEL_NAMES if model in of_one_model else POPULATION_NAMES
+        for j, (population, name) in enumerate(names.items()):
             axis = axes[i][j]
             for side, color in SIDE_COLORS.items():
                 points = [r for r in rows if (r["model"], r["population"], r["side"]) == (model, population, side)]
@@ -37,7 +38,7 @@ def draw(queries: Queries) -> Figure | None:
 
 
 def _curve(points: list[dict]) -> tuple[list[float], list[float]]:
-    """Return recalls and shares of a curve that reaches from recall 0 to recall 1."""
+    """Return recalls and shares of a curve, extended to the whole range from recall 0 to recall 1."""
     last = points[-1]["share_at_least"] if points and points[-1]["recall"] >= 1 else 0.0
     xs = [0.0, *(point["recall"] for point in points), 1.0]
     return xs, [1.0, *(point["share_at_least"] for point in points), last]

@@ -1,4 +1,4 @@
-"""Recall gap of the queries that come first in an order, one row for each model, with its control."""
+"""Top L: the recall gap of the first L % of the queries in an order, with its control, one row for each model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = {
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw the gap by the fraction of the queries that is taken; one column for each order."""
+    """Draw the recall gap against the fraction L of the queries; one column for each order."""
     rows = [row for row in queries.rows("top_l") if row["unit"] == "fraction"]
     models = list(dict.fromkeys(row["model"] for row in rows))
     if not models:

@@ -1,4 +1,4 @@
-"""Gap against utility, one point for each model with its intervals, and the control at the same utility."""
+"""Gap against utility: one point with intervals for each model, and its control at the same utility."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from matplotlib.figure import Figure
 
 from dejavu.report.drawing import CONTROL, GAP, draw_front, draw_legend, interval_bars, panels
 from dejavu.report.queries import Queries
-from dejavu.report.summary import ONE_MODEL
+from dejavu.report.summary import one_models
 from dejavu.report.tradeoff import tradeoff
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw the models, and the front of those that are tests of two models."""
+    """Draw the models, and the Pareto front of the two-model tests."""
     rows = tradeoff(queries)
     if not rows:
         return None
+    of_one_model = one_models(queries)
     figure, axes = panels(1, 1, width=5.2, height=3.4)
     axis = axes[0][0]
     for row in rows:
@@ -22,7 +23,7 @@ def draw(queries: Queries) -> Figure | None:
         bars = [[end] for end in interval_bars(row["gap"], row["band_low"], row["band_high"])]
         ends = [100 * row[end] if row[end] is not None else None for end in ("recall_low", "recall_high")]
         across = [[end] for end in interval_bars(x, *ends)]
-        marker = "D" if row["reference"] == ONE_MODEL else "o"
+        marker = "D" if row["model"] in of_one_model else "o"
         axis.errorbar(x, row["gap"], yerr=bars, xerr=across, fmt=marker, color=GAP, capsize=3)
         axis.errorbar(
             x,
@@ -34,7 +35,7 @@ def draw(queries: Queries) -> Figure | None:
             capsize=3,
         )
         axis.annotate(row["model"], (x, row["gap"]), xytext=(7, 4), textcoords="offset points")
-    two_models = [row for row in rows if row["reference"] != ONE_MODEL]
+    two_models = [row for row in rows if row["model"] not in of_one_model]
     if two_models:
         draw_front(axis, [(100 * row["recall_at_10"], row["gap"], row["front_share"]) for row in two_models])
         axis.plot([], [], "o", color=GAP, label="symmetric PPG of the strongest query")

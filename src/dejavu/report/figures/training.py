@@ -13,7 +13,7 @@ PANELS = {"loss": "contrastive loss", "logit_scale": "logit scale", "learning_ra
 
 
 def draw(queries: Queries) -> Figure | None:
-    """Draw a panel for each column, one line for each training; nothing where no model was trained here."""
+    """Draw a panel for each column, with one line for each training; return None where the run trained no model."""
     rows = queries.rows("training")
     runs = list(dict.fromkeys((row["model"], row["side"]) for row in rows))
     if not runs:

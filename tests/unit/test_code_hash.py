@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from tests.harness.project import ROOT
 
-from dejavu.fingerprint import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
+from dejavu import paths
+from dejavu.code_hash import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
 
 SOURCES = ROOT / "src"
 # without the one whose result is never kept
 SCRIPTS = [path for path in sorted((ROOT / "workflow" / "scripts").glob("*.py")) if path.stem != "check"]
 
-# every call has a tree of its own, since what is read of files is kept in memory
+# every call has a folder of its own, because files that were read are cached
 MODULE = '''\
 """What it is for."""
 from __future__ import annotations
@@ -131,7 +132,7 @@ def test_words_and_formatting_do_not_change_it(hash_of, old, new):
         ("class A", "class A(int)"),
         ("    def g(self)", "    @property\n    def g(self)"),
         ("return x + 2 * y", "yield x + 2 * y"),
-        # a name may be one that something else reads
+        # another module may read the name
         ("COLUMNS =", "TABLES ="),
     ],
 )
@@ -187,7 +188,7 @@ def test_what_scripts_read_as_code_is_there_and_is_named_by_a_rule():
     for script, others in READ_AS_CODE.items():
         assert f'code("{script}")' in rules
         assert all((ROOT / other).exists() for other in others)
-    # whoever reads SQL or templates by their folder
+    # scripts that read SQL queries or templates by their folder
     for script in SCRIPTS:
         reads = {part for part in ("sql", "report") if f'"{part}"' in script.read_text()}
         folders = [Path(other).parts for other in READ_AS_CODE.get(script.name, ())]
@@ -213,7 +214,7 @@ def test_steps_name_the_module_of_tables_that_they_use_since_the_package_hides_i
         assert not taken, f"{path} imports from dejavu.tables: name its module, or the code hash misses it"
 
 
-# where a name of a module of HOW stands for more than words or the course of a job, and yet for no result
+# (file, name from a module of HOW) -> why the name reaches no result, although it is more than words
 KNOWN = {
     ("train.py", "CLUSTER_JOB"): "says whether the job's nodes are Slurm's",
     ("files.py", "refused_writing"): "chooses the error",
@@ -221,6 +222,14 @@ KNOWN = {
     ("distributed.py", "die_with_parent"): "is run in processes that are started",
     ("model.py", "closest"): "is part of a sentence",
     **{(file, name): "says where a file lies" for file in ("base.py", "webdataset.py") for name in ("RAW", "at")},
+    # of the database
+    **{("run.py", name): "says where a file lies" for name in ("at", *filter(str.isupper, vars(paths)))},
+    **{
+        (f"{script}.py", name): "says where embeddings are kept"
+        for script in ("embed", "embed_queries")
+        for name in ("KEPT_EMBEDDING", "at")
+    },
+    **{("benchmarks.py", name): "says where a file lies" for name in ("EVALUATION", "at")},
 }
 
 

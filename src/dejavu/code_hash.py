@@ -1,9 +1,10 @@
-"""A hash of what a step computes, so that editing a library module reruns the steps whose results it can change.
+"""The code hash of a step: editing a library module reruns exactly the steps whose code hash changes.
 
-Snakemake compares a rule's script but does not look at what the script imports. Every rule therefore carries the hash
-made here as a parameter. It is taken over the syntax of the script and of all that it imports, without what changes no
-result: comments, docstrings, formatting, the words of errors and progress, and modules that decide how a job runs and
-never what it makes (:data:`HOW`). Touching a file, or checking it out anew, changes nothing either.
+Snakemake compares a rule's script, but not the modules that the script imports. Every rule therefore carries the code
+hash as a parameter. The hash covers the syntax trees of the script and of all modules that it imports. It leaves out
+everything that changes no result: comments, docstrings, formatting, the words of errors and progress, and the modules
+that decide how a job runs and never what it computes (:data:`HOW`). Touching a file or checking it out again keeps the
+hash.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "dejavu"
-# how a job runs and where its files lie; a test refuses an import of theirs for a value that could reach an output
+# These modules decide how a job runs and where its files are. A test refuses any use that could change an output.
 HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "paths", "processes", "progress", "slurm"))
-# calls whose arguments are words: they are left out, the call itself stays. No step writes what an error of these says
+# The hash leaves out the arguments of calls to these names, since they are words for people; no step writes the text of
+# such an error into an output.
 ERRORS = ("InputError", "AssertionError", "KeyError", "RuntimeError", "SystemExit", "TypeError", "ValueError")
 WORDED = frozenset(("Progress", "words", *ERRORS))
-# statements that only say something are left out whole
+# The hash leaves out whole statements that call these functions, which only print.
 SAYING = frozenset(("say", "print"))
 PROGRESS = "progress"
 
-# what the steps' scripts read as code besides the modules that they import, relative to the project: SQL, templates,
-# styles, texts, and modules that are imported by a name which only the run knows
+# script -> files and folders that it reads as code besides its imports, relative to the project: SQL, templates,
+# styles, texts, and modules whose names only the run knows.
 READ_AS_CODE = {
     "database.py": ("workflow/sql/bands.sql", "workflow/sql/views"),
     "figures.py": ("workflow/sql", "src/dejavu/report/figures"),
@@ -36,39 +38,40 @@ READ_AS_CODE = {
 
 
 def step_code(script: str, base: Path, module: str | None = None, name: str | None = None) -> str:
-    """What a rule carries as its parameter ``code``: the name of its script, and the hash of all that it runs.
+    """Return the parameter ``code`` of a rule: the name of its script, and its code hash.
 
     Args:
         script: a file in ``workflow/scripts``.
         base: the project's folder.
-        module: a module of this package that the script imports by a name that its job is given.
-        name: of the step, where several steps run one script; None: that of the script.
+        module: a module of this package that the script imports under a name from the job's parameters.
+        name: the step's name, where several steps run one script; None takes the name of the script.
     """
-    others = [base / other for other in READ_AS_CODE.get(script, ())]
-    called = script if name is None else f"{name}.py"
+    others = [base / entry for entry in READ_AS_CODE.get(script, ())]
+    step = script if name is None else f"{name}.py"
     path = base / "workflow" / "scripts" / script
-    return f"{called} {code_hash(path, base / 'src', *others, module=module)}"
+    return f"{step} {code_hash(path, base / 'src', *others, module=module)}"
 
 
 def code_hash(script: Path, source_root: Path, *others: Path, module: str | None = None) -> str:
-    """The hash of a script, of all modules of this package that it imports, directly or not, and of other files.
+    """Return the hash of a script, of the modules of this package that it imports, directly or not, and of other files.
 
-    Text files beside the ``__init__.py`` of an imported package count byte by byte: tables that it reads.
+    The text files beside the ``__init__.py`` of an imported package are tables that the package reads. They count byte
+    by byte.
 
     Args:
         script: the Python file that the rule runs.
         source_root: the folder that holds the package ``dejavu``.
-        others: files that the step reads as code; of a folder, every file in it. Python modules count as the script
-            does, other files (SQL, templates, styles) byte by byte.
+        others: files that the step reads as code; a folder stands for every file in it. Python modules count by their
+            syntax trees, other files (SQL, templates, styles) byte by byte.
         module: a module that counts as imported, though no statement of the script names it.
 
     Returns:
         16 hexadecimal digits.
 
     Raises:
-        ValueError: when a file has a relative import, which is not followed.
+        ValueError: when a file has a relative import, which the hash cannot follow.
     """
-    read = [file for other in others for file in (sorted(other.rglob("*")) if other.is_dir() else [other])]
+    read = [file for entry in others for file in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])]
     scripts = {
         script,
         *(file for file in read if file.suffix == ".py"),
@@ -93,23 +96,23 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
 
 
 def imported_modules(script: Path, source_root: Path) -> set[Path]:
-    """The files of all modules of this package that a script imports, directly or not, without those of ``HOW``.
+    """Return the files of all modules of this package that a script imports, directly or not, except those in ``HOW``.
 
     Raises:
-        ValueError: when a file has a relative import, which is not followed.
+        ValueError: when a file has a relative import, which the hash cannot follow.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [script]
     while waiting:
-        new = _module(waiting.pop(), source_root).imports - found
-        found |= new
+        new = _module(waiting.pop(), source_root).imports - files
+        files |= new
         waiting += new
-    return found
+    return files
 
 
 @dataclass(frozen=True)
 class _Module:
-    """What a Python file computes, as a digest, and the files of the package that it imports."""
+    """A Python file: a digest of what it computes, and the files of this package that it imports."""
 
     digest: bytes
     imports: frozenset[Path]
@@ -123,7 +126,7 @@ def _module(file: Path, source_root: Path) -> _Module:
 
 
 def _essence(tree: ast.AST) -> str:
-    """The tree in words, the same for every version of Python, without what changes no result."""
+    """Return a syntax tree as text, the same in every version of Python, without the parts that change no result."""
     words: list[str] = []
     _spell(tree, words.append)
     return " ".join(words)
@@ -132,7 +135,7 @@ def _essence(tree: ast.AST) -> str:
 def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
     kind = type(node)
     add(kind.__name__)
-    # by far the most nodes are of these two kinds
+    # Names and constants are by far the most frequent nodes, so they are handled first.
     if isinstance(node, ast.Name):
         add(node.id)
         return
@@ -142,7 +145,7 @@ def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
     worded = kind in _WORDY and _wording(node)
     for field in node._fields:
         value = getattr(node, field, None)
-        # None and empty lists are left out, since new versions add fields
+        # New versions of Python add fields that are None or empty, so the text leaves such fields out.
         if value is None or value == [] or field == "ctx" or (worded and field in worded):
             continue
         add(field)
@@ -159,7 +162,7 @@ _MUTE = frozenset((ast.Expr, ast.ImportFrom))
 
 
 def _wording(node: ast.AST) -> tuple[str, ...]:
-    """The fields of a node that hold nothing but words for people."""
+    """Return the names of those fields of a node that hold only words for people."""
     if isinstance(node, ast.Assert):
         return ("msg",)
     assert isinstance(node, ast.Call)
@@ -167,7 +170,7 @@ def _wording(node: ast.AST) -> tuple[str, ...]:
 
 
 def _is_mute(node: ast.AST) -> bool:
-    """Whether a statement changes no result: a docstring, a line of progress, an import of how a job runs."""
+    """Return whether a statement changes no result: a docstring, a line of progress, an import from ``HOW``."""
     if isinstance(node, ast.ImportFrom):
         return node.module in HOW
     assert isinstance(node, ast.Expr)
@@ -175,17 +178,17 @@ def _is_mute(node: ast.AST) -> bool:
         return True
     if not isinstance(node.value, ast.Call):
         return False
-    called = node.value.func
-    return _name(called) in SAYING or (isinstance(called, ast.Attribute) and _name(called.value) == PROGRESS)
+    function = node.value.func
+    return _name(function) in SAYING or (isinstance(function, ast.Attribute) and _name(function.value) == PROGRESS)
 
 
 def _name(node: ast.AST) -> str:
-    """The last part of a name with or without dots."""
+    """Return the last part of a dotted name, or the name itself."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _imports(tree: ast.Module, file: Path) -> Iterator[str]:
-    """The names of modules of the package, or of what may be one, that are imported anywhere in a file."""
+    """Yield every imported name of a file that is a module, or may be one: ``from a import b`` yields a and a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -198,7 +201,7 @@ def _imports(tree: ast.Module, file: Path) -> Iterator[str]:
 
 
 def _files(name: str, source_root: Path) -> Iterator[Path]:
-    """The file of a module of the package that counts, with those of the packages that it lies in."""
+    """Yield the file of a module of this package and the ``__init__.py`` of the packages above; nothing for ``HOW``."""
     parts = name.split(".")
     if parts[0] != PACKAGE or ".".join(parts[:2]) in HOW:
         return

@@ -1,0 +1,1 @@
+"""Simulations with a known truth, which tests and benchmarks share."""

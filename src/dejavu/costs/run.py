@@ -1,0 +1,87 @@
+"""The command behind ``make plan``: say what a configuration will cost, before anything of it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dejavu.costs.measure import measured_rates
+from dejavu.costs.planning import plan_of, read_config
+from dejavu.costs.predict import Machine, predict
+from dejavu.costs.rates import Rates, read_rates
+from dejavu.costs.tables import shown
+from dejavu.costs.work import Planned
+from dejavu.errors import InputError, closest
+from dejavu.files import write_json
+
+FOLDER = Path("results") / "plan"
+# rates that come with this package: name -> file
+GIVEN = {"h100": Path(__file__).with_name("h100.json")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table and write it as JSON; 1 after a sentence about what is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        planned = plan_of(read_config(Path(options.config)), dict(map(_pairs, options.pairs)))
+        rates = _rates(options, planned)
+        prediction = predict(planned, rates, _machine(options, planned))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_json(options.json, prediction.as_json())
+    print(shown(prediction) + f"Written to {options.json}.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
+    parser.add_argument("--config", default="config/config.yaml", help="the configuration")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores that jobs share")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that jobs share, where device is cuda")
+    parser.add_argument("--rates", help=f"file of rates, or one of {', '.join(GIVEN)}; left out: measure this machine")
+    parser.add_argument("--measure", action="store_true", help="measure this machine again")
+    parser.add_argument(
+        "--pairs", action="append", default=[], metavar="DATASET=NUMBER", help="pairs of a dataset that is not here yet"
+    )
+    parser.add_argument("--json", type=Path, default=FOLDER / "plan.json", help="file that the prediction goes to")
+    return parser
+
+
+def _pairs(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    digits = number.replace(",", "").replace("_", "")
+    if not name or not digits.isdecimal() or not int(digits):
+        raise InputError(f"--pairs is {text!r}, but it must be a dataset and its number of pairs, as laion=30000000.")
+    return name, int(digits)
+
+
+def _machine(options: argparse.Namespace, planned: Planned) -> Machine:
+    for name in ("cores", "gpus"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} is {getattr(options, name)}, but jobs need at least one: raise it.")
+    return Machine(options.cores, options.gpus if planned.config["device"] == "cuda" else 0)
+
+
+def _rates(options: argparse.Namespace, planned: Planned) -> Rates:
+    if options.rates is None:
+        return measured_rates(planned, FOLDER, options.measure)
+    path = GIVEN.get(options.rates, Path(options.rates))
+    if options.rates not in GIVEN and not path.suffix:
+        raise InputError(
+            f"--rates names {options.rates!r}{closest(options.rates, GIVEN)}: name a file, or {' or '.join(GIVEN)}."
+        )
+    rates = read_rates(path)
+    if rates.device != planned.config["device"]:
+        raise InputError(
+            f"the rates of {path} are of {rates.device}, but the configuration has device: {planned.config['device']}: "
+            "take other rates, or change device."
+        )
+    return rates
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -78,7 +78,7 @@ class OnTorch:
         self.public_at_once = 262_144 if on_gpu else 131_072
         self.cells = 1 << 27 if on_gpu else 1 << 24
         self._tile = 1 << 18 if on_gpu else 1 << 13
-        self._similarities = 1 << 29 if on_gpu else 3 << 24
+        self._similarities = 1 << 29 if on_gpu else 1 << 25
         self._picked = 1 << 25 if on_gpu else 1 << 22
         self._bytes = 1 << 30 if on_gpu else 2 * BYTES_AT_ONCE * threads
         self._rounding = Rounding(torch, device, kind)

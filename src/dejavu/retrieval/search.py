@@ -39,6 +39,8 @@ def nearest(queries: np.ndarray, public: Vectors, k: int, engine: Engine) -> tup
     best = engine.unfilled(len(queries), k)
     for start, block in _blocks(public, k, engine):
         _improve(best, asked, start, block, k, engine)
+        # before the next is read
+        del block
     return engine.back(best[0]).astype(np.float32), engine.back(best[1])
 
 
@@ -59,6 +61,7 @@ def _blocks(public: Vectors, k: int, engine: Engine) -> Iterator[tuple[int, Any]
             if start + engine.public_at_once < len(public):
                 waiting = loader.submit(load, start + engine.public_at_once)
             yield start, block
+            del block
 
 
 def _improve(best: tuple[Array, Array], queries: Any, start: int, block: Any, k: int, engine: Engine) -> None:

@@ -58,6 +58,10 @@ class CellScores:
             numbers[query, k, labels, scope] += group.num_rows
         return cls(path, groups, numbers)
 
+    def cell(self, key: Key) -> Cell:
+        """Return the scores of one cell by ascending row; of many, :meth:`cells` opens the table once."""
+        return Cell(pq.ParquetFile(self.path), self.groups[key])
+
     def cells(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Cell]]:
         """Yield cells, the scores of each by ascending row, which can be read until the next one comes."""
         with pq.ParquetFile(self.path) as file:

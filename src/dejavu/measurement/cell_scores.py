@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,18 +23,18 @@ class CellScores:
     """The per-sample scores of a population, read a cell at a time: every row group holds one cell.
 
     Attributes:
-        file: the table, open.
+        path: the table. It is open only while cells are read, since what it says of its row groups grows with them.
         groups: cell -> its row groups.
         numbers: cell -> number of queries.
     """
 
-    file: pq.ParquetFile
+    path: Path
     groups: Mapping[Key, Sequence[int]]
     numbers: Mapping[Key, int]
 
     @classmethod
     def of(cls, path: Path) -> CellScores:
-        """Open a table of scores.
+        """Look into a table of scores.
 
         Raises:
             InputError: when it is damaged.
@@ -56,11 +56,17 @@ class CellScores:
             query, k, labels, scope = (end.min for end in ends)
             groups.setdefault((query, k, labels, scope), []).append(at)
             numbers[query, k, labels, scope] += group.num_rows
-        return cls(file, groups, numbers)
+        return cls(path, groups, numbers)
 
     def cell(self, key: Key) -> Cell:
-        """Return the scores of one cell by ascending row."""
-        return Cell(self.file, self.groups[key])
+        """Return the scores of one cell by ascending row; of many, :meth:`cells` opens the table once."""
+        return Cell(pq.ParquetFile(self.path), self.groups[key])
+
+    def cells(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Cell]]:
+        """Yield cells, the scores of each by ascending row, which can be read until the next one comes."""
+        with pq.ParquetFile(self.path) as file:
+            for key in keys:
+                yield key, Cell(file, self.groups[key])
 
 
 class Cell(Mapping[str, np.ndarray]):

@@ -84,12 +84,12 @@ class Resampled:
 
 def halves(holdout: Resampled, statistics: Statistics) -> dict[str, Resampled]:
     """Return the holdout's groups in two halves, drawn by chance."""
-    order = source_of_chance(statistics.seed, "holdout", "halves").permutation(holdout.values.number)
-    middle = len(order) // 2
-    return {
-        name: holdout.half(np.sort(chosen), statistics, name)
-        for name, chosen in zip(HALVES, (order[:middle], order[middle:]), strict=True)
-    }
+    groups = np.arange(holdout.values.number, dtype=np.int32)
+    source_of_chance(statistics.seed, "holdout", "halves").shuffle(groups)
+    middle = len(groups) // 2
+    parts = [np.sort(chosen) for chosen in (groups[:middle], groups[middle:])]
+    del groups
+    return {name: holdout.half(chosen, statistics, name) for name, chosen in zip(HALVES, parts, strict=True)}
 
 
 def tested(

@@ -37,8 +37,9 @@ class Groups:
     def of(cls, manifest: Path, sizes: pa.Table | None) -> Groups:
         """Return the groups of a manifest; a group that ``sizes``, as of :func:`group_sizes`, lacks has one sample."""
         table = read_table(manifest, ["row", "group_id"])
-        rows, names = table["row"].to_numpy(), table["group_id"].combine_chunks().dictionary_encode()
+        rows, names = table["row"].to_numpy(), table["group_id"].dictionary_encode().combine_chunks()
         del table
+        pa.default_memory_pool().release_unused()
         by_name = pc.sort_indices(names.dictionary).to_numpy()
         place = np.empty(len(by_name), dtype=np.int64)
         place[by_name] = np.arange(len(by_name))

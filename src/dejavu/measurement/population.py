@@ -68,6 +68,7 @@ def summarize(
             values, kept = cells.values(population, scores[population], groups, file)
             sizes = None if groups.sizes is None else groups.sizes[kept]
             del groups
+            pa.default_memory_pool().release_unused()
             found[population] = Resampled.of(values, sizes, statistics, population)
             progress.advance(1)
         found |= halves(found["holdout"], statistics)
@@ -112,8 +113,7 @@ class _Cells:
         sums: list[int] = []
         sizes: list[int] = []
         is_kept = np.zeros(groups.count, dtype=bool)
-        for key in self.keys:
-            cell = scores.cell(key)
+        for key, cell in scores.cells(self.keys):
             group = groups.number_of(cell["row"])
             size = np.bincount(group, minlength=groups.count)
             is_kept |= size > 0

@@ -32,7 +32,7 @@ def write_query_texts(
     measure: Measure,
     title: str,
 ) -> None:
-    """Writes the remainder and the rare words of every caption of the roles.
+    """Write the remainder and the rare words of every caption of the roles.
 
     The remainder is the caption without what names any label that an image of these roles shows; rare words are those
     that few captions of these roles hold. So what is taken does not depend on the role of a caption. A caption that
@@ -78,12 +78,12 @@ def write_query_texts(
 
 
 def word_frequency(captions: Iterable[str]) -> Counter[str]:
-    """Word -> number of captions that hold it."""
+    """Return word -> number of captions that hold it."""
     return Counter(word for caption in captions for word in set(words_of(caption)))
 
 
 def rare_words(caption: str, frequency: Mapping[str, int], number: int) -> str:
-    """The words of a caption that few captions hold, or else its rarest; in their order, with blanks between them.
+    """Return the words of a caption that few captions hold, or else its rarest; in order, with blanks between them.
 
     Args:
         caption: the caption.

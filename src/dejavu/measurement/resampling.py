@@ -33,7 +33,7 @@ class Resampling:
     seed: int
 
     def means(self, values: np.ndarray, units: np.ndarray, *names: str) -> np.ndarray:
-        """The means of resamples, drawn with replacement, of whole units.
+        """Return the means of resamples, drawn with replacement, of whole units.
 
         Args:
             values: float64 (queries, columns); NaN where a query does not count in a column.
@@ -56,7 +56,7 @@ class Resampling:
         return np.concatenate(parts)
 
     def means_of_classes(self, values: np.ndarray, classes: np.ndarray, *names: str) -> np.ndarray:
-        """The mean over classes of the mean of each, of resamples of single images; as :meth:`means` draws them.
+        """Return the mean over classes of the mean of each, of resamples of single images; as :meth:`means` draws them.
 
         Args:
             values: float64 (images,).
@@ -75,7 +75,7 @@ class Resampling:
         return np.array(found)
 
     def _weights(self, number: int, names: Sequence[str]) -> Iterator[np.ndarray]:
-        """How often each unit is in each resample, float64 (resamples, units), in blocks."""
+        """Yield how often each unit is in each resample, float64 (resamples, units), in blocks."""
         # independent of the model and the side, and of how many draws go into a block
         digest = hashlib.blake2b("\0".join(("utility", *names)).encode(), digest_size=4).digest()
         rng = np.random.default_rng([self.seed, int.from_bytes(digest, "big")])
@@ -86,7 +86,7 @@ class Resampling:
 
 
 def interval(share: float, drawn: np.ndarray, units: int) -> tuple[float | None, float | None]:
-    """95 % percentile interval of a share that was resampled.
+    """Return the 95 % percentile interval of a share that was resampled.
 
     Where all queries agree, no resample differs, which is no certainty: there the open end is that of Clopper and
     Pearson (1934), the share at which so many units would all agree with a probability of 2.5 %.
@@ -108,7 +108,7 @@ def interval(share: float, drawn: np.ndarray, units: int) -> tuple[float | None,
 
 
 def shares(task: str, metrics: Sequence[str], hits: np.ndarray, units: np.ndarray, drawn: np.ndarray) -> list[dict]:
-    """Rows of the utility table: one for each column of hits.
+    """Return rows of the utility table: one for each column of hits.
 
     Args:
         task: of all rows.
@@ -131,7 +131,7 @@ def shares(task: str, metrics: Sequence[str], hits: np.ndarray, units: np.ndarra
 
 
 def draw_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[pa.Table]:
-    """The resamples of rows as tables of schema ``UTILITY_DRAWS``, one for each row that has some, under ``drawn``."""
+    """Yield the resamples under ``drawn`` as tables of schema ``UTILITY_DRAWS``, one for each row that has some."""
     for row in rows:
         if row.get("drawn") is None:
             continue

@@ -114,7 +114,7 @@ def _tables(
     nearest: Sequence[np.ndarray],
     truths: Mapping[str, LabelSets],
 ) -> Iterator[pa.Table]:
-    """The scores of a block of samples, one table for each cell; ``hits`` and ``nearest`` hold side a, then side b."""
+    """Yield the scores of a block of samples, a table for each cell; ``hits`` and ``nearest`` hold side a, then b."""
     for of_both in zip(*hits, strict=True):
         for scope, truth in truths.items():
             kept = truth.counts > 0

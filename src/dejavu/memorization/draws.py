@@ -124,7 +124,10 @@ def relabelings(
     if len(blocks) == 1:
         yield _sorted_labels(member, np.zeros(len(member), dtype=np.int64) if layers is None else layers, draws, rng)
         return
-    layer = np.zeros(len(member), dtype=np.int8) if layers is None else np.unique(layers, return_inverse=True)[1]
+    if layers is None:
+        yield from subsets(blocks, int(np.count_nonzero(member)), draws, rng)
+        return
+    layer = np.unique(layers, return_inverse=True)[1]
     groups = np.bincount(layer)
     left = np.repeat(np.bincount(layer[member], minlength=len(groups))[:, None], draws, axis=1)
     start = 0

@@ -94,7 +94,7 @@ def _permuted(
     blocks = drawing.block_sizes(number)
     if len(blocks) > 1:
         blocks = drawing.block_sizes(first.number) + drawing.block_sizes(second.number)
-    member = np.arange(number) < first.number
+    member = np.repeat([True, False], [first.number, second.number])
     weights = drawing.relabelings(blocks, member, layers, draws, rng)
     sums, sizes = weighted(_pooled(first, second), weights, draws, len(first.totals.sums))
     all_sums, all_sizes = _pooled_sums(first, second)

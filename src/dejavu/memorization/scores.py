@@ -51,7 +51,7 @@ def count_hits(
     labels: Sequence[int | str],
     left_out: Mapping[str, LabelSets] | None = None,
 ) -> list[Hits]:
-    """Counts predicted and correct labels for every k and label count, in one pass over the neighbours.
+    """Count predicted and correct labels for every k and label count, in one pass over the neighbours.
 
     Args:
         neighbors: int64 (queries, k_max), positions in ``public``, the nearest first.
@@ -90,7 +90,7 @@ def count_hits(
 
 
 def _blocks(neighbors: np.ndarray, public: LabelSets) -> Iterator[slice]:
-    """Cuts the queries so that what one block works on stays in the processor's cache."""
+    """Cut the queries so that what one block works on stays in the processor's cache."""
     head, tail = public.head_and_tail
     size = neighbors.shape[1] * head.shape[1] + np.take(tail.counts, neighbors).sum(axis=1) + len(public.names)
     ends = np.cumsum(size)
@@ -119,14 +119,14 @@ class _Shown:
     names: int
 
     def between(self, first: int, stop: int) -> Iterator[np.ndarray]:
-        """The cells that the neighbours of the ranks from ``first`` up to ``stop`` show."""
+        """Yield the cells that the neighbours of the ranks from ``first`` up to ``stop`` show."""
         k_max = self.head.shape[1]
         yield self.head[:, k_max - stop : k_max - first].ravel()
         if len(self.tail):
             yield self.tail[(self.tail_rank >= first) & (self.tail_rank < stop)]
 
     def nearness(self) -> tuple[np.ndarray, int]:
-        """Integers that put the labels of a query in order: a better best rank has a larger one, then a lesser label.
+        """Return integers that order the labels of a query: a better best rank has a larger one, then a lesser label.
 
         Returns:
             (cells,), all from 0; and a number above all that are possible.
@@ -161,7 +161,7 @@ def _shown(neighbors: np.ndarray, public: LabelSets) -> _Shown:
 
 
 def _cells(sets: LabelSets, names: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every label its query and its cell."""
+    """Return for every label its query and its cell."""
     query = np.repeat(np.arange(len(sets.counts)), sets.counts)
     return query, query * names + sets.labels
 
@@ -173,7 +173,7 @@ def _predictions(
     scopes: Sequence[str],
     left_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> Iterator[tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]]:
-    """For every k and label count: how many labels are predicted, and which.
+    """Yield for every k and label count how many labels are predicted, and which.
 
     Args:
         shown: what the neighbours show.
@@ -228,17 +228,17 @@ class _Gone:
 
     @classmethod
     def of(cls, query: np.ndarray, value: np.ndarray, seen: int, queries: int) -> _Gone:
-        """Those of the labels that are seen."""
+        """Return those of the labels that are seen."""
         query, value = query[value >= seen], value[value >= seen]
         return cls(query, value, np.bincount(query, minlength=queries).astype(np.int32))
 
     @property
     def most(self) -> int:
-        """The most of one query."""
+        """The largest number of one query."""
         return int(self.counts.max(initial=0))
 
     def without(self, top: np.ndarray) -> np.ndarray:
-        """The largest values of each row, ascending, without those of these labels; zeros take their places."""
+        """Return the largest values of each row, ascending, without those of these labels; zeros take their places."""
         # rows one above the other, so that one search finds the places in all of them
         step = int(top.max(initial=0)) + 1
         ladder = (top + step * np.arange(len(top), dtype=np.int64)[:, None]).ravel()
@@ -252,7 +252,7 @@ class _Gone:
 
 
 def _largest(value: np.ndarray, number: int) -> np.ndarray:
-    """The largest of each row, ascending, all of it where it is shorter."""
+    """Return the largest of each row, ascending, all of it where it is shorter."""
     number = min(number, value.shape[1])
     return (
         np.sort(np.partition(value, value.shape[1] - number, axis=1)[:, -number:], axis=1) if number else value[:, :0]
@@ -260,7 +260,7 @@ def _largest(value: np.ndarray, number: int) -> np.ndarray:
 
 
 def _kth(top: np.ndarray, k: int) -> np.ndarray:
-    """The k-th largest of each row of ascending values, 0 where the row is shorter."""
+    """Return the k-th largest of each row of ascending values, 0 where the row is shorter."""
     return top[:, top.shape[1] - k] if k <= top.shape[1] else np.zeros(len(top), top.dtype)
 
 

@@ -4,45 +4,12 @@
 #
 # A further replicate is a split of its own that is trained, embedded and scored as every split is.
 
-from dejavu.replicates import replicate_splits, replicated_models
-from dejavu.paths import ATTACKS, MANIFEST, REPLICATES_TABLE, SCORES, at
+from dejavu.paths import MANIFEST, REPLICATES_TABLE, at
 from dejavu.tables.replicates import REPLICATE_TABLES
 
 
 # the training sets of a further replicate are dealt from those of its split
 ruleorder: replicate_manifest > manifest
-
-
-def replicate_files(wildcards):
-    """Manifests, scores and attacks of every replicate of a model, in order."""
-    names = {"model": wildcards.model, "seen": wildcards.seen}
-    patterns = {f"manifest_{role}": at(MANIFEST, role=role) for role in SIDES}
-    patterns |= {
-        f"scores_{population}": at(SCORES, population=population, **names)
-        for population in POPULATIONS
-    }
-    seen = int(wildcards.seen)
-    if all(side_of(MODELS, wildcards.model, letter, seen).own for letter in SIDES):
-        patterns |= {
-            f"attacks_{letter}": at(
-                ATTACKS, side=letter, table="sample_attacks", **names
-            )
-            for letter in SIDES
-        }
-    splits = replicate_splits(CONFIG, wildcards.split)
-    return {
-        name: [at(pattern, dataset=wildcards.dataset, split=split) for split in splits]
-        for name, pattern in patterns.items()
-    }
-
-
-def replicate_tables(wildcards):
-    """The tables of all models that are trained in several replicates of a split."""
-    return [
-        in_split(REPLICATES_TABLE, wildcards, model=model, seen=seen, table=table)
-        for model, seen in replicated_models(CONFIG, wildcards.split).items()
-        for table in REPLICATE_TABLES
-    ]
 
 
 rule replicate_manifest:

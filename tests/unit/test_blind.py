@@ -2,13 +2,22 @@
 
 import duckdb
 import pytest
+from PIL import Image
 from tests.harness.databases import write_database
 
+from dejavu.data import synthetic
 from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.database.blind import blind_rows
 from dejavu.memorization.verdicts import CANNOT_SAY, Grounds, verdicts
 
 NUMBER = 400
+
+
+@pytest.fixture(autouse=True)
+def blank(monkeypatch):
+    """Draw no images: captions are asked alone, and drawing takes most of the time."""
+    image = Image.new("RGB", (1, 1))
+    monkeypatch.setattr(synthetic, "draw_scene", lambda rng, scene, labels, size: (image, [[]] * len(labels)))
 
 
 def rows(world_of_a, listed=NUMBER):

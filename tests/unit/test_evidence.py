@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 from dejavu.memorization import audit as audits
-from dejavu.memorization import replicates as recipes
 from dejavu.memorization.audit import audit, epsilon_bound
 from dejavu.memorization.discoveries import evidence, q_values, remembered_share
 from dejavu.memorization.replicates import recipe_interval
@@ -93,10 +92,8 @@ def test_the_bound_on_the_share_is_not_above_the_truth(replicates, share):
 
 @pytest.fixture
 def remembering(monkeypatch):
-    """Simulations ask for the same bounds and quantiles again and again; they are the slowest part of them."""
+    """Simulations ask for the same bounds again and again; they are the slowest part of them."""
     monkeypatch.setattr(audits, "epsilon_bound", cache(epsilon_bound))
-    for distribution in (recipes.student, recipes.normal):
-        monkeypatch.setattr(distribution, "ppf", cache(distribution.ppf))
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])

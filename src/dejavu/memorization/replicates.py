@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ def recipe_interval(values: np.ndarray, drawn: np.ndarray, confidence: float = 0
     of_mean = variance / number
     total = of_mean + shared**2
     freedom = total**2 * (number - 1) / of_mean**2 if of_mean > 0 else math.inf
-    half = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
-    next_half = float(student.ppf((1 + confidence) / 2, number - 1)) * (variance * (1 + 1 / number)) ** 0.5
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * total**0.5
+    next_half = float(stdtrit(number - 1, (1 + confidence) / 2)) * (variance * (1 + 1 / number)) ** 0.5
     return RecipeInterval(mean, mean - half, mean + half, mean - next_half, mean + next_half, variance**0.5, shared)

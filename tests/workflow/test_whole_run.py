@@ -51,8 +51,15 @@ CONTRACT = {
     "studies": "study axis place value model epoch",
     "stages": "stage subject rows_in rows_out dropped seconds peak_memory_mb",
     "duplicates": "dataset group_id size criteria members",
-    "sample_memorization": "model epoch statistic query population row advantage p_value q_value",
-    "remembered_shares": "model epoch statistic query samples control rate listed share_low",
+    "blind_baseline": "role other auc std_error captions is_apart",
+    "sample_memorization": "model epoch statistic query population row replicates advantage std_error p_value q_value",
+    "remembered_shares": "model epoch statistic query replicates samples control rate listed listed_placebo share_low",
+    "confirmations": "model epoch statistic query listing confirming rate listed advantage std_error "
+    "unlisted_advantage confirmed",
+    "replicates": "model epoch replicate population query k labels scope metric value",
+    "replicate_draws": "model epoch replicate query k labels scope metric draw value",
+    "recipe_intervals": "model epoch population query k labels scope metric replicates mean low high next_low "
+    "next_high between within",
     "privacy": "model epoch side epsilon_low delta confidence canaries guesses right_guesses",
     "metrics": "metric name meaning source place is_tested",
     "config": "key value",
@@ -60,13 +67,25 @@ CONTRACT = {
 
 
 # the drawn data holds no duplicates, and this run no study and no list
-EMPTY = ("duplicates", "studies")
+EMPTY = (
+    "blind_baseline",
+    "confirmations",
+    "duplicates",
+    "recipe_intervals",
+    "replicate_draws",
+    "replicates",
+    "studies",
+)
 EMPTY_QUERIES = (
     "asked_roles",
     "checkpoints",
+    "compared_with",
+    "confirmations",
     "duplicate_groups",
     "listed_roles",
     "listed_samples",
+    "recipe_intervals",
+    "replicate_values",
     "seed_spread",
     "study",
     "study_draws",

@@ -1,0 +1,111 @@
+"""Further replicates train only themselves, and the split's database and report tell of all of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from tests.harness.project import CONFIG, Project
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+MODELS = ("baseline", "masked")
+# steps that a further replicate has of its own
+OF_REPLICATE = {
+    "recipe",
+    "manifest",
+    "replicate_manifest",
+    "disjoint",
+    "train",
+    "query_texts",
+    "embed",
+    "embed_queries",
+    "neighbors",
+    "query_neighbors",
+    "score",
+    "attacks",
+}
+OF_SPLIT = {"replicates", "database", "figures", "report"}
+
+
+@pytest.fixture(scope="module")
+def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished run with a second replicate of two of its models."""
+    project = finished.copy(tmp_path_factory.mktemp("replicates") / "project")
+    config = copy.deepcopy(CONFIG)
+    config["models"] = {name: CONFIG["models"][name] for name in MODELS}
+    config["splits"]["default"]["replicates"] = 2
+    project.write_config(config)
+    planned = project.planned()
+    assert {job.split()[0] for job in planned} == OF_REPLICATE | OF_SPLIT
+    # once, and not for the split itself again
+    assert planned["replicate_manifest role=a"] == planned["manifest role=public"] == 1
+    assert all(planned[f"train model={model} side={side}"] == 1 for model in MODELS for side in "ab")
+    assert all(planned[f"embed model={model} role=public side=a"] == 1 for model in MODELS)
+    project.run()
+    return project
+
+
+def rows(project: Project, query: str) -> list[tuple]:
+    with duckdb.connect(str(project.results / "memorization.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def manifest(folder: Path, role: str) -> set[int]:
+    return set(pq.read_table(folder / "manifests" / f"{role}.parquet")["row"].to_pylist())
+
+
+def test_the_training_pool_is_dealt_anew_and_the_other_roles_stay(project: Project) -> None:
+    other = project.results.parent / "default.replicate-1"
+    assert manifest(other, "a") | manifest(other, "b") == manifest(project.results, "a") | manifest(
+        project.results, "b"
+    )
+    assert not manifest(other, "a") & manifest(other, "b")
+    assert manifest(other, "a") != manifest(project.results, "a")
+    for role in ("public", "holdout"):
+        assert manifest(other, role) == manifest(project.results, role)
+    recipes = [
+        json.loads((folder / "models" / "baseline" / "recipe.json").read_text()) for folder in (project.results, other)
+    ]
+    assert "seed" not in recipes[0]["recipe"] and recipes[1]["recipe"].pop("seed")
+    assert recipes[0] == recipes[1]
+
+
+def test_replicate_0_is_the_split_and_the_mean_is_over_both(project: Project) -> None:
+    cell = "query, k, labels, scope, metric"
+    assert rows(
+        project,
+        f"SELECT count(*), max(abs(one.value - gap.value)) < 1e-12 FROM replicates AS one "
+        f"JOIN population_gaps AS gap USING (model, epoch, population, {cell}) WHERE replicate = 0",
+    ) == [(len(MODELS) * 2 * 4 * 2 * 4, True)]
+    assert rows(
+        project,
+        f"SELECT count(*), max(abs(mean - value)) < 1e-12, bool_and(low <= mean AND mean <= high), min(replicates) "
+        f"FROM recipe_intervals JOIN (SELECT model, population, {cell}, avg(value) AS value FROM replicates GROUP BY ALL) "
+        f"USING (model, population, {cell})",
+    ) == [(len(MODELS) * 2 * 4 * 2 * 4, True, True, 2)]
+
+
+def test_the_evidence_for_single_samples_rests_on_all_replicates(project: Project) -> None:
+    pool = len(manifest(project.results, "a") | manifest(project.results, "b"))
+    found = rows(
+        project,
+        "SELECT model, min(replicates), max(replicates), count(*), count(std_error) FROM sample_memorization "
+        "WHERE statistic = 'pair cosine' GROUP BY model ORDER BY model",
+    )
+    assert found == [(model, 2, 2, pool, pool) for model in MODELS]
+    assert rows(project, "SELECT DISTINCT listing, confirming FROM confirmations") == [(1, 1)]
+
+
+def test_the_report_shows_recipes_over_trainings_and_nothing_is_left_to_do(project: Project) -> None:
+    page = (project.results / "report" / "index.html").read_text()
+    for table in ("replicates-table", "recipe-changes-table", "single-samples-table"):
+        assert f'id="{table}"' in page
+    assert "baseline: over 2 trainings, mean" in (project.results / "summary.txt").read_text()
+    assert not (project.results.parent / "default.replicate-1" / "memorization.duckdb").exists()
+    assert project.planned() == {}

@@ -86,7 +86,8 @@ def test_replicate_0_is_the_split_and_the_mean_is_over_both(project: Project) ->
     assert rows(
         project,
         f"SELECT count(*), max(abs(mean - value)) < 1e-12, bool_and(low <= mean AND mean <= high), min(replicates) "
-        f"FROM recipe_intervals JOIN (SELECT model, population, {cell}, avg(value) AS value FROM replicates GROUP BY ALL) "
+        f"FROM recipe_intervals "
+        f"JOIN (SELECT model, population, {cell}, avg(value) AS value FROM replicates GROUP BY ALL) "
         f"USING (model, population, {cell})",
     ) == [(len(MODELS) * 2 * 4 * 2 * 4, True, True, 2)]
 
@@ -96,6 +97,7 @@ def test_the_evidence_for_single_samples_rests_on_all_replicates(project: Projec
     found = rows(
         project,
         "SELECT model, min(replicates), max(replicates), count(*), count(std_error) FROM sample_memorization "
+        "JOIN last_epochs USING (model, epoch) "
         "WHERE statistic = 'pair cosine' GROUP BY model ORDER BY model",
     )
     assert found == [(model, 2, 2, pool, pool) for model in MODELS]

@@ -227,7 +227,7 @@ KNOWN = {
     **{
         (f"{script}.py", name): "says where embeddings are kept"
         for script in ("embed", "embed_queries")
-        for name in ("KEPT_EMBEDDING", "at")
+        for name in ("KEPT_EMBEDDING", "MANIFEST", "at")
     },
     **{("benchmarks.py", name): "says where a file lies" for name in ("EVALUATION", "at")},
 }

@@ -13,7 +13,8 @@ RUN_GPUS = workflow.resource_settings.resources.get("gpu")
 EMBED_WORKERS = asks.embed_workers(
     CONFIG["measure"]["embed_workers"],
     CONFIG["device"],
-    workflow.cores,
+    # None on a cluster; `workflow.cores` raises there
+    workflow.resource_settings.cores,
     getattr(RUN_GPUS, "value", RUN_GPUS),
 )
 

@@ -11,11 +11,10 @@ from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
 from dejavu.files import write_array
-from dejavu.paths import KEPT_EMBEDDING, at
+from dejavu.paths import KEPT_EMBEDDING, MANIFEST, at
 from dejavu.progress import logged, say
 from dejavu.retrieval.embed import Arrays, embed, embed_captions
 from dejavu.retrieval.precision import embed_in_bfloat16
-from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
     w, p = snakemake.wildcards, snakemake.params
@@ -46,8 +45,10 @@ with logged(snakemake.log[0]):
         workers = max(0, snakemake.threads - threads)
         embed(encoder(), part, Arrays(arrays["images"], arrays["captions"], rows), title, has_captions, workers)
 
-    # of query roles, whose samples change with measure.query_limit; what is searched may be as large as the disk
-    weights = identity(model) if w.role in POPULATIONS else None
+    # Only a role that measure.query_limit may limit has a manifest of its own for queries, and keeps its arrays. Another
+    # change of a role's samples embeds all of them again, so that the last bits are those of a run from scratch.
+    whole = at(MANIFEST, dataset=w.dataset, split=w.split, role=w.role)
+    weights = identity(model) if snakemake.input.manifest != whole else None
     settings = None if weights is None else {"parameters": dict(p), "model": weights}
     folder = at(KEPT_EMBEDDING, dataset=w.dataset, split=w.split, model=w.model, side=w.side, seen=w.seen, name=w.role)
     new = KeptArrays(Path(folder), settings).fill(role, outputs, make)

@@ -11,7 +11,7 @@ from dejavu.encoders.identity import identity
 from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
 from dejavu.errors import words
-from dejavu.paths import KEPT_EMBEDDING, at
+from dejavu.paths import KEPT_EMBEDDING, MANIFEST, at
 from dejavu.progress import logged, say
 from dejavu.retrieval.precision import embed_in_bfloat16
 from dejavu.retrieval.queries import Masking, embed_queries, text_digests
@@ -37,14 +37,17 @@ with logged(snakemake.log[0]):
 
     texts = snakemake.input.get("texts")
     texts = Path(texts) if texts else None
-    weights = identity(model)
     # of a query, whichever others are asked
     parameters = {name: value for name, value in p.items() if name != "queries"}
-    settings = None if weights is None else {"parameters": parameters, "model": weights}
+    weights = cache(lambda: identity(model))
     folder = at(KEPT_EMBEDDING, dataset=w.dataset, split=w.split, model=w.model, side=w.side, seen=w.seen)
     for query in p.queries:
         for name in POPULATIONS:
-            role = RoleSamples(Path(snakemake.input[f"manifest_{name}"]), snakemake.input.samples)
+            manifest = snakemake.input[f"manifest_{name}"]
+            role = RoleSamples(Path(manifest), snakemake.input.samples)
+            # as for the role's captions, see embed.py
+            is_limited = manifest != at(MANIFEST, dataset=w.dataset, split=w.split, role=name)
+            settings = {"parameters": parameters, "model": weights()} if is_limited and weights() else None
 
             def make(part, arrays, name=name, query=query):
                 masked = Masking(**json.loads(p.masking))

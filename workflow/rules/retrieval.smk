@@ -14,8 +14,7 @@ from dejavu.paths import (
 
 
 # a text encoder has captions only
-ruleorder: embed_captions > embed
-ruleorder: embed_searched_captions > embed
+ruleorder: embed_captions > embed_searched_captions > embed
 
 
 # parameters: which model a side is, for dejavu.encoders

@@ -45,8 +45,8 @@ with logged(snakemake.log[0]):
         workers = max(0, snakemake.threads - threads)
         embed(encoder(), part, Arrays(arrays["images"], arrays["captions"], rows), title, has_captions, workers)
 
-    # Only a role that measure.query_limit may limit has a manifest of its own for queries, and keeps its arrays. Another
-    # change of a role's samples embeds all of them again, so that the last bits are those of a run from scratch.
+    # Only a role that measure.query_limit may limit has a manifest of its own for queries, and keeps its arrays. After
+    # another change of a role's samples all are embedded, so that the last bits are those of a run from scratch.
     whole = at(MANIFEST, dataset=w.dataset, split=w.split, role=w.role)
     weights = identity(model) if snakemake.input.manifest != whole else None
     settings = None if weights is None else {"parameters": dict(p), "model": weights}

@@ -18,6 +18,7 @@ from dejavu.replicates import replicate_splits, replicated_models
 from dejavu.roles import drawing
 from dejavu.tables.data import MANIFEST
 from dejavu.tables.evaluation import SAMPLE_ATTACKS
+from dejavu.tables.replicates import REPLICATE_TABLES
 from dejavu.tables.scores import SAMPLE_SCORES
 
 BASE = Path(__file__).parents[2]
@@ -163,17 +164,7 @@ def planted(tmp_path_factory):
             write_table(files["attacks"][side], table, SAMPLE_ATTACKS)
         replicates.append(ReplicateFiles(**files))
         gaps.append(gap), coins.append(coin), unseen.append(null)
-    outputs = {
-        name: folder / f"{name}.parquet"
-        for name in (
-            "replicates",
-            "replicate_draws",
-            "recipe_intervals",
-            "sample_memorization",
-            "remembered_shares",
-            "confirmations",
-        )
-    }
+    outputs = {name: folder / f"{name}.parquet" for name in REPLICATE_TABLES}
     options = Options(cell=(10, "all"), draws=200, seed=0, rate=0.1, by_chance=True)
     summarize_replicates(replicates, holdout, outputs, options, "test")
     tables = {name: read_table(path).to_pylist() for name, path in outputs.items()}

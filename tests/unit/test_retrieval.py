@@ -1,4 +1,4 @@
-"""Nearest neighbours, retrieval and membership attacks against brute force."""
+"""Nearest neighbours of dense vectors against brute force."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
+from tests.harness.vectors import in_float64, whole_numbers
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
-from dejavu.measurement.resampling import Resampling
-from dejavu.retrieval import choice, sparse
+from dejavu.retrieval import choice
 from dejavu.retrieval.engines import Engine, OnFaiss
 from dejavu.retrieval.filters import OnTorch
 from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
 from dejavu.retrieval.rounding import KINDS
 from dejavu.retrieval.search import nearest
-from dejavu.retrieval.sparse import nearest_sparse
-from dejavu.utility import retrieval as utility
-from dejavu.utility.retrieval import chance_at, ranks_of_own, retrieval
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
-
-
-def whole_numbers(seed: int, rows: int, dimension: int, high: int = 3) -> np.ndarray:
-    """Vectors of small whole numbers: their products are exact in float32, and many are equal."""
-    return np.random.default_rng(seed).integers(-high, high + 1, size=(rows, dimension)).astype(np.float32)
 
 
 def brute_force(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
@@ -41,17 +32,6 @@ def brute_force(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, 
     similarity, position = [], []
     for query in queries.tolist():
         products = [sum(x * y for x, y in zip(query, image, strict=True)) for image in public.tolist()]
-        order = sorted(range(len(products)), key=lambda i, products=products: (-products[i], i))[:k]
-        position.append(order)
-        similarity.append([products[i] for i in order])
-    return similarity, position
-
-
-def in_float64(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
-    """As :func:`brute_force` by products that are added up exactly and rounded once."""
-    similarity, position = [], []
-    for query in queries.tolist():
-        products = [math.fsum(x * y for x, y in zip(query, image, strict=True)) for image in public.tolist()]
         order = sorted(range(len(products)), key=lambda i, products=products: (-products[i], i))[:k]
         position.append(order)
         similarity.append([products[i] for i in order])
@@ -234,38 +214,6 @@ def test_a_query_whose_last_neighbour_is_unclear_is_searched_again(monkeypatch):
     assert widths == [(2, 9), (1, 36), (1, 100)]
 
 
-@pytest.mark.parametrize(
-    ("flags", "engine"),
-    [
-        ("fpu avx2 fma", "faiss"),
-        ("avx2 avx512f", "float32"),
-        ("avx2 avx_vnni", "int8"),
-        ("avx512f avx512_vnni", "int8"),
-        ("avx512f avx512_vnni avx512_bf16", "bfloat16"),
-        ("avx512f avx512_vnni amx_tile amx_bf16", "bfloat16"),
-    ],
-)
-def test_auto_guesses_the_engine_from_the_flags_of_the_cpu(tmp_path, monkeypatch, flags, engine):
-    monkeypatch.setattr(choice, "CPU_INFO", tmp_path / "cpuinfo")
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n\nprocessor : 1\nflags : none\n")
-    assert choice.guessed("cpu") == engine
-    # PyTorch takes longer to load than this search takes
-    assert choice.guessed("cpu", products=1e6) == "faiss"
-    assert choice.guessed("cuda") == "bfloat16"
-
-
-def test_where_the_flags_are_not_known_and_faiss_is_not_installed_float32_searches(monkeypatch):
-    monkeypatch.setattr(choice, "cpu_flags", frozenset)
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
-    assert choice.guessed("cpu") == "float32"
-
-
-def test_faiss_that_is_asked_for_and_not_installed_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match="measure.search is faiss, but FAISS is not installed here"):
-        choice.engine_on("faiss", "cpu", 1)
-
-
 @pytest.fixture
 def embeddings(tmp_path):
     public, queries = whole_numbers(5, 9, 3, high=50), whole_numbers(6, 4, 3, high=50)
@@ -384,90 +332,3 @@ def test_without_a_gpu_a_search_there_is_refused_with_a_remedy(tmp_path, embeddi
 def test_importing_the_search_brings_neither_faiss_nor_pytorch(heavy):
     done = f"import sys, dejavu.retrieval.neighbors; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", done], env={"PYTHONPATH": str(SOURCES)}, check=False).returncode == 0
-
-
-# sparse vectors
-
-
-@settings(deadline=None, max_examples=100)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 40),
-    st.sampled_from([0.02, 0.3, 1.0]),
-    st.integers(1, 40),
-    st.integers(1, 60),
-)
-def test_sparse_vectors_are_ranked_by_the_float64_product_then_by_position(seed, count, density, k, cells):
-    rng, k = np.random.default_rng(seed), min(k, count)
-    queries, public = (
-        rng.integers(1, 4, size=(n, 12)) * (rng.random((n, 12)) < density) * np.float32(0.25) for n in (7, count)
-    )
-    want_similarity, want_position = in_float64(queries, public, k)
-    # products of these numbers have few digits, so that every order of adding gives the same
-    asked, by_term = csr_array(queries), csr_array(csr_array(public).T)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sparse, "CELLS", cells)
-        found = [nearest_sparse(asked[block], by_term, k) for block in sparse.blocks(asked, by_term)]
-    assert np.concatenate([position for _, position in found]).tolist() == want_position
-    similarity = np.concatenate([similarity for similarity, _ in found])
-    assert similarity.tolist() == np.array(want_similarity, dtype=np.float32).tolist()
-
-
-# retrieval of the pair
-
-
-def rank_of_own(queries: np.ndarray, candidates: np.ndarray, groups: list[int], i: int) -> int:
-    products = [sum(x * y for x, y in zip(queries[i].tolist(), c.tolist(), strict=True)) for c in candidates]
-    own = max(p for p, g in zip(products, groups, strict=True) if g == groups[i])
-    return 1 + sum(p >= own and g != groups[i] for p, g in zip(products, groups, strict=True))
-
-
-ALONE = list(range(40))
-RESAMPLING = Resampling(draws=100, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("limit", "block"),
-    [("QUERIES_PER_BLOCK", 2048), ("QUERIES_PER_BLOCK", 4), ("QUERIES_PER_BLOCK", 1), ("CELLS_PER_BLOCK", 100)],
-)
-@pytest.mark.parametrize("groups", [ALONE[:30], [i // 3 for i in range(30)], [min(i, 20) for i in range(30)]])
-def test_the_rank_of_the_nearest_right_one_counts_all_wrong_ones_that_are_as_similar(limit, block, groups, monkeypatch):
-    monkeypatch.setattr(utility, limit, block)
-    queries, candidates = whole_numbers(7, 30, 3), whole_numbers(8, 30, 3)
-    found = ranks_of_own(queries, candidates, np.array(groups)).tolist()
-    assert found == [rank_of_own(queries, candidates, groups, i) for i in range(30)]
-
-
-def test_a_perfect_model_finds_all_five_captions_of_an_image_right():
-    images = np.repeat(np.eye(8, dtype=np.float32), 5, axis=0)
-    found = {row["metric"]: row["value"] for row in retrieval(images, images, np.repeat(np.arange(8), 5), RESAMPLING)}
-    assert {value for metric, value in found.items() if "recall" in metric} == {1.0}
-    assert found["caption_to_image_chance@1"] == pytest.approx(5 / 40)
-
-
-@pytest.mark.parametrize("groups", [ALONE, [i // 5 for i in range(40)], [min(i, 30) for i in range(40)], [0] * 40])
-def test_chance_is_the_recall_of_random_orders(groups):
-    rng = np.random.default_rng(0)
-    right = np.array(groups)[:, None] == np.array(groups)
-    for k in (1, 5, 10, 40, 50):
-        drawn = np.mean([right[:, rng.permutation(40)[:k]].any(axis=1).mean() for _ in range(4000)])
-        assert chance_at(np.array(groups), k) == pytest.approx(drawn, abs=0.01)
-
-
-def test_retrieval_recall_is_the_share_of_pairs_among_the_first_k_in_both_directions():
-    images, captions = whole_numbers(9, 40, 8), whole_numbers(10, 40, 8) + 2 * whole_numbers(9, 40, 8)
-    rows = retrieval(images, captions, np.array(ALONE), RESAMPLING)
-    found = {row["metric"]: (row["task"], row["value"], row["n"]) for row in rows}
-    for name, queries, candidates in (("caption_to_image", captions, images), ("image_to_caption", images, captions)):
-        ranks = [rank_of_own(queries, candidates, ALONE, i) for i in range(40)]
-        for k in (1, 5, 10):
-            share = sum(rank <= k for rank in ranks) / 40
-            assert found.pop(f"{name}_recall@{k}") == ("retrieval", pytest.approx(share), 40)
-            assert found.pop(f"{name}_chance@{k}") == ("retrieval", pytest.approx(k / 40), 40)
-    assert not found
-
-
-def test_a_model_that_maps_everything_to_one_point_retrieves_nothing():
-    same = np.ones((50, 4), dtype=np.float32)
-    rows = retrieval(same, same, np.arange(50), RESAMPLING)
-    assert {row["value"] for row in rows if "recall" in row["metric"]} == {0.0}

@@ -45,8 +45,8 @@ INDEX = Page(
     "index.html.j2",
     "Result",
     "What does the model remember?",
-    "How much do the models remember about single training images, beyond what the caption and the data’s own "
-    "correlations give away?",
+    "A model is asked with a caption it was trained on which objects the image shows. What it finds beyond a model that "
+    "never saw the pair is memory of the image; what both find, the caption and the data’s correlations give away.",
 )
 GALLERY = Page(
     "gallery.html",

@@ -7,6 +7,7 @@ from typing import Any
 
 from dejavu.memorization.metrics import METRICS
 from dejavu.memorization.verdicts import SCOPE_NAMES
+from dejavu.report.pages.first_screen import first_screen
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import one_models, verdicts
@@ -18,8 +19,11 @@ def index(queries: Queries) -> dict[str, Any]:
     """Return what the first page shows, apart from the figures."""
     results = queries.rows("result_table")
     fraction = queries.config("measure.samplings.fraction")
+    found, costs = verdicts(queries), tradeoff(queries)
+    recipes, changes = queries.rows("recipe_intervals"), recipe_changes(queries)
     return {
-        "verdicts": verdicts(queries),
+        **first_screen(found, results, costs, recipes, changes),
+        "verdicts": found,
         "asked": queries.rows("asked_roles"),
         "lists": queries.rows("listed_roles"),
         "checkpoints": queries.rows("checkpoints"),
@@ -34,12 +38,12 @@ def index(queries: Queries) -> dict[str, Any]:
         "metrics": [metric for metric in METRICS if metric.is_tested],
         "scope_names": SCOPE_NAMES,
         "utility": queries.rows("utility"),
-        "tradeoff": tradeoff(queries),
+        "tradeoff": costs,
         "cost": cost,
         "seeds": [row for row in queries.rows("seed_spread") if row["scope"] == "all"],
         "attacks": queries.rows("attacks"),
-        "recipes": queries.rows("recipe_intervals"),
-        "recipe_changes": recipe_changes(queries),
+        "recipes": recipes,
+        "recipe_changes": changes,
     }
 
 

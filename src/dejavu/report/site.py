@@ -18,11 +18,12 @@ from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.memorization.verdicts import QUERY_NAMES
 from dejavu.report.captions import captions, is_blank
 from dejavu.report.pages.data import data, member_rows
-from dejavu.report.pages.gallery import gallery, image_rows
+from dejavu.report.pages.gallery import gallery, image_rows, trained_samples
 from dejavu.report.pages.index import index
 from dejavu.report.pages.provenance import provenance
 from dejavu.report.pages.single_samples import single_samples
 from dejavu.report.queries import Queries
+from dejavu.report.scripts import write_script
 from dejavu.report.summary import band, number, one_models, p_value
 from dejavu.report.tradeoff import percent, percent_band, points
 
@@ -45,8 +46,9 @@ INDEX = Page(
     "index.html.j2",
     "Result",
     "What does the model remember?",
-    "A model is asked with a caption it was trained on which objects the image shows. What it finds beyond a model that "
-    "never saw the pair is memory of the image; what both find, the caption and the data’s correlations give away.",
+    "A model is asked with a caption it was trained on which objects the image shows. What it finds beyond a model "
+    "that never saw the pair is memory of the image; what both find, the caption and the data’s correlations give "
+    "away.",
 )
 GALLERY = Page(
     "gallery.html",
@@ -76,11 +78,20 @@ PROVENANCE = Page(
     "Provenance",
     "Where the numbers come from: every stage, its rows and its cost, and the whole configuration.",
 )
+# Files that pages share, copied as they are.
+FILES = ("style.css", "browse.js", "gallery_view.js", "evidence_view.js")
 PAGES = (INDEX, GALLERY, SINGLE_SAMPLES, DATA, PROVENANCE)
 
 
 def write_site(
-    queries: Queries, figures: Sequence[Path], samples: Sequence[str], templates: Path, site: Path, *, title: str
+    queries: Queries,
+    figures: Sequence[Path],
+    samples: Sequence[str],
+    templates: Path,
+    site: Path,
+    *,
+    title: str,
+    objects: Sequence[str] = (),
 ) -> None:
     """Write the pages with their style, figures and images into the folder ``site``.
 
@@ -93,17 +104,22 @@ def write_site(
         templates: folder with ``index.html.j2`` and ``style.css``, beside the folder ``figures`` with the captions.
         site: folder of the site, created if needed.
         title: the dataset and the split.
+        objects: folders of the objects table, with the boxes that the gallery draws; without them it draws none.
     """
     shown = _copy_figures(figures, templates, site)
-    shutil.copyfile(templates / "style.css", site / "style.css")
+    for name in FILES:
+        shutil.copyfile(templates / name, site / name)
+    gallery_shown = gallery(queries, samples, objects)
     contexts = {
         INDEX: {**index(queries), "figures": shown},
-        GALLERY: gallery(queries),
-        SINGLE_SAMPLES: single_samples(queries),
+        GALLERY: gallery_shown,
+        SINGLE_SAMPLES: single_samples(queries, trained_samples(gallery_shown)),
         DATA: data(queries, samples),
         PROVENANCE: provenance(queries),
     }
-    rows = np.union1d(image_rows(contexts[GALLERY]), member_rows(contexts[DATA]))
+    rows = np.union1d(image_rows(gallery_shown), member_rows(contexts[DATA]))
+    write_script(site / "gallery.js", "dejavuGallery", gallery_shown["shown"])
+    write_script(site / "evidence.js", "dejavuEvidence", contexts[SINGLE_SAMPLES]["evidence"])
     _write_images(rows, samples, site / "images")
     measured = {row["model"] for row in contexts[INDEX]["results"]}
     of_one_model = measured & one_models(queries)

@@ -100,8 +100,8 @@ def _sentences(verdict: Mapping, row: Mapping) -> list[str]:
         other = "Between two sets that it never saw"
     else:
         told = (
-            f"{asked}, the model that trained on a pair finds the objects of its image more precisely than a model that "
-            f"did not, in {size} more of 100 captions than the other way round{sure}."
+            f"{asked}, the model that trained on a pair finds the objects of its image more precisely than a model "
+            f"that did not, in {size} more of 100 captions than the other way round{sure}."
         )
         other = "Where neither saw the pair"
     control = per_hundred(row["control_value"], row["control_band_low"], row["control_band_high"])
@@ -180,8 +180,8 @@ def _gap_sentence(row: Mapping, other: Mapping, less: Mapping) -> str:
     word = _word(less["low"], less["high"], "remembers less than", "remembers more than")
     told = f"{model} {word} {compared}" if word else f"{model} cannot be told from {compared}"
     return (
-        f"{told}: the gap is {whole(100 * row['gap'])} instead of {whole(100 * other['gap'])} of 100 captions, a change "
-        f"of {per_hundred(less['change'], less['low'], less['high'])}."
+        f"{told}: the gap is {whole(100 * row['gap'])} instead of {whole(100 * other['gap'])} of 100 captions, a "
+        f"change of {per_hundred(less['change'], less['low'], less['high'])}."
     )
 
 

@@ -17,6 +17,7 @@ from dejavu.files import write_text
 from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.memorization.verdicts import QUERY_NAMES
 from dejavu.report.captions import captions, is_blank
+from dejavu.report.charts.chart import write_data
 from dejavu.report.pages.data import data, member_rows
 from dejavu.report.pages.gallery import gallery, image_rows, trained_samples
 from dejavu.report.pages.index import index
@@ -110,8 +111,11 @@ def write_site(
     for name in FILES:
         shutil.copyfile(templates / name, site / name)
     gallery_shown = gallery(queries, samples, objects)
+    first = index(queries)
+    for chart in first["charts"]:
+        write_data(chart, site)
     contexts = {
-        INDEX: {**index(queries), "figures": shown},
+        INDEX: {**first, "figures": [figure for figure in shown if figure[0] not in {c.name for c in first["charts"]}]},
         GALLERY: gallery_shown,
         SINGLE_SAMPLES: single_samples(queries, trained_samples(gallery_shown)),
         DATA: data(queries, samples),

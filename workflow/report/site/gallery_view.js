@@ -56,7 +56,7 @@
     const seen = new Set(near.flatMap(([place]) => data.public[place].objects));
     const found = sample.objects.filter((label) => seen.has(label)).length;
     const heading = `${who(sample, name)}: found ${found} of ${sample.objects.length} objects`;
-    const strip = element("ul", { class: "strip", tabindex: "0", role: "list", "aria-label": "Nearest public images, " + heading });
+    const strip = element("ul", { class: "strip", tabindex: "0", role: "list", "aria-label": `Sample ${sample.place} of ${sample.model}, nearest public images, ${heading}` });
     strip.append(...near.map(([place, similarity]) => neighbor(place, similarity, sample)));
     const captions = element("ol", {});
     const folded = element("details", { class: "captions" }, element("summary", {}, "Captions of these images"), captions);
@@ -64,7 +64,7 @@
       if (!folded.open || captions.childElementCount) return;
       captions.append(...near.map(([place]) => strange(data.public[place].caption, "li", "", 400)));
     });
-    return element("div", { class: "side" }, element("h4", {}, heading), strip, folded);
+    return element("div", { class: "side" }, element("h3", { class: "small" }, heading), strip, folded);
   }
 
   function evidence(sample) {
@@ -76,7 +76,7 @@
     }
     const heads = ["statistic", "asked", "advantage", "p", "q", "listed"].map((head) => element("th", { scope: "col" }, head));
     const table = element("table", {}, element("caption", {}, "Evidence that this sample is remembered"), element("thead", {}, element("tr", {}, ...heads)), body);
-    const region = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Evidence for this sample" }, table);
+    const region = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Evidence for sample ${sample.place} of ${sample.model}` }, table);
     return element("details", {}, element("summary", {}, "Evidence for this sample"), region);
   }
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dejavu.memorization.metrics import METRICS
 from dejavu.memorization.verdicts import SCOPE_NAMES
-from dejavu.report.pages.first_screen import first_screen
+from dejavu.report.charts.cells import cells
+from dejavu.report.charts.chart import Chart
+from dejavu.report.charts.sample_gaps import sample_gaps
+from dejavu.report.charts.tradeoff import tradeoff_chart
+from dejavu.report.pages.first_screen import first_screen, largest_gaps
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import one_models, verdicts
@@ -23,6 +28,7 @@ def index(queries: Queries) -> dict[str, Any]:
     recipes, changes = queries.rows("recipe_intervals"), recipe_changes(queries)
     return {
         **first_screen(found, results, costs, recipes, changes),
+        "charts": _charts(queries, costs, results),
         "verdicts": found,
         "asked": queries.rows("asked_roles"),
         "lists": queries.rows("listed_roles"),
@@ -45,6 +51,13 @@ def index(queries: Queries) -> dict[str, Any]:
         "recipes": recipes,
         "recipe_changes": changes,
     }
+
+
+def _charts(queries: Queries, costs: Sequence[Mapping], results: Sequence[Mapping]) -> list[Chart]:
+    """Return the figures that the page draws itself."""
+    asked = {model: row["query"] for model, row in largest_gaps(results).items()}
+    drawn = (tradeoff_chart(queries, costs), sample_gaps(queries), cells(queries, asked))
+    return [chart for chart in drawn if chart is not None]
 
 
 def _is_by_chance(queries: Queries) -> bool:

@@ -84,7 +84,8 @@ def test_the_page_leads_from_a_checkpoint_and_its_list_to_a_report(tmp_path: Pat
     guessed = "How images were prepared for the checkpoint of side a is not known"
     assert guessed in (results / "summary.txt").read_text()
     report = (project.folder / where).read_text()
-    assert "nothing can be said of a single sample" in report and "among the – %" not in report
+    gallery = (project.folder / where).with_name("gallery.html").read_text()
+    assert "nothing can be said of a single sample" in gallery and "among the – %" not in gallery
     assert guessed in report and "small.json has no pretrained tags" in report
     counts = {path.stem: pq.read_metadata(path).num_rows for path in (results / "manifests").glob("*.parquet")}
     assert counts["a"] == MEMBERS and sum(counts.values()) == PAIRS

@@ -155,8 +155,9 @@ def test_large_tables_lie_beside_the_database_with_names_columns_and_comments(fr
             ).fetchall()
             assert [text for (text,) in comments] == [f.metadata[b"comment"].decode() for f in schema]
         for query in sorted((ROOT / "workflow" / "sql").rglob("*.sql")):
-            if query.stem == "gallery_neighbors":
-                connection.execute("CREATE TEMP TABLE gallery_rows AS SELECT model, row FROM neighbors LIMIT 1")
+            if query.stem in ("gallery_neighbors", "gallery_evidence"):
+                rows = "SELECT model, row FROM neighbors LIMIT 1"
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE gallery_rows AS {rows}")
             if query.stem == "study_values":
                 connection.execute("CREATE TEMP TABLE wanted AS SELECT study, place FROM studies")
             connection.execute(query.read_text()).fetchall()

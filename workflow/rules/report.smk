@@ -137,6 +137,8 @@ rule report:
         beside=LARGE_TABLES,
         figures=[f"{SPLIT}/figures/{name}.svg" for name in FIGURES],
         samples=folders("samples"),
+        # their boxes
+        objects=folders("objects"),
     output:
         site=report(
             directory(REPORT),

@@ -16,6 +16,7 @@ with logged(snakemake.log[0]):
         workflow / "report" / "site",
         Path(snakemake.output.site),
         title=title,
+        objects=snakemake.input.objects,
     )
     write_table_file(queries, Path(snakemake.output.table))
     write_summary(queries, Path(snakemake.output.summary), title=title)

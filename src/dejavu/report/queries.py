@@ -42,7 +42,7 @@ class Queries:
         """Return the rows of ``<name>.sql`` as an Arrow table; see :meth:`rows`."""
         for table_name, table in tables.items():
             self._connection.register(table_name, table)
-        sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
+        sql = self.sql(name)
         try:
             result = self._connection.sql(sql).to_arrow_table()
         except duckdb.CatalogException:
@@ -59,6 +59,10 @@ class Queries:
         for table_name in tables:
             self._connection.unregister(table_name)
         return result
+
+    def sql(self, name: str) -> str:
+        """Return the text of ``<name>.sql``."""
+        return (self._folder / f"{name}.sql").read_text(encoding="utf-8")
 
     def config(self, key: str) -> Any:
         """Return the value of a configuration key; None where the configuration lacks it."""

@@ -26,15 +26,16 @@ def one_models(queries: Queries) -> set[str]:
 def verdicts(queries: Queries) -> dict[str, list[dict]]:
     """Return model -> its verdicts at its last epoch, on objects and on membership; rows of the table ``verdicts``.
 
-    The ``sentence`` of a verdict is followed by the doubts: listed samples that are missing, and preprocessing that is
-    not known.
+    The ``sentence`` of a verdict is followed by the ``doubts``: listed samples that are missing, and preprocessing that
+    is not known.
     """
     lists = [_list_sentence(row) for row in queries.rows("listed_roles") if row["missing"]]
     guessed = [row for row in queries.rows("checkpoints") if not row["preprocessing_known"]]
     by_model: dict[str, list[dict]] = {}
     for row in queries.rows("verdicts"):
         doubts = [*lists, *(_guess_sentence(g) for g in guessed if g["model"] == row["model"])]
-        by_model.setdefault(row["model"], []).append({**row, "sentence": " ".join([row["sentence"], *doubts])})
+        told = " ".join([row["sentence"], *doubts])
+        by_model.setdefault(row["model"], []).append({**row, "sentence": told, "doubts": doubts})
     return by_model
 
 

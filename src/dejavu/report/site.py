@@ -19,6 +19,7 @@ from dejavu.files import write_text
 from dejavu.memorization.metrics import METRIC_NAMES, METRICS
 from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.captions import captions, is_blank
+from dejavu.report.membership import membership
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import band, number, one_models, p_value, verdicts
@@ -114,6 +115,7 @@ def write_site(
             confirmations=queries.rows("confirmations"),
             listed=queries.rows("listed_samples"),
             privacy=queries.rows("privacy"),
+            **membership(queries),
             duplicates=queries.rows("duplicates"),
             criteria_texts=CRITERIA_TEXTS,
             duplicate_groups=groups,

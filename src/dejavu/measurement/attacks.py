@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from dejavu.errors import InputError
 from dejavu.files import write_table
 from dejavu.measurement.groups import QueryRoles
-from dejavu.measurement.membership import contrasts, curve_tables, membership_row
+from dejavu.measurement.membership import contrasts, curve_table, membership_row
 from dejavu.measurement.pairs import Embeddings, Pairs, alignment
 from dejavu.memorization.gaps import by_group, interval
 from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
@@ -197,10 +197,12 @@ def write_attacks(
     write_table(
         outputs["sample_attacks"], (_sample_table(role, of_role) for role, of_role in pairs.items()), SAMPLE_ATTACKS
     )
-    found = list(contrasts(pairs, attacked.letter, attacked.seed))
-    rows = [membership_row(contrast, attacked.seed) for contrast in found]
+    rows, curves = [], []
+    for contrast in contrasts(pairs, attacked.letter, attacked.seed):
+        rows.append(membership_row(contrast, attacked.seed))
+        curves.append(curve_table(contrast))
     write_table(outputs["membership"], pa.Table.from_pylist(rows, schema=MEMBERSHIP), MEMBERSHIP)
-    write_table(outputs["membership_curves"], iter(curve_tables(found)), MEMBERSHIP_CURVES)
+    write_table(outputs["membership_curves"], iter(curves), MEMBERSHIP_CURVES)
 
 
 def _gap(scores: Path, rows: np.ndarray, letter: str, cell: tuple[int, str]) -> np.ndarray:

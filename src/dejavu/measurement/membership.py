@@ -91,14 +91,9 @@ class Contrast:
     others: GroupScores
     replicates: int = 1
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there are members and non-members."""
-        return bool(len(self.members.score) and len(self.others.score))
-
 
 def contrasts(roles: Mapping[str, Pairs], letter: str, seed: int) -> Iterator[Contrast]:
-    """Yield the contrasts of one side that have scores.
+    """Yield the contrasts of one side that have scores, one attack after another, so that few are in memory.
 
     Plain cosine (``csa``) compares the side's own role with the other side's, and its control the other side's with the
     holdout, of which the side saw neither. A score that compares the two sides cannot take the other side's role, on
@@ -118,12 +113,16 @@ def contrasts(roles: Mapping[str, Pairs], letter: str, seed: int) -> Iterator[Co
 
     own, other, unseen = (scores(role, "csa") for role in (letter, "b" if letter == "a" else "a", "holdout"))
     assert own is not None and other is not None and unseen is not None
-    found = [Contrast("csa", EVALUATION, own, other), Contrast("csa", CONTROL, other, unseen)]
+    yield from known([Contrast("csa", EVALUATION, own, other), Contrast("csa", CONTROL, other, unseen)])
     for attack, attribute in PAIRED.items():
         own, unseen = scores(letter, attribute), scores("holdout", attribute)
         if own is not None and unseen is not None:
-            found += with_halves(attack, own, unseen, unseen, seed)
-    yield from (contrast for contrast in found if contrast.is_known)
+            yield from known(with_halves(attack, own, unseen, unseen, seed))
+
+
+def known(found: Iterable[Contrast]) -> list[Contrast]:
+    """Return the contrasts that have members and non-members."""
+    return [contrast for contrast in found if len(contrast.members.score) and len(contrast.others.score)]
 
 
 def with_halves(
@@ -164,20 +163,17 @@ def membership_row(contrast: Contrast, seed: int) -> dict[str, Any]:
     return row
 
 
-def curve_tables(found: Iterable[Contrast], schema: pa.Schema = MEMBERSHIP_CURVES, **constants: Any) -> list[pa.Table]:
-    """Return the rows of the table ``membership_curves``, a table for each contrast.
+def curve_table(contrast: Contrast, schema: pa.Schema = MEMBERSHIP_CURVES, **constants: Any) -> pa.Table:
+    """Return the rows of the table ``membership_curves`` that belong to a contrast.
 
     Args:
-        found: the contrasts.
+        contrast: members against non-members.
         schema: the columns.
         constants: values of further columns.
     """
-    tables = []
-    for contrast in found:
-        false, true = curve(contrast.members.score, contrast.others.score)
-        columns = {"attack": contrast.attack, "contrast": contrast.kind, "fpr": false, "tpr": true}
-        tables.append(columns_and_constants(columns | constants, schema))
-    return tables
+    false, true = curve(contrast.members.score, contrast.others.score)
+    columns = {"attack": contrast.attack, "contrast": contrast.kind, "fpr": false, "tpr": true}
+    return columns_and_constants(columns | constants, schema)
 
 
 def _hashed(rows: np.ndarray, seed: int, purpose: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dejavu.files import read_table, write_table
 from dejavu.measurement.groups import Groups
-from dejavu.measurement.membership import Contrast, GroupScores, curve_tables, membership_row, with_halves
+from dejavu.measurement.membership import Contrast, GroupScores, curve_table, known, membership_row, with_halves
 from dejavu.measurement.replicate_pool import Pool, ReplicateFiles, spread
 from dejavu.memorization.reference_ratio import log_ratio, pairwise_score
 from dejavu.tables.fields import SIDES
@@ -35,7 +35,7 @@ def write_membership(
     rows, curves = [], []
     for side, found in rmia_contrasts(replicates, pool, control, seed) if replicates else ():
         rows += [{"side": side, **membership_row(contrast, seed)} for contrast in found]
-        curves += curve_tables(found, CURVES_OF_SIDES, side=side)
+        curves += [curve_table(contrast, CURVES_OF_SIDES, side=side) for contrast in found]
     write_table(outputs["membership"], pa.Table.from_pylist(rows, schema=OF_SIDES), OF_SIDES)
     write_table(outputs["membership_curves"], iter(curves), CURVES_OF_SIDES)
 
@@ -67,8 +67,7 @@ def rmia_contrasts(
             roles[role] = replace(ratios, score=pairwise_score(ratios.score, population.score))
         halved = replace(population, score=pairwise_score(population.score, population.score, is_population=True))
         other = SIDES[1 - SIDES.index(side)]
-        found = with_halves(ATTACK, roles[side], roles[other], halved, seed, len(replicates))
-        yield side, [contrast for contrast in found if contrast.is_known]
+        yield side, known(with_halves(ATTACK, roles[side], roles[other], halved, seed, len(replicates)))
 
 
 def _cosines(files: ReplicateFiles, side: str, pool: Pool, control: Groups) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from dejavu.measurement.population import summarize
 from dejavu.memorization.scores import SCOPES, f1, precision, recall
 from dejavu.progress import Progress, say
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
+from dejavu.tables.membership import ATTACK_TABLES
 
 QUERIES = (100_000, 1_000_000)
 STEPS = ("make", "population", "embed", "attacks")
@@ -159,7 +160,7 @@ def attacks(folder: Path) -> None:
         }
         for side in "ab"
     )
-    outputs = {name: folder / f"{name}.parquet" for name in ("attacks", "sample_attacks")}
+    outputs = {name: folder / f"{name}.parquet" for name in ATTACK_TABLES}
     attacked = Attacked(letter="a", cell=(KS[-1], LABELS[-1]), draws=ATTACK_DRAWS, seed=0)
     write_attacks(own, other, roles_in(folder), outputs, attacked)
 

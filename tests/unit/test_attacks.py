@@ -16,6 +16,7 @@ from dejavu.measurement.attacks import Attacked, measure_attacks, write_attacks
 from dejavu.measurement.groups import QueryRoles
 from dejavu.measurement.pairs import Embeddings, Pairs, alignment
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
+from dejavu.tables.membership import ATTACK_TABLES
 
 
 def unit(rng: np.random.Generator, number: int, dimension: int = 6) -> np.ndarray:
@@ -147,7 +148,7 @@ def test_embeddings_of_other_samples_than_the_manifest_s_are_refused_naming_it(t
         pq.write_table(pa.Table.from_pylist(records, schema=MANIFEST), manifests[role])
         pq.write_table(SAMPLE_SCORES.empty_table(), scores[role])
     own = {role: embeddings(i, range(10 * i, 10 * i + 8)) for i, role in enumerate(roles)}
-    outputs = {name: tmp_path / f"{name}.parquet" for name in ("attacks", "sample_attacks")}
+    outputs = {name: tmp_path / f"{name}.parquet" for name in ATTACK_TABLES}
     attacked = Attacked(letter="a", cell=(10, "all"), draws=20, seed=0)
     query_roles = QueryRoles(scores, manifests)
     write_attacks(own, own, query_roles, outputs, attacked)

@@ -38,7 +38,16 @@ FOLLOWS = {
     "report",
 }
 # tables in which last bits of embeddings show, as numbers or as near-equal places exchanged
-OF_LAST_BITS = ("neighbors", "sample_scores", "sample_attacks", "attacks", "sample_memorization", "privacy")
+OF_LAST_BITS = (
+    "neighbors",
+    "sample_scores",
+    "sample_attacks",
+    "attacks",
+    "membership",
+    "membership_curves",
+    "sample_memorization",
+    "privacy",
+)
 # and is made of them, with what lets embeddings be used again
 MADE = ("queries", "embeddings", "kept", "neighbors", "scores", "populations", "attacks", "utility", "utility_draws")
 

@@ -44,6 +44,11 @@ CONTRACT = {
     "utility_draws": "model side epoch task metric draw value",
     "attacks": "model side epoch attack metric value ci_low ci_high n p_value",
     "sample_attacks": "model side epoch population row csa clipmem",
+    "membership": "model side epoch attack contrast members others replicates n_members n_others auc auc_low auc_high "
+    "tpr_at_1_percent tpr_at_1_percent_low tpr_at_1_percent_high fpr_at_1_percent fpr_at_1_percent_low "
+    "fpr_at_1_percent_high tpr_at_0_1_percent tpr_at_0_1_percent_low tpr_at_0_1_percent_high fpr_at_0_1_percent "
+    "fpr_at_0_1_percent_low fpr_at_0_1_percent_high",
+    "membership_curves": "model side epoch attack contrast fpr tpr",
     "verdicts": "model epoch about verdict sides query k labels scope metric attack value ci_low ci_high p_value "
     "detectable effective_groups recall_at_10 chance_at_10 skill sentence",
     "training": "model side epoch step samples_seen loss learning_rate logit_scale gradient_norm samples_per_second "
@@ -78,6 +83,7 @@ EMPTY = (
 )
 EMPTY_QUERIES = (
     "asked_roles",
+    "blind_baseline",
     "checkpoints",
     "compared_with",
     "confirmations",

@@ -22,6 +22,7 @@ from dejavu.paths import (
     at,
 )
 from dejavu.report.captions import captions
+from dejavu.tables.membership import ATTACK_TABLES
 
 # every figure that has a caption, in the order of the report
 FIGURES = list(captions(BASE / "workflow" / "report" / "figures"))
@@ -73,7 +74,7 @@ rule database:
         ),
         attacks=per_side(
             ATTACKS,
-            table=["attacks", "sample_attacks"],
+            table=ATTACK_TABLES,
         ),
         replicates=replicate_tables,
         benchmarks=split_benchmarks,

@@ -1,9 +1,10 @@
 # Needs:  neighbours of both sides, objects, embeddings of all query roles
 # Makes:  results/<dataset>/<split>/scores/<model>/<seen>/<population>.parquet
 #         results/<dataset>/<split>/populations/<model>/<seen>/<table>.parquet, the tables of POPULATION_TABLES
-#         results/<dataset>/<split>/attacks/<model>/<side>/<seen>/{attacks,sample_attacks}.parquet
+#         results/<dataset>/<split>/attacks/<model>/<side>/<seen>/<table>.parquet, the tables of ATTACK_TABLES
 
 from dejavu.paths import ATTACKS, MANIFEST, POPULATION_TABLE, SCORES, at
+from dejavu.tables.membership import ATTACK_TABLES
 
 
 rule score:
@@ -85,8 +86,7 @@ rule attacks:
         },
         duplicates=query_duplicates,
     output:
-        attacks=at(ATTACKS, table="attacks"),
-        sample_attacks=at(ATTACKS, table="sample_attacks"),
+        **{table: at(ATTACKS, table=table) for table in ATTACK_TABLES},
     log:
         "logs/{dataset}/{split}/attacks/{model}.{side}.{seen}.log",
     benchmark:

@@ -60,6 +60,7 @@ from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
 from dejavu.tables.evaluation import UTILITY as UTILITY_TABLE
 from dejavu.tables.evaluation import UTILITY_DRAWS
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
+from dejavu.tables.membership import ATTACK_TABLES
 from dejavu.utility.retrieval import retrieval
 
 # split -> samples of every query role, and of role public: each split differs from the first in one of the two
@@ -217,7 +218,7 @@ class Probe:
         ]  # fmt: skip
         costs = []
         for letter in SIDES:
-            tables = {name: self.path(ATTACKS, side=letter, table=name) for name in ("attacks", "sample_attacks")}
+            tables = {name: self.path(ATTACKS, side=letter, table=name) for name in ATTACK_TABLES}
             cell = (self.config["report"]["k"], str(self.config["report"]["labels"]))
             how = Attacked(letter=letter, cell=cell, draws=m["bootstrap"], seed=m["seed"])
             own, other = embedded if letter == "a" else embedded[::-1]

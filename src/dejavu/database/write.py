@@ -29,6 +29,7 @@ from dejavu.replicates import replicated_models
 from dejavu.sides import Side
 from dejavu.tables.database import DATABASE, flatten
 from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.membership import ATTACK_TABLES
 from dejavu.tables.replicates import REPLICATE_TABLES
 from dejavu.tables.retrieval import SEARCH_ENGINE
 
@@ -166,7 +167,7 @@ def _side_sources(run: Run, side: Side, epoch: int) -> Iterator[_Source]:
         for name in ("utility", "utility_draws"):
             yield _Source(name, run.utility(name, side), constants)
     if side.own:
-        for name in ("attacks", "sample_attacks"):
+        for name in ATTACK_TABLES:
             yield _Source(name, run.attacks(name, side), constants)
 
 

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 from dejavu.errors import InputError
 from dejavu.files import write_table
 from dejavu.measurement.groups import QueryRoles
+from dejavu.measurement.membership import contrasts, curve_table, membership_row
 from dejavu.measurement.pairs import Embeddings, Pairs, alignment
 from dejavu.memorization.gaps import by_group, interval
 from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
 from dejavu.memorization.permutation import joint_test
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
+from dejavu.tables.membership import MEMBERSHIP, MEMBERSHIP_CURVES
 from dejavu.tables.queries import CAPTION
 
 FALSE_POSITIVE_RATE = 0.01
@@ -157,14 +159,14 @@ def write_attacks(
     outputs: Mapping[str, Path],
     attacked: Attacked,
 ) -> None:
-    """Write the attacks on one side: the table of results, and the scores of single pairs.
+    """Write the attacks on one side: the tables of results, and the scores of single pairs.
 
     Where a list says which samples have one of the roles, roles are permuted among groups of one size.
 
     Args:
         own, other: role -> embeddings under the side and under the other side; None for a text-only reference.
         roles: the scores and the duplicate groups of the query roles, and how these were drawn.
-        outputs: parquet files to write: attacks and sample_attacks.
+        outputs: parquet files to write: attacks, sample_attacks, membership and membership_curves.
         attacked: the side and the options.
 
     Raises:
@@ -195,6 +197,12 @@ def write_attacks(
     write_table(
         outputs["sample_attacks"], (_sample_table(role, of_role) for role, of_role in pairs.items()), SAMPLE_ATTACKS
     )
+    rows, curves = [], []
+    for contrast in contrasts(pairs, attacked.letter, attacked.seed):
+        rows.append(membership_row(contrast, attacked.seed))
+        curves.append(curve_table(contrast))
+    write_table(outputs["membership"], pa.Table.from_pylist(rows, schema=MEMBERSHIP), MEMBERSHIP)
+    write_table(outputs["membership_curves"], iter(curves), MEMBERSHIP_CURVES)
 
 
 def _gap(scores: Path, rows: np.ndarray, letter: str, cell: tuple[int, str]) -> np.ndarray:

@@ -100,8 +100,8 @@ def compared_recall(
         rows = np.concatenate([cell["row"] for cell in cells])
         return rows, np.concatenate([cell["recall_a"] - cell["recall_b"] for cell in cells])
 
-    trained = [_spread(*gap(of, SIDES), pool.groups) for of in scores]
-    unseen = [_spread(*gap(of, ["holdout"]), control) for of in scores]
+    trained = [spread(*gap(of, SIDES), pool.groups) for of in scores]
+    unseen = [spread(*gap(of, ["holdout"]), control) for of in scores]
     return _compared(statistic, key[0], trained, unseen, pool, control)
 
 
@@ -118,16 +118,16 @@ def compared_cosine(replicates: Sequence[ReplicateFiles], pool: Pool, control: G
         population = np.asarray(own["population"].to_pylist())
         rows, gap = own["row"].to_numpy(), own["csa"].to_numpy() - other["csa"].to_numpy()
         is_trained = np.isin(population, SIDES)
-        trained.append(_spread(rows[is_trained], gap[is_trained], pool.groups))
-        unseen.append(_spread(rows[population == "holdout"], gap[population == "holdout"], control))
+        trained.append(spread(rows[is_trained], gap[is_trained], pool.groups))
+        unseen.append(spread(rows[population == "holdout"], gap[population == "holdout"], control))
     return _compared(COSINE, CAPTION, trained, unseen, pool, control)
 
 
-def _spread(rows: np.ndarray, gap: np.ndarray, groups: Groups) -> np.ndarray:
-    """Return the gaps at the places of their rows, float64 (samples,); NaN for samples that were no query."""
-    spread = np.full(len(groups.rows), np.nan)
-    spread[_places(rows, groups)] = gap
-    return spread
+def spread(rows: np.ndarray, values: np.ndarray, groups: Groups) -> np.ndarray:
+    """Return the values at the places of their rows, float64 (samples,); NaN for samples that were no query."""
+    found = np.full(len(groups.rows), np.nan)
+    found[_places(rows, groups)] = values
+    return found
 
 
 def _compared(

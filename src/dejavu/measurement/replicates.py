@@ -14,6 +14,7 @@ from dejavu.files import write_table
 from dejavu.measurement.cell_scores import CellScores, named
 from dejavu.measurement.contrasts import source_of_chance
 from dejavu.measurement.groups import Groups
+from dejavu.measurement.reference_models import write_membership
 from dejavu.measurement.replicate_pool import (
     ReplicateFiles,
     compared_cosine,
@@ -71,8 +72,7 @@ def summarize_replicates(
     Args:
         replicates: their files, those of the split itself first; at least two.
         holdout: the manifest of the holdout, which all replicates share.
-        outputs: parquet files to write: replicates, replicate_draws, recipe_intervals, sample_memorization,
-            remembered_shares and confirmations.
+        outputs: parquet files to write: the tables of REPLICATE_TABLES.
         options: what is reported.
         title: for the progress lines.
 
@@ -109,8 +109,10 @@ def summarize_replicates(
                 if key[3] == scope
             ]
             progress.advance(1)
-        if all(files.attacks for files in replicates):
-            compared.append(compared_cosine(replicates, pool, control))
+    attacked = replicates if options.by_chance and all(files.attacks for files in replicates) else []
+    if attacked:
+        compared.append(compared_cosine(attacked, pool, control))
+    write_membership(attacked, pool, control, outputs, options.seed)
     compared = [statistic for statistic in compared if statistic.is_known]
     confidence, rng = confidence_of_each(len(compared)), source_of_chance(options.seed, "placebo lists")
     samples = (columns_and_constants(sample_rows(statistic), SAMPLE_EVIDENCE) for statistic in compared)

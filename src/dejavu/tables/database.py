@@ -11,6 +11,7 @@ import pyarrow as pa
 from dejavu.tables.data import DUPLICATES, SAMPLES
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_DRAWS
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
+from dejavu.tables.membership import MEMBERSHIP, MEMBERSHIP_CURVES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 from dejavu.tables.replicates import (
@@ -202,6 +203,11 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     ),
     "attacks": ("membership attacks on the same splits", _columns(MODEL_SIDE, ATTACKS)),
     "sample_attacks": ("membership scores of single pairs", _columns(MODEL_SIDE, SAMPLE_ATTACKS)),
+    "membership": (
+        "how well attacks tell members from non-members: AUC, and true positive rates at low false positive rates",
+        _columns(MODEL_SIDE, MEMBERSHIP),
+    ),
+    "membership_curves": ("their ROC curves, thinned for logarithmic axes", _columns(MODEL_SIDE, MEMBERSHIP_CURVES)),
     "verdicts": ("what the run allows to say of every model", VERDICTS),
     "blind_baseline": (
         "whether captions alone tell roles apart, which makes a comparison of them void",

@@ -111,4 +111,6 @@ REPLICATE_TABLES = (
     "sample_memorization",
     "remembered_shares",
     "confirmations",
+    "membership",
+    "membership_curves",
 )

@@ -12,6 +12,7 @@ from dejavu.report.charts.cells import cells
 from dejavu.report.charts.chart import Chart
 from dejavu.report.charts.sample_gaps import sample_gaps
 from dejavu.report.charts.tradeoff import tradeoff_chart
+from dejavu.report.membership import membership
 from dejavu.report.pages.first_screen import first_screen, largest_gaps
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
@@ -48,6 +49,7 @@ def index(queries: Queries) -> dict[str, Any]:
         "cost": cost,
         "seeds": [row for row in queries.rows("seed_spread") if row["scope"] == "all"],
         "attacks": queries.rows("attacks"),
+        **membership(queries),
         "recipes": recipes,
         "recipe_changes": changes,
     }

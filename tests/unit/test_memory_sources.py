@@ -12,6 +12,8 @@ from tests.harness.databases import write_database
 from dejavu.database.sources import memory_source_rows
 from dejavu.files import write_table
 from dejavu.measurement.sources import SOURCES, Origins, source_rows, trend_rows
+from dejavu.report.origins import origins
+from dejavu.report.queries import Queries
 from dejavu.tables.data import MANIFEST
 
 CONFIG = {"report": {"k": 10, "labels": "all"}, "measure": {"bootstrap": 199, "seed": 0}}
@@ -120,7 +122,7 @@ def planted(tmp_path: Path, listed: int | None = None) -> tuple[Path, dict[str, 
     return write_database(tmp_path / "d.duckdb", tables), manifests
 
 
-def test_copies_are_those_trained_on_and_rarity_that_of_the_public_samples(tmp_path):
+def test_copies_are_those_trained_on_and_rarity_that_of_the_public_samples(tmp_path, repository):
     path, manifests = planted(tmp_path)
     with duckdb.connect(str(path), read_only=True) as connection:
         found = list(memory_source_rows(connection, CONFIG, manifests))
@@ -140,6 +142,16 @@ def test_copies_are_those_trained_on_and_rarity_that_of_the_public_samples(tmp_p
     assert max(row["high"] for row in nearest) == pytest.approx(0.3995)
     trends = {(row["statistic"], row["source"]): row for table, row in found if table == "memory_trends"}
     assert len(trends) == 12
+    sides = [{"model": "m", "side": side, "kind": "trained"} for side in "ab"]
+    gaps = [{"model": "m", "epoch": 1, "population": "symmetric"}]
+    rows = {"sides": sides, "population_gaps": gaps, "memory_sources": bins, "memory_trends": list(trends.values())}
+    shown = origins(Queries(write_database(tmp_path / "shown.duckdb", rows), repository / "workflow" / "sql"))
+    assert len(shown["origin_bins"]) == len(bins) and len(shown["origin_trends"]) == 12
+    rarest = [row["values"] for row in shown["origin_bins"] if row["source"] == "rarest object"]
+    assert rarest[:3] == ["0 %", "25 %", "100 %"]
+    said = shown["origin_sentences"]["m"]
+    assert "memory by pair cosine grows with the number of copies that were trained on (trend +" in said
+    assert "words" not in said
     for statistic in ("recall", "unnamed recall", "pair cosine"):
         assert trends[statistic, "copies"]["p_joint"] <= 0.01
         assert trends[statistic, "caption words"]["p_joint"] > 0.05

@@ -19,6 +19,8 @@ from dejavu.files import write_text
 from dejavu.memorization.metrics import METRIC_NAMES, METRICS
 from dejavu.memorization.verdicts import QUERY_NAMES, SCOPE_NAMES
 from dejavu.report.captions import captions, is_blank
+from dejavu.report.origins import origins
+from dejavu.report.power import power
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import band, number, one_models, p_value, verdicts
@@ -119,6 +121,8 @@ def write_site(
             duplicate_groups=groups,
             stages=queries.rows("stages"),
             config=queries.config_rows(),
+            **origins(queries),
+            **power(queries),
         )
     )
     write_text(site / "index.html", page)

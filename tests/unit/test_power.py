@@ -1,0 +1,82 @@
+"""The planned power is what simulated studies have, through the same public functions that judge a finished one."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dejavu.memorization.gaps import Values
+from dejavu.memorization.permutation import joint_test
+from dejavu.memorization.power import (
+    groups_needed,
+    power_of_replicates,
+    replicates_needed,
+    upper_deviation,
+)
+from dejavu.memorization.replicates import recipe_interval
+
+RUNS = 2000
+
+
+def simulated(rng: np.random.Generator, gap: float, between: float, within: float, replicates: int) -> float:
+    """The share of studies whose recipe's interval lies above 0."""
+    luck = np.linspace(-1, 1, 101)
+    drawn = np.tile(within * luck / luck.std(ddof=1), (replicates, 1))
+    shown = 0
+    for _ in range(RUNS):
+        values = gap + rng.normal(0, within) + rng.normal(0, between, replicates)
+        shown += recipe_interval(values, drawn).low > 0
+    return shown / RUNS
+
+
+@pytest.mark.parametrize(
+    ("gap", "between", "within"), [(0.03, 0.02, 0.0), (0.03, 0.02, 0.005), (0.02, 0.03, 0.003), (0.05, 0.02, 0.015)]
+)
+def test_so_many_replicates_show_the_gap_in_four_of_five_studies(gap, between, within):
+    rng = np.random.default_rng(0)
+    needed = replicates_needed(gap, between, within)
+    planned = power_of_replicates(gap, between, within, needed)
+    assert planned >= 0.8
+    assert needed == 2 or power_of_replicates(gap, between, within, needed - 1) < 0.8
+    error = 3 * (planned * (1 - planned) / RUNS) ** 0.5
+    assert simulated(rng, gap, between, within, needed) == pytest.approx(planned, abs=error)
+
+
+@pytest.mark.parametrize("replicates", [2, 4, 9])
+def test_without_noise_of_queries_the_power_is_of_the_noncentral_t(replicates):
+    freedom, shift = replicates - 1, 1.3 * replicates**0.5
+    wanted = stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, shift)
+    assert power_of_replicates(1.3, 1.0, 0.0, replicates) == pytest.approx(wanted, abs=2e-3)
+
+
+def test_a_gap_that_is_small_against_the_noise_of_queries_is_shown_by_no_number_of_replicates():
+    assert replicates_needed(0.01, 0.02, 0.005) is None
+    assert replicates_needed(0.02, 0.02, 0.005) is not None
+    assert replicates_needed(0.02, 0.0, 0.005) == 2
+
+
+def test_so_many_groups_show_the_gap_in_four_of_five_runs():
+    rng = np.random.default_rng(1)
+
+    def test_of(groups: int, gap: float):
+        """Groups of both roles, half of them each, of one to three queries whose noise they share."""
+        roles = []
+        for sign in (1, -1):
+            sizes = rng.integers(1, 4, (groups // 2, 1)).astype(float)
+            values = sign * gap + rng.normal(0, 0.3, (groups // 2, 1))
+            roles.append(Values(sizes * values, sizes))
+        return joint_test(*roles, np.array([True]), 199, rng)
+
+    pilot = [test_of(120, 0.1) for _ in range(50)]
+    detectable = float(np.mean([test.detectable[0] for test in pilot]))
+    needed = groups_needed(120, detectable, 0.04)
+    assert needed == pytest.approx(120 * (detectable / 0.04) ** 2, abs=1)
+    runs = 400
+    found = sum(test_of(needed + needed % 2, 0.04).p_joint[0] <= 0.05 for _ in range(runs))
+    assert found / runs == pytest.approx(0.8, abs=0.07)
+
+
+def test_the_upper_limit_of_a_deviation_is_above_the_truth_in_four_of_five_pilots():
+    rng = np.random.default_rng(2)
+    measured = rng.normal(0, 2.0, (5000, 4)).std(axis=1, ddof=1)
+    covered = np.mean([upper_deviation(deviation, 4) >= 2.0 for deviation in measured])
+    assert covered == pytest.approx(0.8, abs=0.02)

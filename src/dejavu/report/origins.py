@@ -54,7 +54,7 @@ def _sentence(trends: Sequence[Mapping[str, Any]], draws: int) -> str:
         f"p {p_value(row['p_joint'], draws)}; halves of the holdout {number(row['placebo'])})"
         for row in found
     ]
-    text = f"{'; '.join(parts)}. {len(found)} of {len(trends)} trends are clear."
+    text = f"{'; '.join(parts)}. Of {len(trends)} trends {len(found)} {'is' if len(found) == 1 else 'are'} clear."
     return text[0].upper() + text[1:]
 
 

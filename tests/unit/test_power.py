@@ -54,7 +54,7 @@ def test_without_noise_of_queries_the_power_is_of_the_noncentral_t(replicates):
     assert power_of_replicates(1.3, 1.0, 0.0, replicates) == pytest.approx(wanted, abs=2e-3)
 
 
-def test_a_gap_that_is_small_against_the_noise_of_queries_is_shown_by_no_number_of_replicates():
+def test_no_number_of_replicates_shows_a_gap_below_the_noise_of_queries():
     assert replicates_needed(0.01, 0.02, 0.005) is None
     assert replicates_needed(0.02, 0.02, 0.005) is not None
     assert replicates_needed(0.02, 0.0, 0.005) == 2

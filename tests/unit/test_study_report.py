@@ -14,6 +14,7 @@ from tests.harness.databases import write_database
 
 from dejavu.memorization.metrics import TESTED
 from dejavu.report.direction import direction
+from dejavu.report.paired import paired_change
 from dejavu.report.queries import Queries
 from dejavu.report.study import gather
 from dejavu.report.study_figures import draw_study
@@ -303,6 +304,20 @@ def test_where_replicates_were_run_they_alone_say_that_a_gap_falls(tmp_path, rep
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["recipe_over"]]
     assert {row["recipe_over"] for row in rows if row["metric"] == "ppg"} == {"the same 4 replicates"}
     assert float(rows[-1]["recipe_low"]) < float(rows[-1]["recipe_change"]) < float(rows[-1]["recipe_high"])
+
+
+def test_between_splits_replicates_are_paired_and_their_queries_are_independent():
+    rng = np.random.default_rng(4)
+    both = rng.normal(0, 0.01, DRAWS)
+    start = {number: (0.3 + LUCK[number], 0.3 + both) for number in range(REPLICATES)}
+    end = {number: (0.1 + LUCK[number] + OWN[number], 0.1 + both) for number in range(REPLICATES)}
+    alike, number = paired_change(start, end)
+    assert (alike.mean, number) == (pytest.approx(-0.2 + OWN.mean()), REPLICATES)
+    assert alike.within == pytest.approx(0, abs=1e-9) and alike.between == pytest.approx(OWN.std(ddof=1))
+    apart, _ = paired_change(start, end, together=False)
+    assert apart.within == pytest.approx(both.std(ddof=1) * 2**0.5, rel=0.1)
+    assert apart.between == pytest.approx(alike.between)
+    assert paired_change(start, {0: end[0]}) is None
 
 
 def test_replicates_at_one_end_alone_carry_no_claim_whatever_seeds_there_are(tmp_path, repository):

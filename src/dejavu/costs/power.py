@@ -56,7 +56,7 @@ def _split(config: Mapping[str, Any], name: str | None) -> str:
     known = [split for split, section in config["splits"].items() if "replicate" not in section]
     if name is None and len(known) == 1:
         return known[0]
-    if name not in known:
+    if name is None or name not in known:
         told = "is not given" if name is None else f"is {name!r}, which is no split{closest(name, known)}"
         raise InputError(f"--split {told}: take one of {', '.join(known)} (SPLIT=... with make).")
     return name

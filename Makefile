@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check plan test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
+.PHONY: install text-encoder demo check plan power test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -31,6 +31,11 @@ check: $(INSTALLED) ## look into all that a configuration names, before anything
 
 plan: $(INSTALLED) ## what a configuration will cost, before any of it runs; CONFIG=config/mine.yaml ARGS="--rates h100 --gpus 8"
 	@PYTHONPATH=src $(BIN)/python -m dejavu.costs.run --config $(CONFIG) --cores $(CORES) $(ARGS)
+
+GAP ?= 0.02
+
+power: $(INSTALLED) ## groups and replicates that would show a gap, by a finished run; CONFIG=config/mine.yaml SPLIT=default GAP=0.02
+	@PYTHONPATH=src $(BIN)/python -m dejavu.costs.power --config $(CONFIG) --cores $(CORES) --gap $(GAP) $(if $(SPLIT),--split $(SPLIT)) $(ARGS)
 
 # three processes, since some tests only wait; those of a file share a process, and with it the runs that take minutes
 TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder

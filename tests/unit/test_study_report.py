@@ -14,6 +14,7 @@ from tests.harness.databases import write_database
 
 from dejavu.memorization.metrics import TESTED
 from dejavu.report.direction import direction
+from dejavu.report.paired import paired_change
 from dejavu.report.queries import Queries
 from dejavu.report.study import gather
 from dejavu.report.study_figures import draw_study
@@ -77,7 +78,7 @@ def queries_of(split: str, role: str) -> list[tuple[int, str, float, float]]:
     return found[:100] if split == "small" else found
 
 
-def write(path: Path, split: str, models: list[str], holdout: int = 20) -> Path:
+def write(path: Path, split: str, models: list[str], holdout: int = 20, replicated: tuple[str, ...] = ()) -> Path:
     """A database with the points of all studies that were measured in a split, and these models."""
     cell = {"epoch": 9, "query": "caption", "k": 10, "labels": "all"}
     rows: dict[str, list[dict]] = {name: [] for name in ("studies", "population_gaps", "bootstrap_draws", "utility")}
@@ -122,7 +123,27 @@ def write(path: Path, split: str, models: list[str], holdout: int = 20) -> Path:
             rows["sample_scores"].append({**score, "precision_a": a, "precision_b": b, "recall_a": a, "recall_b": b})
     for row in range(holdout):
         rows["samples"].append({"row": 9000 + row, "uid": "h", "role": "holdout", "group_id": str(row)})
-    return write_database(path, rows)
+    return write_database(path, rows | replicate_rows(replicated))
+
+
+REPLICATES = 4
+# drift of every replicate's gap, and what model "masked-8" of it has besides
+LUCK = np.array([0.06, -0.05, 0.02, -0.03])
+OWN = np.array([0.00, 0.01, -0.01, 0.02])
+
+
+def replicate_rows(models: tuple[str, ...]) -> dict[str, list[dict]]:
+    """The tables of replicates of some models."""
+    cell = {"epoch": 9, "query": "caption", "k": 10, "labels": "all", "scope": "all", "metric": "ppg"}
+    rows: dict[str, list[dict]] = {"replicates": [], "replicate_draws": []}
+    for model in models:
+        for number in range(REPLICATES):
+            value = GAPS[model][0] + LUCK[number] + (OWN[number] if model == "masked-8" else 0)
+            this = {**cell, "model": model, "replicate": number}
+            rows["replicates"].append({**this, "population": "symmetric", "value": value})
+            drawn = enumerate(draws_of(f"{model} {number}", value))
+            rows["replicate_draws"] += [{**this, "draw": i, "value": value} for i, value in drawn]
+    return rows
 
 
 @pytest.fixture
@@ -219,7 +240,7 @@ def test_a_point_is_judged_by_the_query_that_shows_most_of_its_memory(here):
 def test_the_noise_of_training_stands_in_every_study_of_a_model_with_seeds(here):
     wanted = np.std([GAPS[m][0] for m in ("base", "seed-1", "seed-2")], ddof=1)
     without = sentences(gather("masking", STUDIES, here))
-    assert "not known: no further seeds were trained at both ends" in without[-1]
+    assert "not known: neither replicates nor further seeds were trained at both ends" in without[-1]
     found = gather("masking", STUDIES | {"seeds": SEEDS}, here)
     assert found.noise["caption", "all", "ppg"]["spread"] == pytest.approx(wanted)
     assert f"standard deviation of {wanted:.3f}" in sentences(found)[-1]
@@ -253,6 +274,58 @@ def test_with_seeds_at_both_ends_the_claim_holds_their_noise_and_that_of_the_que
     )
     assert any("holdout retrieval recall@10 is not shown to fall or rise" in s for s in told)
     assert not any("is not known" in s for s in told)
+
+
+def test_where_replicates_were_run_they_alone_say_that_a_gap_falls(tmp_path, repository):
+    path = write(tmp_path / "d.duckdb", "default", list(GAPS), replicated=("base", "masked-8"))
+    study = gather("masking", ALL, {"default": Queries(path, repository / "workflow" / "sql")})
+    change = study.directions[2, "caption", "ppg"]
+    differences = GAPS["masked-8"][0] - GAPS["base"][0] + OWN
+    assert (change.change, change.trainings) == (pytest.approx(differences.mean()), (REPLICATES, REPLICATES))
+    drawn = np.array(
+        [
+            draws_of(f"masked-8 {i}", GAPS["masked-8"][0] + LUCK[i] + OWN[i]).astype(float)
+            - draws_of(f"base {i}", GAPS["base"][0] + LUCK[i])
+            for i in range(REPLICATES)
+        ]
+    )
+    around = drawn - drawn.mean(axis=1, keepdims=True)
+    shared = around.mean(axis=0).var(ddof=1) - around.var(axis=0, ddof=1).mean() / REPLICATES
+    of_mean = differences.var(ddof=1) / REPLICATES
+    freedom = (of_mean + shared) ** 2 * (REPLICATES - 1) / of_mean**2
+    reach = stats.t.ppf(0.975, freedom) * (of_mean + shared) ** 0.5
+    assert (change.low, change.high) == pytest.approx((change.change - reach, change.change + reach))
+    told = sentences(study)
+    assert any(s.startswith("Over the same 4 replicates at both ends, PPG falls from text_mask 0 to 0.8") for s in told)
+    # retrieval is not measured in replicates, and rests on the seeds that were run at both ends
+    assert not study.directions[2, None, "recall@10"].of_replicates
+    write_points(study, tmp_path / "points.tsv", tmp_path / "utility.tsv")
+    with (tmp_path / "points.tsv").open() as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["recipe_over"]]
+    assert {row["recipe_over"] for row in rows if row["metric"] == "ppg"} == {"the same 4 replicates"}
+    assert float(rows[-1]["recipe_low"]) < float(rows[-1]["recipe_change"]) < float(rows[-1]["recipe_high"])
+
+
+def test_between_splits_replicates_are_paired_and_their_queries_are_independent():
+    rng = np.random.default_rng(4)
+    both = rng.normal(0, 0.01, DRAWS)
+    start = {number: (0.3 + LUCK[number], 0.3 + both) for number in range(REPLICATES)}
+    end = {number: (0.1 + LUCK[number] + OWN[number], 0.1 + both) for number in range(REPLICATES)}
+    alike, number = paired_change(start, end)
+    assert (alike.mean, number) == (pytest.approx(-0.2 + OWN.mean()), REPLICATES)
+    assert alike.within == pytest.approx(0, abs=1e-9) and alike.between == pytest.approx(OWN.std(ddof=1))
+    apart, _ = paired_change(start, end, together=False)
+    assert apart.within == pytest.approx(both.std(ddof=1) * 2**0.5, rel=0.1)
+    assert apart.between == pytest.approx(alike.between)
+    assert paired_change(start, {0: end[0]}) is None
+
+
+def test_replicates_at_one_end_alone_carry_no_claim_whatever_seeds_there_are(tmp_path, repository):
+    path = write(tmp_path / "d.duckdb", "default", list(GAPS), replicated=("base",))
+    study = gather("masking", ALL, {"default": Queries(path, repository / "workflow" / "sql")})
+    assert (2, "caption", "ppg") not in study.directions
+    # of the other metrics no replicate is known here
+    assert (2, "caption", "aucg") in study.directions
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ CONTRACT = {
     "replicate_draws": "model epoch replicate query k labels scope metric draw value",
     "recipe_intervals": "model epoch population query k labels scope metric replicates mean low high next_low "
     "next_high between within",
+    "memory_sources": "model epoch statistic source bin low high n groups value ci_low ci_high value_a value_b control "
+    "control_low control_high control_n control_groups",
+    "memory_trends": "model epoch statistic source trend ci_low ci_high p_value p_joint placebo placebo_p_value n "
+    "groups",
     "privacy": "model epoch side epsilon_low delta confidence canaries guesses right_guesses",
     "metrics": "metric name meaning source place is_tested",
     "config": "key value",
@@ -94,6 +98,7 @@ EMPTY_QUERIES = (
     "seed_spread",
     "study",
     "study_draws",
+    "study_replicates",
     "study_utility",
     "study_utility_draws",
     "study_values",

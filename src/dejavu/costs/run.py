@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and write it as JSON; 1 after a sentence about what is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        planned = plan_of(read_config(Path(options.config)), dict(map(_pairs, options.pairs)))
-        rates = _rates(options, planned)
-        prediction = predict(planned, rates, _machine(options, planned))
+        planned = plan_of(read_config(Path(options.config)), dict(map(pairs_of, options.pairs)))
+        rates = rates_for(options, planned)
+        prediction = predict(planned, rates, machine_of(options, planned))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -39,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--json", type=Path, default=FOLDER / "plan.json", help="file that the prediction goes to")
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says whose cost is asked, and on what machine."""
     parser.add_argument("--config", default="config/config.yaml", help="the configuration")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores that jobs share")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that jobs share, where device is cuda")
@@ -47,11 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pairs", action="append", default=[], metavar="DATASET=NUMBER", help="pairs of a dataset that is not here yet"
     )
-    parser.add_argument("--json", type=Path, default=FOLDER / "plan.json", help="file that the prediction goes to")
-    return parser
 
 
-def _pairs(text: str) -> tuple[str, int]:
+def pairs_of(text: str) -> tuple[str, int]:
+    """Return dataset and number of pairs of an argument ``--pairs``."""
     name, _, number = text.partition("=")
     digits = number.replace(",", "").replace("_", "")
     if not name or not digits.isdecimal() or not int(digits):
@@ -59,14 +65,16 @@ def _pairs(text: str) -> tuple[str, int]:
     return name, int(digits)
 
 
-def _machine(options: argparse.Namespace, planned: Planned) -> Machine:
+def machine_of(options: argparse.Namespace, planned: Planned) -> Machine:
+    """Return the machine that the arguments name."""
     for name in ("cores", "gpus"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} is {getattr(options, name)}, but jobs need at least one: raise it.")
     return Machine(options.cores, options.gpus if planned.config["device"] == "cuda" else 0)
 
 
-def _rates(options: argparse.Namespace, planned: Planned) -> Rates:
+def rates_for(options: argparse.Namespace, planned: Planned) -> Rates:
+    """Return the rates that the arguments name, or those of this machine, measured if need be."""
     if options.rates is None:
         return measured_rates(planned, FOLDER, options.measure)
     path = GIVEN.get(options.rates, Path(options.rates))

@@ -20,6 +20,7 @@ from dejavu.database.privacy import privacy_rows
 from dejavu.database.run import Run
 from dejavu.database.samples import role_rows, sample_tables
 from dejavu.database.single_samples import RECALLS, single_sample_tables
+from dejavu.database.sources import memory_source_rows
 from dejavu.database.stages import stage_rows
 from dejavu.database.tables import create_tables, create_views, insert, source
 from dejavu.database.verdicts import verdict_rows
@@ -109,6 +110,9 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
     insert_rows("blind_baseline", blind_rows(connection))
     insert_rows("verdicts", verdict_rows(connection, run.config))
     insert_rows("privacy", privacy_rows(connection, run.config))
+    found = list(memory_source_rows(connection, run.config, {role: run.manifest(role) for role in POPULATIONS}))
+    for name in ("memory_sources", "memory_trends"):
+        insert_rows(name, [row for table, row in found if table == name])
     replicated = {model: epochs(seen) for model, seen in replicated_models(run.config, run.split).items()}
     for number, (name, part) in enumerate(single_sample_tables(connection, run.config, replicated)):
         tables.insert(name, [part], f"{number:05d}")

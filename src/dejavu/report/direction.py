@@ -1,4 +1,8 @@
-"""Whether a measure falls or rises with a recipe: a claim that needs several trainings (seeds) at both ends."""
+"""Whether a measure falls or rises with a recipe: a claim that needs several trainings at both ends.
+
+Replicates are such trainings, on training sets of their own, and studies of seeds, on the same ones. Where replicates
+were run, they alone say what the gap does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from scipy.special import stdtrit
 
 from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.report.changes import RECALL, Drawn, shuffled
+from dejavu.report.paired import Trained, paired_change
 
 TAIL = 0.025
 # Place, query and metric; query None means retrieval.
@@ -19,20 +24,22 @@ Cell = tuple[int, str | None, str]
 
 @dataclass(frozen=True)
 class Direction:
-    """A change of a recipe's mean over seeds of training.
+    """A change of a recipe's mean over several trainings.
 
     Attributes:
         change: mean at the end minus mean at the start.
         low, high: 95 % interval of the change, which covers the noise of training and of the queries.
-        seeds: number of seeds at the start, and at the end.
-        paired: whether trainings with the same seed were compared with each other.
+        trainings: number of seeds, or of replicates, at the start, and at the end.
+        paired: whether trainings with the same seed, or of the same replicate, were compared with each other.
+        of_replicates: whether the trainings are replicates.
     """
 
     change: float
     low: float
     high: float
-    seeds: tuple[int, int]
+    trainings: tuple[int, int]
     paired: bool
+    of_replicates: bool = False
 
     @property
     def word(self) -> str:
@@ -61,7 +68,7 @@ def direction(start: Mapping[int, float], end: Mapping[int, float], query_error:
     if len(common) > 1:
         differences = np.array([end[seed] - start[seed] for seed in common])
         change, variance, freedom = differences.mean(), differences.var(ddof=1) / len(common), len(common) - 1.0
-        seeds = (len(common), len(common))
+        trainings = (len(common), len(common))
     elif min(len(start), len(end)) > 1:
         before, after = (np.array(list(values.values())) for values in (start, end))
         parts = np.array([values.var(ddof=1) / len(values) for values in (before, after)])
@@ -69,11 +76,11 @@ def direction(start: Mapping[int, float], end: Mapping[int, float], query_error:
         degrees = np.array([len(before) - 1, len(after) - 1])
         # Welch's formula divides by the variance; without any variance, take the smaller number of degrees of freedom.
         freedom = float(variance**2 / (parts**2 / degrees).sum()) if variance > 0 else float(degrees.min())
-        seeds = (len(before), len(after))
+        trainings = (len(before), len(after))
     else:
         return None
     reach = float(stdtrit(freedom, 1 - TAIL)) * float(np.sqrt(variance + query_error**2))
-    return Direction(float(change), float(change - reach), float(change + reach), seeds, len(common) > 1)
+    return Direction(float(change), float(change - reach), float(change + reach), trainings, len(common) > 1)
 
 
 def studies_of_seeds(studies: Mapping, model: str, split: str) -> set[str]:
@@ -88,29 +95,56 @@ def studies_of_seeds(studies: Mapping, model: str, split: str) -> set[str]:
 def directions(
     name: str, studies: Mapping, results: Mapping[str, Sequence[dict]], drawn: Drawn
 ) -> Iterator[tuple[Cell, Direction]]:
-    """Yield ((place, query, metric), change of the mean over seeds since the first point), where seeds suffice."""
+    """Yield ((place, query, metric), change of the recipe's mean since the first point), where trainings suffice.
+
+    A gap of which either point has replicates changes as the replicates of both say, whatever seeds were run; where
+    only one of them has any, nothing is said. Retrieval is not measured in replicates, and rests on seeds.
+    """
     points = studies[name]["points"]
     if studies[name]["axis"] == "seed":
         return
-    replicates = [_replicates(studies, point) for point in points]
+    seeds_of = [_trained_with(studies, point) for point in points]
+    replicates = _of_replicates(name, results)
     queries = dict.fromkeys(row["query"] for row in results["study"])
     for query, metric in [*itertools.product(queries, METRIC_NAMES), (None, RECALL)]:
-        measured = [_of_seeds(seeds, query, metric, results) for seeds in replicates]
+        measured = [_of_seeds(seeds, query, metric, results) for seeds in seeds_of]
         for place in range(1, len(points)):
-            error = _query_error(replicates[0], replicates[place], query, metric, drawn)
-            change = direction(measured[0], measured[place], error)
+            start, end = (replicates.get((at, query, metric), {}) for at in (0, place))
+            if start or end:
+                change = _over_replicates(start, end, points[0]["split"] == points[place]["split"])
+            else:
+                error = _query_error(seeds_of[0], seeds_of[place], query, metric, drawn)
+                change = direction(measured[0], measured[place], error)
             if change is not None:
                 yield (place, query, metric), change
 
 
-def _replicates(studies: Mapping, point: Mapping) -> dict[int, tuple[str, int]]:
+def _of_replicates(name: str, results: Mapping[str, Sequence[dict]]) -> dict[tuple[int, str | None, str], Trained]:
+    """Return (place, query, metric) -> what the replicates of a point measured, from rows of ``study_replicates``."""
+    found: dict[tuple[int, str | None, str], dict[int, tuple[float, Sequence[float]]]] = {}
+    for row in results["study_replicates"]:
+        if row["study"] == name and row["value"] is not None:
+            of_point = found.setdefault((row["place"], row["query"], row["metric"]), {})
+            of_point[row["replicate"]] = row["value"], row["drawn"]
+    return dict(found)
+
+
+def _over_replicates(start: Trained, end: Trained, together: bool) -> Direction | None:
+    found = paired_change(start, end, together=together)
+    if found is None:
+        return None
+    interval, number = found
+    return Direction(interval.mean, interval.low, interval.high, (number, number), paired=True, of_replicates=True)
+
+
+def _trained_with(studies: Mapping, point: Mapping) -> dict[int, tuple[str, int]]:
     """Return seed -> (study, place) of the trainings that differ from a point only in their seed."""
     by_seed: dict[int, tuple[str, int]] = {}
     for study in sorted(studies_of_seeds(studies, point["model"], point["split"])):
-        for place, replicate in enumerate(studies[study]["points"]):
-            # A study of seeds has last checkpoints only, so an earlier checkpoint of a point has no replicates.
-            if replicate["samples_seen"] == point["samples_seen"]:
-                by_seed.setdefault(replicate["value"], (study, place))
+        for place, training in enumerate(studies[study]["points"]):
+            # A study of seeds has last checkpoints only, so an earlier checkpoint of a point has no others.
+            if training["samples_seen"] == point["samples_seen"]:
+                by_seed.setdefault(training["value"], (study, place))
     return by_seed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dejavu.memorization.replicates import recipe_interval
+from dejavu.report.paired import paired_change
 from dejavu.report.queries import Queries
 
 CELL = ("query", "scope", "metric")
@@ -29,19 +29,16 @@ def recipe_changes(queries: Queries) -> list[dict[str, Any]]:
     changes = []
     for (model, *cell), own in values.items():
         other = values.get((compared_with.get(model), *cell), {})
-        common = sorted(own.keys() & other.keys())
-        if len(common) < 2:
+        change = paired_change(other, own)
+        if change is None:
             continue
-        differences = np.array([own[replicate][0] - other[replicate][0] for replicate in common])
-        draws = np.array([own[replicate][1] - other[replicate][1] for replicate in common], dtype=np.float64)
-        interval = recipe_interval(differences, draws[:, ~np.isnan(draws).any(axis=0)])
-        assert interval is not None
+        interval, number = change
         changes.append(
             {
                 "model": model,
                 "compared_with": compared_with[model],
                 **dict(zip(CELL, cell, strict=True)),
-                "replicates": len(common),
+                "replicates": number,
                 "mean": interval.mean,
                 "low": interval.low,
                 "high": interval.high,

@@ -25,7 +25,8 @@ class Study:
         gaps: rows of ``study.sql`` with their change since the first point, by place, scope and metric.
         utility: rows of ``study_utility.sql`` with their intervals and their change since the first point, by place.
         fronts: place -> share of the draws in which the point is on the Pareto front of PPG against recall@10.
-        directions: (place, query, metric) -> change of the recipe since the first point, where both points have seeds.
+        directions: (place, query, metric) -> change of the recipe since the first point, where both points have
+            replicates or seeds.
         noise: (query, scope, metric) -> row of ``seed_spread.sql``, where a study of seeds was run for the same model.
         draws: number of permutations behind each p-value.
     """
@@ -67,7 +68,7 @@ def gather(name: str, studies: Mapping, databases: Mapping[str, Queries]) -> Stu
     """
     study = studies[name]
     results: dict[str, list[dict]] = {}
-    for query in ("study", "study_draws", "study_utility", "study_utility_draws"):
+    for query in ("study", "study_draws", "study_replicates", "study_utility", "study_utility_draws"):
         rows = [{**row, "split": split} for split, base in databases.items() for row in base.rows(query)]
         results[query] = sorted(rows, key=lambda row: row["place"])
     drawn = drawn_of(results, databases)

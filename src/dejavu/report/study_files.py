@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dejavu.files import write_text
@@ -14,13 +14,13 @@ from dejavu.report.captions import captions
 from dejavu.report.changes import RECALL
 from dejavu.report.site import environment
 from dejavu.report.study import Study
-from dejavu.report.study_texts import sentences
+from dejavu.report.study_texts import sentences, trainings
 from dejavu.report.summary import band
 from dejavu.report.tradeoff import percent_band
 
 POINT_COLUMNS = (
     "study axis value split model epoch query scope metric gap ci_low ci_high p_value n control_value control_low "
-    "control_high change change_low change_high pairing"
+    "control_high change change_low change_high pairing recipe_change recipe_low recipe_high recipe_over"
 )
 UTILITY_COLUMNS = (
     "study axis value split model epoch task metric utility ci_low ci_high worse_side better_side change change_low "
@@ -30,10 +30,23 @@ UTILITY_COLUMNS = (
 
 def write_points(study: Study, points: Path, utility: Path) -> None:
     """Write two files of tab-separated values, of gaps and of utility, with one line per point and metric."""
-    _write_tsv(points, POINT_COLUMNS.split(), study, study.gaps)
+    _write_tsv(points, POINT_COLUMNS.split(), study, [{**row, **_of_recipe(study, row)} for row in study.gaps])
     shares = {(place, RECALL): share for place, share in study.fronts.items()}
     rows = [{**row, "front_share": shares.get((row["place"], row["metric"]))} for row in study.utility]
     _write_tsv(utility, UTILITY_COLUMNS.split(), study, rows)
+
+
+def _of_recipe(study: Study, row: Mapping) -> dict[str, object]:
+    """Return the columns of the recipe's change since the first point; none where too little was trained to tell."""
+    change = study.directions.get((row["place"], row["query"], row["metric"]))
+    if change is None or row["scope"] != "all":
+        return {}
+    return {
+        "recipe_change": change.change,
+        "recipe_low": change.low,
+        "recipe_high": change.high,
+        "recipe_over": trainings(change),
+    }
 
 
 def _write_tsv(path: Path, columns: Sequence[str], study: Study, rows: Sequence[dict]) -> None:

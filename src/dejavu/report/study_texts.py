@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dejavu.memorization.metrics import METRIC_NAMES, TRADED
 from dejavu.memorization.verdicts import PRIMARY_METRIC, QUERY_NAMES
 from dejavu.report.changes import RECALL
+from dejavu.report.direction import Direction
 from dejavu.report.study import Study
 from dejavu.report.summary import band, number
 from dejavu.report.tradeoff import percent, points
@@ -65,16 +66,14 @@ def _sentences_on_recall(study: Study) -> Iterator[str]:
 
 
 def _sentences_on_recipes(study: Study) -> Iterator[str]:
-    """Yield sentences on the recipe rather than on single trainings, wherever seeds were run at both ends."""
+    """Yield sentences on the recipe rather than on single trainings, wherever several were run at both ends."""
     for (place, query, metric), change in study.directions.items():
         if query is not None and metric not in SAID[query == CAPTION]:
             continue
         shown: Callable[[float | None], str] = points if metric == RECALL else number
-        first, second = change.seeds
         unit = " points" if metric == RECALL else ""
-        seeds = f"the same {first} seeds" if change.paired else f"{first} and {second} other seeds"
         yield (
-            f"Over {seeds} of training at both ends, {_named(query, metric)} {change.word} from {study.axis} "
+            f"Over {trainings(change)} at both ends, {_named(query, metric)} {change.word} from {study.axis} "
             f"{study.values[0]} to {study.values[place]}: a change of {shown(change.change)}{unit} "
             f"[{shown(change.low)}, {shown(change.high)}], an interval that covers the noise of training and of the "
             "queries."
@@ -82,9 +81,18 @@ def _sentences_on_recipes(study: Study) -> Iterator[str]:
     last = len(study.values) - 1
     if not any(place == last for place, _, _ in study.directions):
         yield (
-            f"Whether the recipe makes the difference from {study.values[0]} to {study.values[last]} is not known: no "
-            "further seeds were trained at both ends, and the intervals do not cover the noise of training."
+            f"Whether the recipe makes the difference from {study.values[0]} to {study.values[last]} is not known: "
+            "neither replicates nor further seeds were trained at both ends, and the intervals do not cover the noise "
+            "of training."
         )
+
+
+def trainings(change: Direction) -> str:
+    """Return in words what a change of a recipe rests on."""
+    first, second = change.trainings
+    if change.of_replicates:
+        return f"the same {first} replicates"
+    return f"the same {first} seeds of training" if change.paired else f"{first} and {second} other seeds of training"
 
 
 def _spread_sentence(name: str, row: Mapping) -> str:

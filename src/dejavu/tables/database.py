@@ -24,6 +24,7 @@ from dejavu.tables.replicates import (
 )
 from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.scores import SAMPLE_SCORES
+from dejavu.tables.sources import MEMORY_SOURCES, MEMORY_TRENDS
 from dejavu.tables.training import TRAINING
 
 MODEL_NAME = field("model", pa.string(), "name of the training recipe in the configuration")
@@ -219,6 +220,11 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
         "whether a list of remembered samples, made from some replicates, holds in the others",
         _columns(MODEL, CONFIRMATIONS),
     ),
+    "memory_sources": (
+        "the gap by what samples are like, in two-model tests of roles that chance drew",
+        _columns(MODEL, MEMORY_SOURCES),
+    ),
+    "memory_trends": ("whether the gap changes with what samples are like", _columns(MODEL, MEMORY_TRENDS)),
     "replicates": ("the gaps of every pair of models of a recipe", _columns(MODEL, REPLICATES)),
     "replicate_draws": (
         "the resampled gaps of every pair of models, for intervals of the differences between recipes",

@@ -13,7 +13,9 @@ from dejavu.report.charts.chart import Chart
 from dejavu.report.charts.sample_gaps import sample_gaps
 from dejavu.report.charts.tradeoff import tradeoff_chart
 from dejavu.report.membership import membership
+from dejavu.report.origins import origins
 from dejavu.report.pages.first_screen import first_screen, largest_gaps
+from dejavu.report.power import power
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import one_models, verdicts
@@ -50,6 +52,8 @@ def index(queries: Queries) -> dict[str, Any]:
         "seeds": [row for row in queries.rows("seed_spread") if row["scope"] == "all"],
         "attacks": queries.rows("attacks"),
         **membership(queries),
+        **origins(queries),
+        **power(queries),
         "recipes": recipes,
         "recipe_changes": changes,
     }

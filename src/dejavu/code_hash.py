@@ -32,7 +32,13 @@ PROGRESS = "progress"
 READ_AS_CODE = {
     "database.py": ("workflow/sql/bands.sql", "workflow/sql/views"),
     "figures.py": ("workflow/sql", "src/dejavu/report/figures"),
-    "report.py": ("workflow/sql", "workflow/report/site", "workflow/report/figures"),
+    "report.py": (
+        "workflow/sql",
+        "workflow/report/site",
+        "workflow/report/figures",
+        "workflow/report/take-along",
+        "workflow/schemas/audit.schema.json",
+    ),
     "study.py": ("workflow/sql", "workflow/report/site", "workflow/report/studies"),
 }
 

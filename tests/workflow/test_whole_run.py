@@ -63,6 +63,8 @@ CONTRACT = {
     "privacy": "model epoch side epsilon_low delta confidence canaries guesses right_guesses",
     "metrics": "metric name meaning source place is_tested",
     "config": "key value",
+    "hashes": "of model side epoch replicate name sha256 bytes",
+    "provenance": "key value",
 }
 
 
@@ -78,6 +80,7 @@ EMPTY = (
 )
 EMPTY_QUERIES = (
     "asked_roles",
+    "blind_baseline",
     "checkpoints",
     "compared_with",
     "confirmations",

@@ -22,6 +22,7 @@ from dejavu.report.captions import captions, is_blank
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from dejavu.report.summary import band, number, one_models, p_value, verdicts
+from dejavu.report.take_along import along
 from dejavu.report.tradeoff import cost, percent, percent_band, points, tradeoff
 from dejavu.tables.fields import SIDES
 
@@ -119,6 +120,7 @@ def write_site(
             duplicate_groups=groups,
             stages=queries.rows("stages"),
             config=queries.config_rows(),
+            along=along(queries),
         )
     )
     write_text(site / "index.html", page)

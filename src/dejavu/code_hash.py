@@ -39,6 +39,13 @@ READ_AS_CODE = {
         "workflow/report/take-along",
         "workflow/schemas/audit.schema.json",
     ),
+    "share.py": (
+        "workflow/sql",
+        "workflow/report",
+        "workflow/share",
+        "workflow/schemas/audit.schema.json",
+        "src/dejavu/report/figures",
+    ),
     "study.py": ("workflow/sql", "workflow/report/site", "workflow/report/studies"),
 }
 

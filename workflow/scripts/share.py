@@ -11,4 +11,6 @@ with logged(snakemake.log[0]):
         Path(snakemake.output[0]),
         dataset=w.dataset,
         split=w.split,
+        # the other half is for Python, and for what DuckDB does not count
+        memory_mb=snakemake.resources.mem_mb // 2,
     )

@@ -55,7 +55,9 @@ _HIDDEN = re.compile(
 _FOLDERS = re.compile(r"(?:[^\s'\"/\\]*[/\\])+(?=[^\s/\\'\"]*)")
 
 
-def write_shared_database(source: Path, sql: Path, target: Path, answers: Mapping[str, pa.Table]) -> None:
+def write_shared_database(
+    source: Path, sql: Path, target: Path, answers: Mapping[str, pa.Table], memory_mb: int
+) -> None:
     """Write a database with the totals of another.
 
     Its tables are those of the contract; tables of single samples are there and empty, so every query runs. The
@@ -66,11 +68,13 @@ def write_shared_database(source: Path, sql: Path, target: Path, answers: Mappin
         sql: the folder with the queries of the views in ``views``.
         target: file to write.
         answers: name of a query -> its result, without anything about a single sample.
+        memory_mb: memory that DuckDB may take, in MB.
     """
     with atomic(target) as temporary:
         temporary.unlink(missing_ok=True)
         with duckdb.connect(str(temporary), config={"storage_compatibility_version": _OLDEST}) as connection:
             connection.execute("SET enable_progress_bar = false")
+            connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
             create_tables(connection)
             create_views(connection, sql / "views")
             connection.execute(f"SET file_search_path = {quoted_text(str(source.parent))}")

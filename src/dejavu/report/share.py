@@ -37,15 +37,21 @@ def _as_it_is(rows: list[dict]) -> list[dict]:
     return rows
 
 
+def _sorted_sizes(rows: list[dict]) -> list[dict]:
+    return [{**row, "sizes": sorted(row["sizes"])} for row in rows]
+
+
 def _without_captions(rows: list[dict]) -> list[dict]:
     return [{**row, "captions": []} for row in rows if row["images"] >= FEWEST_IMAGES]
 
 
 # queries on single samples whose results are totals -> what of the result may leave
-QUESTIONS = {"duplicates": _as_it_is, "group_sizes": _as_it_is, "unnamed_labels": _without_captions}
+QUESTIONS = {"duplicates": _as_it_is, "group_sizes": _sorted_sizes, "unnamed_labels": _without_captions}
 
 
-def write_share(database: Path, workflow: Path, folder: Path, *, dataset: str, split: str) -> None:
+def write_share(
+    database: Path, workflow: Path, folder: Path, *, dataset: str, split: str, memory_mb: int = 1000
+) -> None:
     """Write everything about a split that may leave the house into a folder, from its finished database.
 
     Args:
@@ -54,10 +60,12 @@ def write_share(database: Path, workflow: Path, folder: Path, *, dataset: str, s
         folder: where to write: ``memorization.duckdb``, ``report``, ``figures``, ``audit.json``, ``summary.txt``,
             ``result_table.tsv`` and ``snakemake-report.zip``.
         dataset, split: their names, which the report shows.
+        memory_mb: memory that DuckDB may take for the copy, in MB.
     """
     title = f"{dataset} / {split}, without single samples"
     shared = folder / "memorization.duckdb"
-    write_shared_database(database, workflow / "sql", shared, _answers(Queries(database, workflow / "sql")))
+    answers = _answers(Queries(database, workflow / "sql"))
+    write_shared_database(database, workflow / "sql", shared, answers, memory_mb)
     queries = SharedQueries(shared, workflow / "sql")
     figures = {name: folder / "figures" / f"{name}.svg" for name in captions(workflow / "report" / "figures")}
     draw_figures(queries, figures)

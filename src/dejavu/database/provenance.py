@@ -120,8 +120,8 @@ def hash_rows(run: Run, epoch: Callable[[int], int]) -> Iterator[dict[str, Any]]
 def _weights(run: Run, split: str, side: Side) -> list[dict]:
     """Return the digests of a side's weights; none of a text encoder.
 
-    A checkpoint that was trained here and deleted since has no digest, since nothing is trained again for it. Notes that
-    an earlier version wrote on a checkpoint from elsewhere have none either.
+    A checkpoint that was trained here and deleted since has no digest, since nothing is trained again for it. Notes
+    that an earlier version wrote on a checkpoint from elsewhere have none either.
     """
     if side.kind == "checkpoint":
         noted = json.loads(run.checkpoint_notes(side).read_text(encoding="utf-8"))

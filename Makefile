@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check plan power test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
+.PHONY: install text-encoder demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -28,6 +28,9 @@ check: $(INSTALLED) ## look into all that a configuration names, before anything
 	@test -f $(CONFIG) || { echo "there is no file $(CONFIG): correct CONFIG=" >&2; exit 1; }
 	@rm -f results/check.html
 	$(BIN)/snakemake --quiet rules host progress reason --cores $(CORES) --configfile $(CONFIG) -- check
+
+share: $(INSTALLED) ## what may leave the house of finished results: no image, caption, uid or path; CONFIG=config/mine.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- share
 
 plan: $(INSTALLED) ## what a configuration will cost, before any of it runs; CONFIG=config/mine.yaml ARGS="--rates h100 --gpus 8"
 	@PYTHONPATH=src $(BIN)/python -m dejavu.costs.run --config $(CONFIG) --cores $(CORES) $(ARGS)

@@ -32,7 +32,20 @@ PROGRESS = "progress"
 READ_AS_CODE = {
     "database.py": ("workflow/sql/bands.sql", "workflow/sql/views"),
     "figures.py": ("workflow/sql", "src/dejavu/report/figures"),
-    "report.py": ("workflow/sql", "workflow/report/site", "workflow/report/figures"),
+    "report.py": (
+        "workflow/sql",
+        "workflow/report/site",
+        "workflow/report/figures",
+        "workflow/report/take-along",
+        "workflow/schemas/audit.schema.json",
+    ),
+    "share.py": (
+        "workflow/sql",
+        "workflow/report",
+        "workflow/share",
+        "workflow/schemas/audit.schema.json",
+        "src/dejavu/report/figures",
+    ),
     "study.py": ("workflow/sql", "workflow/report/site", "workflow/report/studies"),
 }
 

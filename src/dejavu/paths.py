@@ -33,6 +33,8 @@ DATABASE = "results/{dataset}/{split}/memorization.duckdb"
 LARGE_TABLES = "results/{dataset}/{split}/memorization.parquet"
 REPORT = "results/{dataset}/{split}/report"
 SUMMARY = "results/{dataset}/{split}/summary.txt"
+# what may leave the house
+SHARE = "results/{dataset}/{split}/share"
 
 # files of a model in a split
 RECIPE = "results/{dataset}/{split}/models/{model}/recipe.json"

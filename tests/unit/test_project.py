@@ -24,7 +24,17 @@ FLOORS = [
     {"check", "costs"},
 ]
 # modules that the Snakefile uses -> the floor up to which they import
-BESIDE = {"checkpoints": 0, "config": 1, "replicates": 0, "roles": 0, "sides": 0, "sweeps": 0, "plan": 1, "upgrade": 1}
+BESIDE = {
+    "checkpoints": 0,
+    "config": 1,
+    "digests": 0,
+    "replicates": 0,
+    "roles": 0,
+    "sides": 0,
+    "sweeps": 0,
+    "plan": 1,
+    "upgrade": 1,
+}
 
 CONDA_NAMES = {
     "python-duckdb": "duckdb",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,20 @@ def test_how_images_are_prepared_for_a_checkpoint_is_noted(declared: Project) ->
     assert noted == [("checkpoint", ours, True)] * 3 + [("text_encoder", None, None)]
     page = (database.parent / "report" / "index.html").read_text()
     assert "both, side b: b.pt; images are prepared with CLIP" in page
+
+
+def test_the_digests_of_checkpoints_are_those_of_their_files(finished: Project, declared: Project) -> None:
+    query = "SELECT DISTINCT name, sha256, bytes FROM hashes WHERE \"of\" = 'checkpoint' ORDER BY name, sha256"
+    theirs = rows(declared.folder / "results" / "demo" / "declared" / "memorization.duckdb", query)
+    files = [declared.folder / f"{side}.pt" for side in "ab"]
+    assert theirs == [(path.name, *digest_and_size(path)) for path in files]
+    trained = finished.results.glob("models/*/?/checkpoints/*.pt")
+    ours = rows(finished.results / "memorization.duckdb", query)
+    assert ours == sorted({(path.name, *digest_and_size(path)) for path in trained})
+
+
+def digest_and_size(path: Path) -> tuple[str, int]:
+    return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
 
 
 def test_the_report_says_by_chance_only_where_the_split_drew_both_roles(finished: Project, declared: Project) -> None:

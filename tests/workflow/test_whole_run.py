@@ -72,6 +72,8 @@ CONTRACT = {
     "privacy": "model epoch side epsilon_low delta confidence canaries guesses right_guesses",
     "metrics": "metric name meaning source place is_tested",
     "config": "key value",
+    "hashes": "of model side epoch replicate name sha256 bytes",
+    "provenance": "key value",
 }
 
 

@@ -17,6 +17,7 @@ from dejavu.data.split import manifest_counts
 from dejavu.database.blind import blind_rows
 from dejavu.database.large import Tables
 from dejavu.database.privacy import privacy_rows
+from dejavu.database.provenance import hash_rows, provenance_rows
 from dejavu.database.run import Run
 from dejavu.database.samples import role_rows, sample_tables
 from dejavu.database.single_samples import RECALLS, single_sample_tables
@@ -98,6 +99,8 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
         tables.insert("samples", sample_tables(run, role, connection), role)
     insert_rows("roles", role_rows(run))
     insert_rows("sides", _side_rows(run))
+    insert_rows("hashes", hash_rows(run, epochs))
+    insert_rows("provenance", provenance_rows())
     for one in sources:
         tables.insert_file(one.table, one.path, one.constants, one.where)
     insert_rows("studies", _study_points(run, epochs))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dejavu.report.queries import Queries
+from dejavu.report.take_along import along
 
 
 def provenance(queries: Queries) -> dict[str, Any]:
     """Return what the page on provenance shows."""
-    return {"stages": queries.rows("stages"), "config": queries.config_rows()}
+    return {"along": along(queries), "stages": queries.rows("stages"), "config": queries.config_rows()}

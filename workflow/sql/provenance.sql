@@ -1,0 +1,2 @@
+-- What wrote this database: versions, commit, date and machine.
+SELECT key, value FROM provenance ORDER BY rowid;

@@ -75,6 +75,7 @@ def write_site(
             title=title,
             verdicts=verdicts(queries),
             asked=queries.rows("asked_roles"),
+            training_sets=queries.rows("training_sets"),
             lists=queries.rows("listed_roles"),
             checkpoints=queries.rows("checkpoints"),
             by_chance=_is_by_chance(queries),

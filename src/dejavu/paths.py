@@ -25,6 +25,8 @@ EVALUATION = "results/{dataset}/evaluation"
 # files of a split
 SPLIT = "results/{dataset}/{split}"
 MANIFEST = "results/{dataset}/{split}/manifests/{role}.parquet"
+# of a side: only where the split has a role `shared`, otherwise a side is trained on the manifest of its role
+TRAINING_SET = "results/{dataset}/{split}/training_sets/{side}.parquet"
 DISJOINT = "results/{dataset}/{split}/disjoint.json"
 QUERY_MANIFEST = "results/{dataset}/{split}/queries/{role}.parquet"
 TEXTS = "results/{dataset}/{split}/queries/texts.parquet"

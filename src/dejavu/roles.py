@@ -1,4 +1,4 @@
-"""Roles of a split: the configuration that a role's samples depend on, and the split in which a side is trained."""
+"""Roles of a split: what it has, what their samples depend on, and the split in which a side is trained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,29 @@ from typing import Any
 from dejavu.paths import TRAINING, TRAINING_STATE, at
 from dejavu.sides import sides_measured, trained_sides
 from dejavu.tables.fields import ROLES, SIDES
+
+# The role that a split need not have: both sides are trained on its samples, and nothing is asked about them. It is not
+# among ROLES, which every split has.
+SHARED = "shared"
+
+
+def roles_of(split: Mapping) -> tuple[str, ...]:
+    """Return the roles of a split: those that every split has, then ``shared`` where it has that role.
+
+    Args:
+        split: the section of a split in a configuration.
+    """
+    return (*ROLES, SHARED) if SHARED in split["roles"] else ROLES
+
+
+def training_roles(split: Mapping, letter: str) -> tuple[str, ...]:
+    """Return the roles that a side is trained on: its own, then ``shared`` where the split has that role.
+
+    Args:
+        split: the section of a split in a configuration.
+        letter: ``a`` or ``b``.
+    """
+    return tuple(role for role in roles_of(split) if role in (letter, SHARED))
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
@@ -23,7 +46,7 @@ def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:
     roles = split["roles"]
     return {
         name: roles[name]
-        for name in ROLES
+        for name in roles_of(split)
         if roles[name]["uids"] is not None and roles[name]["dataset"] == roles[role]["dataset"]
     }
 
@@ -57,9 +80,9 @@ def drawing(split: Mapping, role: str) -> dict[str, Any]:
 def trained_in(config: Mapping, split: str, model: str, letter: str) -> str:
     """Return the split in whose folder a side is trained.
 
-    Splits that draw the side's role alike share one training. The split is the first of these by name that has trained
-    the side or has begun to, so that a new split in the configuration trains nothing again. If none has, it is the
-    first by name that measures the side, so that the order of the configuration plays no part.
+    Splits that draw the side's training set alike share one training. The split is the first of these by name that has
+    trained the side or has begun to, so that a new split in the configuration trains nothing again. If none has, it is
+    the first by name that measures the side, so that the order of the configuration plays no part.
 
     Args:
         config: the checked and complete configuration.
@@ -67,11 +90,16 @@ def trained_in(config: Mapping, split: str, model: str, letter: str) -> str:
         model, letter: name of the model, and ``a`` or ``b``.
     """
     splits = config["splits"]
-    wanted = drawing(splits[split], letter)
-    alike = sorted(name for name in splits if drawing(splits[name], letter) == wanted)
+    wanted = _training_set(splits[split], letter)
+    alike = sorted(name for name in splits if _training_set(splits[name], letter) == wanted)
     begun = [name for name in alike if _has_begun(splits[name]["dataset"], name, model, letter)]
     measuring = [name for name in alike if _measures(config, name, model)]
     return (begun or measuring or [split])[0]
+
+
+def _training_set(split: Mapping, letter: str) -> list[dict[str, Any]]:
+    """Return the part of the configuration that the samples which a side is trained on depend on."""
+    return [drawing(split, role) for role in training_roles(split, letter)]
 
 
 def _has_begun(dataset: str, split: str, model: str, letter: str) -> bool:

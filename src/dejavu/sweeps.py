@@ -12,12 +12,15 @@ from typing import Any
 import jsonschema
 
 from dejavu.errors import InputError, closest
+from dejavu.roles import SHARED
 from dejavu.sides import samples_seen
 from dejavu.tables.fields import SIDES
 
 # Axes that are no key of a recipe.
 CHECKPOINT = "checkpoint"
-SPLIT_AXES = ("training_set_size", "public_set_size", "deduplicate")
+# axis -> the roles whose limit it is
+SIZE_AXES = {"training_set_size": SIDES, "public_set_size": ("public",), "shared_set_size": (SHARED,)}
+SPLIT_AXES = (*SIZE_AXES, "deduplicate")
 _NO_AXIS = ("like", "sides", "checkpoints")
 
 
@@ -120,7 +123,12 @@ def _split_with(config: dict, study: Mapping, value: Any) -> str:
     if study["axis"] == "deduplicate":
         changed["deduplicate"] = value
     else:
-        for role in SIDES if study["axis"] == "training_set_size" else ("public",):
+        for role in SIZE_AXES[study["axis"]]:
+            if role not in changed["roles"]:
+                raise InputError(
+                    f"a study varies {study['axis']}, but splits.{study['split']} has no role {role}: add "
+                    f"splits.{study['split']}.roles.{role}, or take another axis."
+                )
             changed["roles"][role]["limit"] = value
     if changed == base:
         return study["split"]

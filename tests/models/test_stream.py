@@ -79,6 +79,27 @@ def test_the_stream_shows_only_its_training_set(pairs, buffer):
     assert sorted(row for _, row in shown) == [r["row"] for r in pairs[1]][6:]
 
 
+def test_a_training_set_in_the_buffer_is_permuted_by_seed_and_epoch_as_ever(pairs):
+    rows = sorted(r["row"] for r in pairs[1])
+    expected = [(e, rows[i]) for e in range(3) for i in np.random.default_rng([7, e]).permutation(14)]
+    assert order(stream(pairs, 100, seed=7).batches(14), 3) == expected
+
+
+@BUFFERS
+def test_shared_samples_and_those_of_the_own_role_are_shuffled_together(pairs, buffer):
+    folder, records = pairs
+    rows = [r["row"] for r in records]
+    own, shared = rows[:4], rows[4:]
+    # in whatever order the two are joined
+    for joined in (own + shared, shared + own):
+        shown = order(PairStream(SampleStore([folder]), np.array(joined), 32, buffer, 0).batches(14), 3)
+        assert shown == order(stream(pairs, buffer).batches(14), 3)
+        for epoch in range(3):
+            of_epoch = [row for e, row in shown if e == epoch]
+            assert sorted(of_epoch) == rows
+            assert {of_epoch.index(row) for row in own} != set(range(4))
+
+
 @BUFFERS
 def test_the_order_of_the_stream_depends_on_seed_and_epoch(pairs, buffer):
     shown, again, other = (order(stream(pairs, buffer, seed).batches(7), 4) for seed in (0, 0, 1))

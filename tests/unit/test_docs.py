@@ -106,7 +106,7 @@ def test_the_reference_names_every_key_of_the_schema() -> None:
     shown = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     rows = {(name, key) for name, table in tables(shown) for key in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)}
     assert {key for _, key in rows} == set(all_keys(schema()))
-    assert ("measure", "k") in rows and ("splits.<name>.roles.<a, b, public, holdout>", "limit") in rows
+    assert ("measure", "k") in rows and ("splits.<name>.roles.<a, b, public, holdout, shared>", "limit") in rows
 
 
 def schema() -> dict:

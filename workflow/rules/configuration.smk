@@ -18,6 +18,7 @@ from dejavu.plan.parameters import (
 )
 from dejavu.plan.results import check_results_folder, check_unchanged
 from dejavu.plan.supply import check_supply
+from dejavu.roles import SHARED
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
@@ -135,7 +136,7 @@ wildcard_constraints:
     split=any_of(CONFIG["splits"]),
     model=any_of(CONFIG["models"]),
     side="a|b",
-    role="|".join(ROLES),
+    role="|".join((*ROLES, SHARED)),
     population="|".join(POPULATIONS),
     batch="[0-9a-f]{8}",
     index="[0-9]{5}",

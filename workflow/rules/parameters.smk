@@ -8,7 +8,7 @@ from dejavu.replicates import replicate_seed
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings
-from dejavu.roles import drawing
+from dejavu.roles import drawing, roles_of
 
 
 @cache
@@ -100,7 +100,8 @@ def role_dataset(wildcards, role):
 
 def split_datasets(wildcards):
     """Return the datasets of a split: its own first, then those of roles with another dataset."""
-    names = [role_dataset(wildcards, role) for role in ROLES]
+    roles = roles_of(split_of(wildcards))
+    names = [role_dataset(wildcards, role) for role in roles]
     return [
         DATASETS[name]
         for name in dict.fromkeys([split_of(wildcards)["dataset"], *names])

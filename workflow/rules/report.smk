@@ -11,7 +11,6 @@ from dejavu.paths import (
     GROUPS,
     INVENTORY,
     LARGE_TABLES,
-    MANIFEST,
     NEIGHBORS,
     POPULATION_TABLE,
     REPORT,
@@ -45,7 +44,8 @@ rule database:
         inventory=lambda w: [
             at(INVENTORY, dataset=one.name) for one in split_datasets(w)
         ],
-        manifests=[at(MANIFEST, role=role) for role in ROLES],
+        manifests=manifest_files,
+        training_sets=joined_training_sets,
         asked=asked_manifests,
         disjoint=DISJOINT,
         training=training_tables,

@@ -1,9 +1,11 @@
 # Needs:  results/<dataset>/groups.parquet, fingerprints and samples
 # Makes:  results/<dataset>/<split>/manifests/<role>.parquet, each by its own job with its own parameters
 #         results/<dataset>/<split>/queries/<role>.parquet, of roles that may have more samples than are asked about
+#         results/<dataset>/<split>/training_sets/<side>.parquet, where the split has a role `shared`
 #         results/<dataset>/<split>/disjoint.json
 
-from dejavu.paths import DISJOINT, GROUPS, MANIFEST, QUERY_MANIFEST, at
+from dejavu.paths import DISJOINT, GROUPS, MANIFEST, QUERY_MANIFEST, TRAINING_SET, at
+from dejavu.roles import SHARED
 
 
 rule manifest:
@@ -63,10 +65,32 @@ rule query_manifest:
         "../scripts/query_manifest.py"
 
 
+rule training_set:
+    """Joins the samples of a side's role with those that both sides are trained on."""
+    input:
+        own=at(MANIFEST, role="{side}"),
+        shared=at(MANIFEST, role=SHARED),
+    output:
+        TRAINING_SET,
+    log:
+        "logs/{dataset}/{split}/training_set/{side}.log",
+    benchmark:
+        "results/{dataset}/{split}/benchmarks/training_set/{side}.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10, per_gb=10),
+    params:
+        code=code("training_set.py"),
+    script:
+        "../scripts/training_set.py"
+
+
 rule disjoint:
     """Asserts that no two roles share a sample, a duplicate group, or what a configured criterion calls the same."""
     input:
-        **{role: at(MANIFEST, role=role) for role in ROLES},
+        unpack(role_manifests),
         fingerprints=folders("fingerprints"),
     output:
         DISJOINT,
@@ -82,6 +106,8 @@ rule disjoint:
     params:
         code=code("disjoint.py"),
         criteria=lambda w: as_json(shared_criteria(w)),
-        datasets=lambda w: as_json({role: role_dataset(w, role) for role in ROLES}),
+        datasets=lambda w: as_json(
+            {role: role_dataset(w, role) for role in roles_of(split_of(w))}
+        ),
     script:
         "../scripts/disjoint.py"

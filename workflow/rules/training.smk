@@ -1,15 +1,15 @@
-# Needs:  the side's manifest and samples, and the check that the split's roles are disjoint
+# Needs:  the manifest and the samples of the side's training set, and the check that the split's roles are disjoint
 # Makes:  results/<dataset>/<split>/models/<model>/recipe.json
 #         results/<dataset>/<split>/models/<model>/<side>/checkpoints/<samples seen>.pt and training.parquet
 #
-# Splits that draw a side's role in the same way share one training, see dejavu.roles.
+# Splits that draw a side's training set in the same way share one training, see dejavu.roles.
 #
 # The state that a killed training resumes from is in results/<dataset>/<split>/state. The state is no output, and
 # training removes it at the end.
 
 import math
 
-from dejavu.paths import CHECKPOINTS, DISJOINT, MANIFEST, RECIPE, TRAINING, at
+from dejavu.paths import CHECKPOINTS, DISJOINT, RECIPE, TRAINING
 
 
 rule recipe:
@@ -46,8 +46,8 @@ rule recipe:
 rule train:
     """Train one side of a model; a training that was killed goes on from its last state."""
     input:
-        manifest=at(MANIFEST, role="{side}"),
-        samples=folders("samples", "side"),
+        manifest=training_set,
+        samples=training_samples,
         recipe=RECIPE,
         # Training does not read this file; waiting for it stops empty, too small or overlapping roles before training.
         disjoint=ancient(DISJOINT),

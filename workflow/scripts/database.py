@@ -15,6 +15,7 @@ with logged(snakemake.log[0]):
         batches=json.loads(p.batches),
         inventory={Path(file).parent.name: json.loads(Path(file).read_text()) for file in snakemake.input.inventory},
         asked={role: Path(path) for role, path in asked},
+        training_sets=[Path(file) for file in snakemake.input.training_sets],
         training=[Path(file) for file in snakemake.input.training],
         benchmarks=[Path(file) for file in snakemake.input.benchmarks],
         config=snakemake.config,

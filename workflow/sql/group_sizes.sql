@@ -5,7 +5,7 @@ WITH groups AS (
     FROM samples
     JOIN roles USING (role)
     LEFT JOIN duplicates ON duplicates.group_id = samples.group_id AND duplicates.dataset = roles.dataset
-    WHERE samples.role <> 'public'
+    WHERE samples.role IN ('a', 'b', 'holdout')
     GROUP BY samples.role, samples.group_id
 )
 SELECT

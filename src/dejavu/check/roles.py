@@ -16,7 +16,7 @@ from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
 from dejavu.data.split import position
 from dejavu.measurement.blind_baseline import MOST, blind_baseline
-from dejavu.tables.fields import ROLES
+from dejavu.roles import roles_of
 
 # number of uids of a long list that are looked up in the dataset
 LOOKED_FOR = 1000
@@ -65,7 +65,7 @@ def look_at_roles(
     listed: dict[str, set[str]] = {name: set() for name in excerpts}
     # If a list is refused, it is unknown what the other roles of its dataset get.
     refused: set[str] = set()
-    for role in ROLES:
+    for role in roles_of(section):
         role_section, about = section["roles"][role], f"splits.{split}.roles.{role}"
         if role_section["uids"] is not None and role_section["dataset"] in excerpts:
             with findings.about(about):
@@ -79,7 +79,7 @@ def look_at_roles(
     supplies = {
         name: _supply(excerpts[name], listed[name], section["seed"]) for name in excerpts if name not in refused
     }
-    for role in ROLES:
+    for role in roles_of(section):
         role_section = section["roles"][role]
         if role_section["uids"] is None and role_section["dataset"] in supplies:
             has_lists = bool(listed[role_section["dataset"]])

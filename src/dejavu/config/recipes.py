@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dejavu.config.architectures import check_architecture
 from dejavu.errors import InputError, closest, loss_mismatch
+from dejavu.roles import training_roles
 from dejavu.sides import KINDS
 from dejavu.tables.fields import SIDES
 
@@ -80,11 +81,12 @@ def check_recipe(name: str, model: dict, config: dict, base: Path) -> None:
         )
     for split_name, split in config["splits"].items():
         for role in SIDES if name in split["models"] else ():
-            limit = split["roles"][role]["limit"]
-            if limit is not None and limit < model["batch_size"]:
+            limits = {one: split["roles"][one]["limit"] for one in training_roles(split, role)}
+            if None not in limits.values() and sum(limits.values()) < model["batch_size"]:
+                keys = " and ".join(f"splits.{split_name}.roles.{one}.limit" for one in limits)
                 raise InputError(
-                    f"splits.{split_name}.roles.{role}.limit is {limit:,}, fewer than one batch of "
-                    f"models.{name}.batch_size {model['batch_size']:,}: raise the limit, or lower batch_size."
+                    f"{keys} {'is' if len(limits) == 1 else 'together are'} {sum(limits.values()):,}, fewer than one "
+                    f"batch of models.{name}.batch_size {model['batch_size']:,}: raise the limit, or lower batch_size."
                 )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
-from dejavu.tables.fields import ROLES
+from dejavu.roles import roles_of
 
 
 def check_split(name: str, split: dict, config: dict) -> None:
@@ -17,7 +17,7 @@ def check_split(name: str, split: dict, config: dict) -> None:
     if name == "studies":
         raise InputError("splits.studies: the folder of that name is for studies: give the split another name.")
     _require_dataset(f"splits.{name}.dataset", split["dataset"], datasets)
-    for role in ROLES:
+    for role in roles_of(split):
         where, section = f"splits.{name}.roles.{role}", roles[role]
         if section["dataset"] is None:
             section["dataset"] = split["dataset"]
@@ -38,8 +38,8 @@ def check_split(name: str, split: dict, config: dict) -> None:
                 raise InputError(f"{where}.{key} is about a list, but the role has no uids: remove it.")
         if section["uids"] is not None and not Path(section["uids"]).is_file():
             raise InputError(f"{where}.uids: the file {section['uids']} does not exist: correct the path.")
-    _check_intervals(name, roles)
-    for role in ROLES:
+    _check_intervals(name, roles, roles_of(split))
+    for role in roles_of(split):
         _check_synthetic_supply(name, role, roles[role], datasets, max(config["measure"]["k"]))
     _check_query_limit(config["measure"])
     limit, k = roles["public"]["limit"], max(config["measure"]["k"])
@@ -67,8 +67,8 @@ def _require_dataset(where: str, dataset: str, datasets: Mapping) -> None:
         )
 
 
-def _check_intervals(name: str, roles: dict) -> None:
-    drawn = [role for role in ROLES if roles[role]["interval"] is not None]
+def _check_intervals(name: str, roles: dict, names: Sequence[str]) -> None:
+    drawn = [role for role in names if roles[role]["interval"] is not None]
     for role in drawn:
         low, high = roles[role]["interval"]
         if low >= high:

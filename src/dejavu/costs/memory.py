@@ -11,6 +11,7 @@ from dejavu.config.architectures import check_architecture
 from dejavu.costs.rates import Rates
 from dejavu.costs.work import Planned, Work
 from dejavu.plan.job_list import Job
+from dejavu.roles import training_roles
 
 PROJECT = Path(__file__).resolve().parents[3]
 MB = 1e6
@@ -82,7 +83,8 @@ def parameters(architecture: dict[str, Any]) -> float:
 def _train(job: Job, p: Planned) -> float:
     recipe = p.config["models"][job.side.model] if job.side else {}
     built = architecture_of(recipe["architecture"])
-    rows = p.sizes.roles[job.split][job.role]
+    roles = training_roles(p.config["splits"][job.split], job.role)
+    rows = sum(p.sizes.roles[job.split][role] for role in roles)
     side = built["vision_cfg"].get("image_size", 224)
     pixels = 3 * (side[0] * side[1] if isinstance(side, list) else side**2)
     resident = rows <= recipe["shuffle_buffer"]

@@ -26,7 +26,7 @@ GROUPS = (
     ("annotate", "fingerprint"),
     ("duplicates",),
     ("manifest",),
-    ("disjoint", "query_manifest", "recipe", "describe", "query_texts"),
+    ("disjoint", "query_manifest", "training_set", "recipe", "describe", "query_texts"),
     ("train",),
     ("embed", "embed_captions", "embed_queries"),
     ("neighbors", "query_neighbors"),

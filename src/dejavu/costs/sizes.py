@@ -16,7 +16,8 @@ from dejavu.data.forms.base import file_bounds
 from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
 from dejavu.plan.datasets import Dataset, make_batches
-from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.roles import roles_of
+from dejavu.tables.fields import POPULATIONS
 
 # in a file of images and captions as img2dataset writes them
 PAIRS_PER_FILE = 10_000
@@ -113,7 +114,7 @@ def _batches(dataset: Dataset, pairs: int) -> dict[str, int]:
 
 def _roles(name: str, split: Mapping[str, Any], pairs: Mapping[str, int]) -> dict[str, int]:
     sizes = {}
-    for role in ROLES:
+    for role in roles_of(split):
         section = split["roles"][role]
         if section["uids"] is not None:
             size = count_listed(f"splits.{name}.roles.{role}.uids", Path(section["uids"]))

@@ -16,6 +16,7 @@ from dejavu.plan.datasets import Dataset
 from dejavu.plan.job_list import Job, datasets_of
 from dejavu.plan.parameters import other_queries, other_texts, text_queries
 from dejavu.plan.resources import compared, trained_on_each
+from dejavu.roles import training_roles
 from dejavu.sides import TFIDF, sides_measured
 
 # unit -> how many of them
@@ -126,6 +127,11 @@ def _manifest(job: Job, p: Planned) -> Work:
     return {"start": 1, "manifest_pair": p.sizes.pairs[of], "manifest_row": p.sizes.roles[job.split][job.role]}
 
 
+def _training_set(job: Job, p: Planned) -> Work:
+    roles = training_roles(p.config["splits"][job.split], job.role)
+    return {"start": 1, "manifest_row": sum(p.sizes.roles[job.split][role] for role in roles)}
+
+
 def _train(job: Job, p: Planned) -> Work:
     recipe = p.config["models"][job.side.model] if job.side else {}
     kept = 1 + len(recipe["checkpoints"])
@@ -188,6 +194,7 @@ _STAGES: dict[str, Callable[[Job, Planned], Work]] = {
     "evaluation_data": lambda job, p: {"start": 1, "raw_pair": sum(p.config["utility"]["drawn"].values())},
     "manifest": _manifest,
     "disjoint": lambda job, p: {"start": 1, "disjoint_pair": p.pairs_of_split(job)},
+    "training_set": _training_set,
     "recipe": lambda job, p: {"start": 1},
     "train": _train,
     "describe": lambda job, p: {"start_torch": 1},

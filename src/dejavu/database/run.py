@@ -22,6 +22,7 @@ from dejavu.paths import (
     UTILITY,
     at,
 )
+from dejavu.roles import roles_of, training_roles
 from dejavu.sides import Side, sides_measured
 from dejavu.tables.queries import CAPTION, QUERIES
 
@@ -35,6 +36,8 @@ class Run:
         batches: name of a dataset that roles are taken from -> names of its batch folders.
         inventory: name of a dataset -> raw file -> number of rows.
         asked: query role -> manifest of its samples that are asked about, which may be the role's own manifest.
+        training_sets: what sides were trained on, ``…/training_sets/<side>.parquet``, where the split has shared
+            samples; of another split where that one has trained the side.
         training: the table of training of every side that is trained here, ``…/<model>/<side>/training.parquet``; of
             another split where that one has trained the side.
         benchmarks: Snakemake's benchmark files.
@@ -46,6 +49,7 @@ class Run:
     batches: Mapping[str, Sequence[str]]
     inventory: Mapping[str, Mapping[str, int]]
     asked: Mapping[str, Path]
+    training_sets: Sequence[Path]
     training: Sequence[Path]
     benchmarks: Sequence[Path]
     config: dict = field(repr=False)
@@ -75,6 +79,15 @@ class Run:
     def measured(self) -> list[tuple[str, int]]:
         """(model, samples seen) of everything that was measured."""
         return sorted({(side.model, side.seen) for side in self.sides})
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the split."""
+        return roles_of(self.config["splits"][self.split])
+
+    def trained_on(self, letter: str) -> tuple[str, ...]:
+        """Return the roles that a side is trained on."""
+        return training_roles(self.config["splits"][self.split], letter)
 
     def manifest(self, role: str) -> Path:
         """Return the manifest of a role."""

@@ -14,8 +14,8 @@ from dejavu.database.run import Run
 from dejavu.files import NUMBERS_PER_GROUP, read_table
 from dejavu.measurement.shown_labels import normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
+from dejavu.roles import SHARED
 from dejavu.tables.database import DATABASE
-from dejavu.tables.fields import ROLES
 
 # sorted on disk where memory is short
 _BY_ROW = "SELECT row, uid, group_id FROM read_parquet(?) ORDER BY row"
@@ -23,7 +23,7 @@ _BY_ROW = "SELECT row, uid, group_id FROM read_parquet(?) ORDER BY row"
 
 def role_rows(run: Run) -> Iterator[dict]:
     """Yield the rows of the table ``roles``."""
-    for role in ROLES:
+    for role in run.roles:
         counts = manifest_counts(run.manifest(role))
         is_asked = role in run.asked
         yield {
@@ -39,43 +39,65 @@ def role_rows(run: Run) -> Iterator[dict]:
 def sample_tables(run: Run, role: str, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
     """Yield the rows of the table ``samples`` of one role, by row; 8 bytes of every sample are held.
 
+    Objects are null of shared samples, since nothing asks for them.
+
     Args:
         run: the files of the split.
         role: whose samples: of a query role those that are asked about.
         connection: sorts the manifest.
     """
-    measure, manifest = run.config["measure"], run.used_manifest(role)
-    normalizer = Normalizer(measure["synonyms"])
-    schema = DATABASE["samples"][1]
+    manifest = run.used_manifest(role)
     rows = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
-
-    def shown(of_rows: np.ndarray) -> Iterator[tuple[int, list[str]]]:
-        return normal_objects(run.folders("objects"), of_rows, measure["score_threshold"], normalizer)
-
-    # the vocabulary that this role is scored with, since a caption's words are used up by the longest label
-    public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
-    names = {label for of_rows in (public, rows) for _, labels in shown(np.sort(of_rows)) for label in labels} - {""}
-    named_in = NamedInCaption(names, normalizer, measure["caption_words"])
     sorting = connection.cursor()
     members = _Slices(sorting.sql(_BY_ROW, params=[str(manifest)]).to_arrow_reader(NUMBERS_PER_GROUP))
-    labels_of = shown(rows)
+    objects_of = None if role == SHARED else _Objects(run, rows)
     for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
         part = members.next(table.num_rows)
-        labels = [next(labels_of) for _ in range(table.num_rows)]
-        if not table["row"].to_pylist() == part["row"].to_pylist() == [row for row, _ in labels]:
+        if not part["row"].equals(table["row"]):
             raise ValueError(f"the samples of role {role} came back in another order than the manifest's")
-        objects = [sorted(set(of_sample) - {""}) for _, of_sample in labels]
-        named = [named_in(caption) for caption in table["caption"].to_pylist()]
+        nothing = [None] * table.num_rows
+        objects, unnamed = objects_of.next(table) if objects_of else (nothing, nothing)
         columns = {
             "row": part["row"],
             "uid": part["uid"],
             "role": [role] * part.num_rows,
             "caption": table["caption"],
             "objects": objects,
-            "unnamed": [[o for o in of_one if o not in out] for of_one, out in zip(objects, named, strict=True)],
+            "unnamed": unnamed,
             "group_id": part["group_id"],
         }
-        yield pa.table(columns, schema=schema)
+        yield pa.table(columns, schema=DATABASE["samples"][1])
+
+
+class _Objects:
+    """The objects of samples, a few at a time: all of them, and those that the captions do not name.
+
+    Args:
+        run: the files of the split.
+        rows: int64, ascending: the samples.
+    """
+
+    def __init__(self, run: Run, rows: np.ndarray) -> None:
+        measure = run.config["measure"]
+        normalizer = Normalizer(measure["synonyms"])
+
+        def shown(of_rows: np.ndarray) -> Iterator[tuple[int, list[str]]]:
+            return normal_objects(run.folders("objects"), of_rows, measure["score_threshold"], normalizer)
+
+        # the vocabulary that this role is scored with, since a caption's words are used up by the longest label
+        public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
+        names = {label for of_rows in (public, rows) for _, labels in shown(np.sort(of_rows)) for label in labels}
+        self._named_in = NamedInCaption(names - {""}, normalizer, measure["caption_words"])
+        self._labels = shown(rows)
+
+    def next(self, samples: pa.Table) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the objects of the next samples, and those of them that their captions do not name."""
+        labels = [next(self._labels) for _ in range(samples.num_rows)]
+        if samples["row"].to_pylist() != [row for row, _ in labels]:
+            raise ValueError("the objects of samples came back in another order than the samples")
+        objects = [sorted(set(of_sample) - {""}) for _, of_sample in labels]
+        named = [self._named_in(caption) for caption in samples["caption"].to_pylist()]
+        return objects, [[o for o in of_one if o not in out] for of_one, out in zip(objects, named, strict=True)]
 
 
 class _Slices:

@@ -80,7 +80,7 @@ def _counts(run: Run) -> Iterator[tuple[Job, Count]]:
     for dataset in drawn_datasets(run.config["utility"]):
         yield ("evaluation_data", dataset), Count(drawn, drawn)
     whole, size = {}, {}
-    for role in ROLES:
+    for role in run.roles:
         counts = manifest_counts(run.manifest(role))
         whole[role] = counts["rows_out"]
         size[role] = manifest_counts(run.used_manifest(role))["rows_out"]
@@ -93,13 +93,17 @@ def _counts(run: Run) -> Iterator[tuple[Job, Count]]:
         if run.used_manifest(role) != run.manifest(role):
             left_out = {"beyond measure.query_limit": whole[role] - size[role]}
             yield ("query_manifest", role), Count(whole[role], size[role], left_out)
+    for path in run.training_sets:
+        joined = sum(whole[role] for role in run.trained_on(path.stem))
+        yield ("training_set", path.stem), Count(joined, manifest_counts(path)["rows_out"])
     everyone = sum(whole.values())
     yield ("disjoint", "disjoint"), Count(everyone, everyone)
     if set(run.other_queries) - {MASKED}:
         asked = sum(size[population] for population in POPULATIONS)
         yield ("query_texts", "query_texts"), Count(asked, asked)
     for side in trained_sides(run.sides):
-        yield ("train", f"{side.model}.{side.letter}"), Count(whole[side.letter], whole[side.letter])
+        trained_on = sum(whole[role] for role in run.trained_on(side.letter))
+        yield ("train", f"{side.model}.{side.letter}"), Count(trained_on, trained_on)
     for side in run.sides:
         yield from _of_side(run, side, size)
     for model, seen in run.measured:

@@ -30,7 +30,7 @@ from dejavu.files import atomic, read_table
 from dejavu.replicates import replicated_models
 from dejavu.sides import Side
 from dejavu.tables.database import DATABASE, flatten
-from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.fields import POPULATIONS
 from dejavu.tables.membership import ATTACK_TABLES
 from dejavu.tables.replicates import REPLICATE_TABLES
 from dejavu.tables.retrieval import SEARCH_ENGINE
@@ -95,7 +95,7 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
         insert(connection, name, pa.Table.from_pylist(list(records), schema=DATABASE[name][1]))
 
     insert_rows("config", [{"key": key, "value": value} for key, value in flatten(run.config)])
-    for role in ROLES:
+    for role in run.roles:
         tables.insert("samples", sample_tables(run, role, connection), role)
     insert_rows("roles", role_rows(run))
     insert_rows("sides", _side_rows(run))
@@ -128,7 +128,7 @@ def _table_rows(connection: duckdb.DuckDBPyConnection, run: Run, sources: Sequen
     for one in sources:
         if one.table in LARGEST:
             rows[one.table] += _rows_of(connection, one)
-    samples = {role: manifest_counts(run.used_manifest(role))["rows_out"] for role in ROLES}
+    samples = {role: manifest_counts(run.used_manifest(role))["rows_out"] for role in run.roles}
     rows["samples"] = sum(samples.values())
     statistics = len(run.measured) * (len(run.config["measure"]["queries"]) * len(RECALLS) + 1)
     rows["sample_memorization"] = statistics * (samples["a"] + samples["b"])
@@ -212,19 +212,19 @@ def _preparation(run: Run, side: Side) -> dict[str, str | bool]:
 
 
 def _epochs(run: Run) -> Callable[[int], int]:
-    """Return the function that turns samples seen into the epoch over role a that they end in."""
-    size_of_a = manifest_counts(run.manifest("a"))["rows_out"]
+    """Return the function that turns samples seen into the epoch over the training set of side a that they end in."""
+    size = sum(manifest_counts(run.manifest(role))["rows_out"] for role in run.trained_on("a"))
 
     def epoch(seen: int) -> int:
-        return -(-seen // size_of_a)
+        return -(-seen // size)
 
     at: dict[tuple[str, int], int] = {}
     for model, seen in run.measured:
         other = at.setdefault((model, epoch(seen)), seen)
         if other != seen:
             raise InputError(
-                f"models.{model}.checkpoints: {other:,} and {seen:,} samples seen lie in the same epoch of role a, "
-                f"which has {size_of_a:,} samples: keep one checkpoint per epoch."
+                f"models.{model}.checkpoints: {other:,} and {seen:,} samples seen lie in the same epoch of side a, "
+                f"which is trained on {size:,} samples: keep one checkpoint per epoch."
             )
     return epoch
 

@@ -12,6 +12,7 @@ from dejavu.plan.asked import may_exceed_limit
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.parameters import other_queries, text_queries
 from dejavu.replicates import replicated_models
+from dejavu.roles import SHARED, roles_of
 from dejavu.sides import TFIDF, Side, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES
 
@@ -52,7 +53,7 @@ class Job:
 
 def datasets_of(split: Mapping[str, Any]) -> list[str]:
     """Return the names of a split's datasets: its own first, then those that only roles name."""
-    return list(dict.fromkeys([split["dataset"], *(split["roles"][role]["dataset"] for role in ROLES)]))
+    return list(dict.fromkeys([split["dataset"], *(split["roles"][role]["dataset"] for role in roles_of(split))]))
 
 
 def split_jobs(
@@ -74,7 +75,7 @@ def split_jobs(
     for name in drawn_datasets(config["utility"]):
         yield Job("evaluation_data", name)
     dataset = section["dataset"]
-    yield from (Job("manifest", dataset, split, role, role=role) for role in ROLES)
+    yield from (Job("manifest", dataset, split, role, role=role) for role in roles_of(section))
     for role in ROLES:
         if may_exceed_limit(config, split, role):
             yield Job("query_manifest", dataset, split, role, role=role)
@@ -125,6 +126,9 @@ def _trainings(config: Mapping[str, Any], split: str, trainer: Trainer) -> Itera
     folders = {place: config["splits"][place]["dataset"] for place in places.values()}
     recipes = {Job("recipe", folders[place], place, side.model, model=side.model) for side, place in places.items()}
     yield from sorted(recipes, key=lambda job: job.benchmark)
+    if SHARED in config["splits"][split]["roles"]:
+        for place, letter in sorted({(place, side.letter) for side, place in places.items()}):
+            yield Job("training_set", folders[place], place, letter, role=letter)
     for side, place in places.items():
         yield Job("train", folders[place], place, f"{side.model}.{side.letter}", side, role=side.letter)
 

@@ -19,8 +19,9 @@ from dejavu.tables.queries import CAPTION
 AXIS_NAMES = {
     "text_mask": "share of the caption hidden",
     "caption_dropout": "share of the captions left out",
-    "training_set_size": "training pairs per side",
+    "training_set_size": "samples in each of the roles a and b",
     "public_set_size": "public images that are searched",
+    "shared_set_size": "samples that both sides are trained on",
     "samples_seen": "samples seen in training",
     "checkpoint": "samples seen, in one training",
     "deduplicate": "one sample of each duplicate group",

@@ -28,7 +28,7 @@ from dejavu.tables.sources import MEMORY_SOURCES, MEMORY_TRENDS
 from dejavu.tables.training import TRAINING
 
 MODEL_NAME = field("model", pa.string(), "name of the training recipe in the configuration")
-EPOCH = field("epoch", pa.int32(), "samples seen in units of role a's size, rounded up, on both sides")
+EPOCH = field("epoch", pa.int32(), "samples seen in units of the size of side a's training set, rounded up")
 BANDS = pa.schema(
     [
         POPULATION,
@@ -98,9 +98,7 @@ PRIVACY = pa.schema(
 STUDIES = pa.schema(
     [
         field("study", pa.string(), "name of the study"),
-        field(
-            "axis", pa.string(), "a key of the recipe, training_set_size, public_set_size, deduplicate or checkpoint"
-        ),
+        field("axis", pa.string(), "a key of the recipe, <role>_set_size, deduplicate or checkpoint"),
         field("place", pa.int32(), "place of the value among those of the study, from 0"),
         field("value", pa.string(), "the value, as JSON"),
         MODEL_NAME,
@@ -168,10 +166,10 @@ METRICS_TABLE = pa.schema(
 )
 ROLES_TABLE = pa.schema(
     [
-        field("role", pa.string(), "a, b, public or holdout"),
+        field("role", pa.string(), "a, b, public, holdout or shared"),
         field("dataset", pa.string(), "where its samples come from"),
         field("samples", pa.int64(), "number of its samples"),
-        field("asked", pa.int64(), "number of those that are asked about, null for the public role"),
+        field("asked", pa.int64(), "number of those that are asked about, null for the roles public and shared"),
         field("listed", pa.int64(), "number of uids in its list, null where it is drawn by hash"),
         field("missing", pa.int64(), "number of those that the dataset lacks"),
     ]
@@ -185,16 +183,16 @@ def _columns(*parts: pa.Schema | list[pa.Field]) -> pa.Schema:
 
 
 _DATABASE_SAMPLES = _columns(
-    [ROW, UID, field("role", pa.string(), "use of the sample: a, b, public or holdout")],
+    [ROW, UID, field("role", pa.string(), "use of the sample: a, b, public, holdout or shared")],
     [SAMPLES.field("caption")],
-    [field("objects", pa.list_(pa.string()), "distinct normalised labels above the score threshold")],
+    [field("objects", pa.list_(pa.string()), "distinct normalised labels above the score threshold, null for shared")],
     [field("unnamed", pa.list_(pa.string()), "those that the caption does not name: the true ones of scope unnamed")],
     [GROUP],
 )
 DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "sides": ("what the two sides of every model are", SIDES_TABLE),
     "roles": ("what each role of the split is", ROLES_TABLE),
-    "samples": ("the samples that are searched or asked about", _DATABASE_SAMPLES),
+    "samples": ("the samples that are searched, asked about, or trained on by both sides", _DATABASE_SAMPLES),
     "duplicates": (
         "the groups of more than one sample in the datasets that the roles come from, whatever role they have",
         _columns([field("dataset", pa.string(), "dataset of the group")], DUPLICATES),

@@ -35,6 +35,7 @@ def index(queries: Queries) -> dict[str, Any]:
         "verdicts": found,
         "asked": queries.rows("asked_roles"),
         "lists": queries.rows("listed_roles"),
+        "training_sets": queries.rows("training_sets"),
         "checkpoints": queries.rows("checkpoints"),
         "by_chance": _is_by_chance(queries),
         "fraction": fraction,

@@ -22,9 +22,9 @@ FOLDER = Path("results") / "plan"
 GIVEN = {"h100": Path(__file__).with_name("h100.json")}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "make plan") -> int:
     """Print the table and write it as JSON; 1 after a sentence about what is wrong."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         planned = plan_of(read_config(Path(options.config)), dict(map(_pairs, options.pairs)))
         rates = _rates(options, planned)
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--config", default="config/config.yaml", help="the configuration")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores that jobs share")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that jobs share, where device is cuda")

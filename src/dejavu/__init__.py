@@ -14,8 +14,8 @@ Gaps of a population, with their intervals, bands and tests:
 What is concluded:
     ``verdicts``, ``Grounds``, ``Verdict``
 Single samples, membership and privacy loss:
-    ``evidence``, ``Evidence``, ``q_values``, ``remembered_share``, ``roc_auc``, ``true_positive_rate``, ``audit``,
-    ``Audit``, ``epsilon_bound``
+    ``evidence``, ``Evidence``, ``q_values``, ``remembered_share``, ``levels``, ``roc_auc``, ``true_positive_rate``,
+    ``audit``, ``Audit``, ``epsilon_bound``
 Several trainings of one recipe:
     ``recipe_interval``, ``RecipeInterval``
 Errors that a user can mend:
@@ -33,7 +33,7 @@ _PUBLIC = {
     "memorization.discoveries": ("Evidence", "evidence", "q_values", "remembered_share"),
     "memorization.gaps": ("Values", "bootstrap", "by_group", "interval", "max_t"),
     "memorization.labels": ("LabelSets", "NamedInCaption", "Normalizer", "label_sets"),
-    "memorization.membership": ("roc_auc", "true_positive_rate"),
+    "memorization.membership": ("levels", "roc_auc", "true_positive_rate"),
     "memorization.metrics": ("METRICS", "query_values"),
     "memorization.permutation": ("JointTest", "joint_test"),
     "memorization.replicates": ("RecipeInterval", "recipe_interval"),

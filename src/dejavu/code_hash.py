@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from dejavu.project import sources_of
+
 PACKAGE = "dejavu"
 # These modules decide how a job runs and where its files are. A test refuses any use that could change an output.
 HOW = frozenset(f"{PACKAGE}.{name}" for name in ("devices", "errors", "paths", "processes", "progress", "slurm"))
@@ -59,13 +61,21 @@ def step_code(script: str, base: Path, module: str | None = None, name: str | No
         module: a module of this package that the script imports under a name from the job's parameters.
         name: the step's name, where several steps run one script; None takes the name of the script.
     """
-    others = [base / entry for entry in READ_AS_CODE.get(script, ())]
+    sources = sources_of(base)
+    others = [_place(entry, base, sources) for entry in READ_AS_CODE.get(script, ())]
     step = script if name is None else f"{name}.py"
     path = base / "workflow" / "scripts" / script
-    return f"{step} {code_hash(path, base / 'src', *others, module=module)}"
+    return f"{step} {code_hash(path, sources, *others, module=module, base=base)}"
 
 
-def code_hash(script: Path, source_root: Path, *others: Path, module: str | None = None) -> str:
+def _place(entry: str, base: Path, sources: Path) -> Path:
+    """Return where a file of the clone is, which an installed package has elsewhere if it is of the library."""
+    return sources / entry.removeprefix("src/") if entry.startswith("src/") else base / entry
+
+
+def code_hash(
+    script: Path, source_root: Path, *others: Path, module: str | None = None, base: Path | None = None
+) -> str:
     """Return the hash of a script, of the modules of this package that it imports, directly or not, and of other files.
 
     The text files beside the ``__init__.py`` of an imported package are tables that the package reads. They count byte
@@ -77,6 +87,8 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
         others: files that the step reads as code; a folder stands for every file in it. Python modules count by their
             syntax trees, other files (SQL, templates, styles) byte by byte.
         module: a module that counts as imported, though no statement of the script names it.
+        base: the project's folder; None takes the one above ``source_root``. Files count under their names in a
+            clone, so an installed package has the hashes of the clone that it was built from.
 
     Returns:
         16 hexadecimal digits.
@@ -96,9 +108,9 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
     for file in {*read, *tables} - scripts:
         if file.is_file():
             digests[file] = hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
-    base = source_root.parent
+    base = base or source_root.parent
     pairs = sorted(
-        (file.relative_to(base).as_posix(), digest)
+        (_name_in_clone(file, base, source_root), digest)
         for file, digest in digests.items()
         if "__pycache__" not in file.parts
     )
@@ -106,6 +118,11 @@ def code_hash(script: Path, source_root: Path, *others: Path, module: str | None
     for name, digest in pairs:
         whole.update(name.encode() + b"\0" + digest + b"\0")
     return whole.hexdigest()
+
+
+def _name_in_clone(file: Path, base: Path, source_root: Path) -> str:
+    inside = file.relative_to(base) if file.is_relative_to(base) else Path("src") / file.relative_to(source_root)
+    return inside.as_posix()
 
 
 def imported_modules(script: Path, source_root: Path) -> set[Path]:
@@ -133,7 +150,9 @@ class _Module:
 
 @cache
 def _module(file: Path, source_root: Path) -> _Module:
-    tree = ast.parse(file.read_bytes(), filename=str(file))
+    # The package's own file only names what other modules define, and no step takes a result from it: a test looks.
+    text = b"" if file == source_root / PACKAGE / "__init__.py" else file.read_bytes()
+    tree = ast.parse(text, filename=str(file))
     digest = hashlib.blake2b(_essence(tree).encode(errors="surrogatepass"), digest_size=16).digest()
     return _Module(digest, frozenset(path for name in _imports(tree, file) for path in _files(name, source_root)))
 

@@ -22,8 +22,8 @@ from dejavu.data.forms.registry import all_steps
 from dejavu.errors import InputError, closest
 from dejavu.files import write_text
 from dejavu.plan.results import recorded_outputs
+from dejavu.project import BASE
 
-BASE = Path(__file__).resolve().parents[2]
 # A code hash as it stands among the recorded parameters of a job.
 NOTED = re.compile(r"'(?P<script>\w+\.py) [0-9a-f]{16}'")
 
@@ -106,9 +106,9 @@ def take(steps: Mapping[str, Step]) -> None:
             write_text(path, json.dumps(record))
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], prog: str = "make upgrade") -> None:
     """List the steps whose code differs and accept their results, or only list them."""
-    parser = argparse.ArgumentParser(prog="make upgrade", description=str(__doc__).split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=prog, description=str(__doc__).split("\n\n")[0])
     parser.add_argument("steps", nargs="*", help="take the results of these steps only (default: of all)")
     parser.add_argument("--list", action="store_true", help="list what differs, and take nothing")
     parser.add_argument("--directory", type=Path, default=Path(), help="folder that has results/ (default: this one)")
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> None:
             take(taken)
             print(f"Taken as results of the code as it is now, and not made again: {', '.join(sorted(taken))}.")
         elif steps:
-            print("The next run makes them again. `make upgrade` without --list takes them as they are.")
+            print(f"The next run makes them again. `{prog}` without --list takes them as they are.")
     except InputError as error:
         sys.exit(f"error: {error}")
 

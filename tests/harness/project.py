@@ -96,19 +96,23 @@ class Project:
 
         A job is ``rule``, or ``rule key=value …`` where it has wildcards besides dataset, split and samples seen.
         """
-        output = self.run("--dry-run")
-        jobs: Counter[str] = Counter()
-        for rule, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", output, re.MULTILINE):
-            wildcards = re.search(r"^    wildcards: (.*)$", body, re.MULTILINE)
-            pairs = [] if wildcards is None else wildcards.group(1).split(", ")
-            kept = sorted(p for p in pairs if not p.startswith(("dataset=", "split=", "seen=")))
-            if rule != "all":
-                jobs[" ".join([rule, *kept])] += 1
-        return jobs
+        return jobs_in(self.run("--dry-run"))
 
     @property
     def results(self) -> Path:
         return self.folder / "results" / "demo" / "default"
+
+
+def jobs_in(output: str) -> Counter[str]:
+    """Return the jobs that the output of a dry run lists, as :meth:`Project.planned` names them."""
+    jobs: Counter[str] = Counter()
+    for rule, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", output, re.MULTILINE):
+        wildcards = re.search(r"^    wildcards: (.*)$", body, re.MULTILINE)
+        pairs = [] if wildcards is None else wildcards.group(1).split(", ")
+        kept = sorted(p for p in pairs if not p.startswith(("dataset=", "split=", "seen=")))
+        if rule != "all":
+            jobs[" ".join([rule, *kept])] += 1
+    return jobs
 
 
 def write_raw(project: Project, name: str = "one.parquet", pairs: int = 12, **columns) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.harness.project import ROOT
 
+import dejavu
 from dejavu import paths
 from dejavu.code_hash import HOW, READ_AS_CODE, SAYING, WORDED, code_hash, imported_modules, step_code
 
@@ -145,6 +146,10 @@ def test_it_stays_when_an_unrelated_module_changes_or_appears(hash_of):
     assert hash_of(**{"src/dejavu/floor/new.py": "Z = 1"}) == hash_of()
 
 
+def test_it_stays_when_the_package_s_own_file_changes(hash_of):
+    assert hash_of(**{"src/dejavu/__init__.py": "from dejavu.unrelated import Y\n__version__ = '9'\n"}) == hash_of()
+
+
 def test_it_stays_when_a_module_changes_that_decides_how_a_job_runs(hash_of):
     assert hash_of(**{"src/dejavu/errors.py": "Z = 2\nfrom dejavu.unrelated import Y\n"}) == hash_of()
 
@@ -212,6 +217,19 @@ def test_steps_name_the_module_of_tables_that_they_use_since_the_package_hides_i
     for path, tree in steps():
         taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "dejavu.tables"]
         assert not taken, f"{path} imports from dejavu.tables: name its module, or the code hash misses it"
+
+
+def test_steps_take_only_the_version_from_the_package_s_own_file():
+    for path, tree in steps():
+        taken = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "dejavu"
+            for alias in node.names
+        }
+        assert not taken & set(dejavu.__all__) - {"__version__"}, f"{path}: import from the module that defines it"
+        whole = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        assert "dejavu" not in whole, f"{path} imports dejavu: import names of its modules"
 
 
 # (file, name from a module of HOW) -> why the name reaches no result, although it is more than words

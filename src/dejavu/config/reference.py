@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dejavu.config.schema import read_schema
 from dejavu.files import write_text
+from dejavu.project import BASE
 
 Schema = Mapping[str, Any]
 
-PROJECT = Path(__file__).resolve().parents[3]
-SCHEMA_FILE = PROJECT / "workflow" / "schemas" / "config.schema.yaml"
-PAGE = PROJECT / "docs" / "reference" / "configuration.md"
+SCHEMA_FILE = BASE / "workflow" / "schemas" / "config.schema.yaml"
+PAGE = BASE / "docs" / "reference" / "configuration.md"
 
 OPENING = """\
 # Configuration reference

@@ -22,6 +22,7 @@ from dejavu.costs.work import Planned
 from dejavu.errors import InputError
 from dejavu.plan.parameters import as_json, kept_neighbors
 from dejavu.progress import say
+from dejavu.project import with_library
 from dejavu.sides import TFIDF, kind_of
 
 # what a job of each kind imports before it begins
@@ -174,7 +175,7 @@ def _alike(recipe: Mapping[str, Any] | None) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    return with_library()
 
 
 def _probe(module: str, task: Mapping[str, Any], folder: Path | None = None) -> dict[str, Rate]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from dejavu.config.architectures import check_architecture
 from dejavu.costs.rates import Rates
 from dejavu.costs.work import Planned, Work
 from dejavu.plan.job_list import Job
+from dejavu.project import BASE
 from dejavu.roles import training_roles
 
-PROJECT = Path(__file__).resolve().parents[3]
+PROJECT = BASE
 MB = 1e6
 # parts of tables that a job reads and writes
 BUFFERS_MB = 60

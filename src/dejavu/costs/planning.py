@@ -26,7 +26,7 @@ def read_config(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"there is no file {path}: correct CONFIG=.") from None
+        raise InputError(f"there is no file {path}: correct the path.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path} is no YAML ({problem}): mend it.") from None

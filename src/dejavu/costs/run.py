@@ -22,9 +22,9 @@ FOLDER = Path("results") / "plan"
 GIVEN = {"h100": Path(__file__).with_name("h100.json")}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "make plan") -> int:
     """Print the table and write it as JSON; 1 after a sentence about what is wrong."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         planned = plan_of(read_config(Path(options.config)), dict(map(pairs_of, options.pairs)))
         rates = rates_for(options, planned)
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make plan", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     add_arguments(parser)
     parser.add_argument("--json", type=Path, default=FOLDER / "plan.json", help="file that the prediction goes to")
     return parser

@@ -65,7 +65,11 @@ def evidence(gaps: np.ndarray, coins: np.ndarray, control: np.ndarray, control_g
 
 
 def q_values(p_values: np.ndarray) -> np.ndarray:
-    """Return the smallest rate at which the procedure of Benjamini and Hochberg (1995) rejects each; float64 (n,)."""
+    """Return the smallest rate at which the procedure of Benjamini and Hochberg (1995) rejects each; float64 (n,).
+
+    Args:
+        p_values: float64 (n,).
+    """
     number = len(p_values)
     order = np.argsort(p_values)
     raised = p_values[order] * number / np.arange(1, number + 1)

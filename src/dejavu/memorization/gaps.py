@@ -94,7 +94,7 @@ class Values(Grouped):
             start += size
 
     def of_columns(self, sizes: np.ndarray) -> np.ndarray:
-        """Return what was made of ``sizes``, whose columns are the last axis, for every column of ``sums``."""
+        """Return what was made of ``sizes``, float64 (..., columns of ``sizes``), for every column of ``sums``."""
         return sizes if self.shared is None else sizes[..., self.shared]
 
 

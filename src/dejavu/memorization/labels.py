@@ -105,7 +105,7 @@ class LabelSets:
         return np.diff(self.starts)
 
     def indices_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the index in ``self.rows`` of each of ``rows``, or -1 where it is absent; int64."""
+        """Return the index in ``self.rows`` of each of ``rows``, int64 (n,); -1 where it is absent."""
         if len(self.rows) == 0:
             return np.full(np.shape(rows), -1, dtype=np.int64)
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)

@@ -43,7 +43,8 @@ def true_positive_rate(
     result is the share of the members above the threshold.
 
     Args:
-        members, others, member_weights, other_weights: as for :func:`roc_auc`.
+        members, others: int64 (n,) and (m,), levels of one common ranking.
+        member_weights, other_weights: float (n,) and (m,).
         false_positive_rate: largest allowed share of non-members above the threshold.
     """
     number = 1 + int(max(members.max(), others.max()))

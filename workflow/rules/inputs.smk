@@ -42,7 +42,10 @@ def folders(kind, *roles):
         )
         return list(
             dict.fromkeys(
-                folder for dataset in datasets for folder in dataset.folders(kind)
+                folder
+                for dataset in datasets
+                if kind != "objects" or dataset.has_objects
+                for folder in dataset.folders(kind)
             )
         )
 

@@ -14,7 +14,8 @@ rule manifest:
         groups=lambda w: at(GROUPS, dataset=role_dataset(w, w.role)),
         samples=folders("samples", "role"),
         # a listed sample is in no other role
-        lists=lambda w: [one["file"] for one in drawn(w)["listed"].values()],
+        # those of a further replicate are dealt by another rule, but Snakemake asks this one, too
+        lists=lambda w: [one["file"] for one in drawn(w).get("listed", {}).values()],
     output:
         MANIFEST,
     log:

@@ -51,6 +51,7 @@ ANNOTATE_KEYS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "column": ((), None),
     "import": (("files",), "files"),
     "detector": (("model", "vocabulary", "min_score", "batch_size", "torch_threads"), "model"),
+    "none": ((), None),
 }
 
 

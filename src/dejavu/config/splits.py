@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
-from dejavu.roles import roles_of
+from dejavu.roles import SHARED, roles_of
 
 
 def check_split(name: str, split: dict, config: dict) -> None:
@@ -26,6 +26,11 @@ def check_split(name: str, split: dict, config: dict) -> None:
             raise InputError(
                 f"{where}: the dataset {section['dataset']!r} has no captions (its columns.caption is empty), so it "
                 "can only be searched, as role public: name another dataset."
+            )
+        if role != SHARED and datasets[section["dataset"]]["annotate"]["from"] == "none":
+            raise InputError(
+                f"{where}: the dataset {section['dataset']!r} has no objects (its annotate.from is none), so it can "
+                f"only be used as role {SHARED}: name another dataset, or say in annotate where its objects come from."
             )
         if section["interval"] is None and section["uids"] is None:
             raise InputError(

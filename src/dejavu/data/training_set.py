@@ -15,8 +15,8 @@ from dejavu.tables.data import MANIFEST
 def write_training_set(manifests: Sequence[Path], training_set: Path) -> int:
     """Write the samples of several roles as one training set, and return their number.
 
-    The order of a training comes from the rows alone, so all roles go through an epoch in one shuffled order, and the
-    order of the manifests plays no part. Memory does not grow with the number of samples.
+    Training shuffles the rows of all roles together, whatever their order in the file. Memory does not grow with the
+    number of samples.
 
     Args:
         manifests: of the roles, which share no sample.

@@ -121,7 +121,8 @@ def _of_dataset(run: Run, dataset: str) -> Iterator[tuple[Job, Count]]:
         reasons.update(read_table(file, ["reason"])["reason"].to_pylist())
     samples = _rows(run.folders("samples", dataset))
     yield ("ingest", dataset), Count(raw, samples, reasons)
-    yield ("annotate", dataset), Count(samples, _rows(run.folders("objects", dataset)))
+    if run.config["datasets"][dataset]["annotate"]["from"] != "none":
+        yield ("annotate", dataset), Count(samples, _rows(run.folders("objects", dataset)))
     fingerprints = _rows(run.folders("fingerprints", dataset))
     yield ("fingerprint", dataset), Count(samples, fingerprints)
     groups = pq.read_metadata(run.groups(dataset)).num_rows

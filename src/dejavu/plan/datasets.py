@@ -58,6 +58,11 @@ class Dataset:
         return self.form.is_made
 
     @property
+    def has_objects(self) -> bool:
+        """Whether its images have objects."""
+        return bool(self.section["annotate"]["from"] != "none")
+
+    @property
     def every_caption(self) -> bool:
         """Whether each caption of an image makes a pair of its own."""
         return self.section.get("captions") == "all"

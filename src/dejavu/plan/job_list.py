@@ -114,7 +114,7 @@ def dataset_jobs(dataset: Dataset) -> Iterator[Job]:
     yield from (Job("ingest", name, subject=batch) for batch in dataset.batches)
     if dataset.section["annotate"]["from"] == "import":
         yield from (Job(stage, name) for stage in ("read_imports", "match_import"))
-    for stage in ("annotate", "fingerprint"):
+    for stage in ("annotate", "fingerprint") if dataset.has_objects else ("fingerprint",):
         yield from (Job(stage, name, subject=batch) for batch in dataset.batches)
     yield Job("duplicates", name)
 

@@ -91,6 +91,9 @@ def _hours_of_a_pair(
 ) -> tuple[float | None, str]:
     """Return the hours of one further replicate, of GPUs where the configuration has one, and a sentence on them."""
 
+    if split not in given["splits"]:
+        return None, f"The cost of replicates is not asked for {split}, which a study makes of another split."
+
     def with_replicates(replicates: int) -> tuple[dict[str, float], str]:
         changed = copy.deepcopy(given)
         changed["splits"][split]["replicates"] = replicates

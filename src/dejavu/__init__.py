@@ -22,8 +22,6 @@ Errors that a user can mend:
     ``InputError``
 """
 
-from __future__ import annotations
-
 __version__ = "0.2.0"
 
 # module -> the names that it gives to this package

@@ -19,7 +19,8 @@ def open_database(path: str | os.PathLike[str]) -> Queries:
     """Return the queries of the report on a database, which is opened read-only.
 
     ``open_database(path).table("result_table")`` is an Arrow table, and ``rows`` gives the same as a list of mappings.
-    Every file in ``workflow/sql`` says at its top what its rows are; :func:`query_names` lists them.
+    Every file in ``workflow/sql`` says at its top what its rows are; :func:`query_names` lists them. Two of them also
+    read an Arrow table of yours, which is given as a keyword argument under the name that the query says.
 
     Args:
         path: ``memorization.duckdb`` of a split.

@@ -8,7 +8,6 @@ else in a record, so an edit of the configuration or of the data still runs its 
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from dejavu.arguments import Parser
 from dejavu.code_hash import step_code
 from dejavu.data.forms.registry import all_steps
 from dejavu.errors import InputError, closest
@@ -106,14 +106,14 @@ def take(steps: Mapping[str, Step]) -> None:
             write_text(path, json.dumps(record))
 
 
-def main(arguments: list[str], prog: str = "make upgrade") -> None:
+def main(arguments: list[str], prog: str = "make upgrade") -> int:
     """List the steps whose code differs and accept their results, or only list them."""
-    parser = argparse.ArgumentParser(prog=prog, description=str(__doc__).split("\n\n")[0])
+    parser = Parser(prog=prog, description=str(__doc__).split("\n\n")[0])
     parser.add_argument("steps", nargs="*", help="take the results of these steps only (default: of all)")
     parser.add_argument("--list", action="store_true", help="list what differs, and take nothing")
     parser.add_argument("--directory", type=Path, default=Path(), help="folder that has results/ (default: this one)")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         steps = differing_steps(options.directory / ".snakemake")
         print(describe(steps))
         for name in options.steps:
@@ -126,8 +126,10 @@ def main(arguments: list[str], prog: str = "make upgrade") -> None:
         elif steps:
             print(f"The next run makes them again. `{prog}` without --list takes them as they are.")
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -105,7 +105,7 @@ def public_callables() -> Iterator[tuple[str, object]]:
                 yield f"{name}.{key}", function
 
 
-def test_every_public_function_has_a_docstring_with_the_shapes_and_types_of_its_arrays() -> None:
+def test_every_public_docstring_has_the_shapes_and_types_of_its_arrays() -> None:
     seen = 0
     for name, function in public_callables():
         text = inspect.getdoc(function)

@@ -14,7 +14,19 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "files", "progress", "tables", "paths", "project", "code_hash", "devices", "processes", "slurm"},
+    {
+        "errors",
+        "files",
+        "progress",
+        "tables",
+        "paths",
+        "project",
+        "code_hash",
+        "devices",
+        "processes",
+        "slurm",
+        "arguments",
+    },
     {"data"},
     {"memorization"},
     {"training", "encoders", "retrieval"},

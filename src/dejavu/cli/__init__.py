@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from dejavu import __version__
+from dejavu.arguments import Parser
 from dejavu.cli.begin import CONFIGURATIONS, begin
 from dejavu.errors import InputError, closest, refused_writing
 
@@ -17,17 +17,6 @@ AFTER = """\
 The first time:  dejavu init audit && cd audit && dejavu run
 `dejavu COMMAND --help` has the options of a command; snakemake's own follow after --, as in `dejavu run -- --forceall`.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one sentence what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message as an :class:`InputError`."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            message = f"it does not know {unknown}; options of snakemake follow after --"
-        raise InputError(f"{self.prog}: {message}. `{self.prog} --help` lists what it takes.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,6 +84,7 @@ def _workflow(name: str, given: Sequence[str]) -> int:
 
     cut = list(given).index("--") if "--" in given else len(given)
     parser = _command(name, "What follows after -- is given to snakemake.")
+    parser.hint = "; options of snakemake follow after --"
     parser.add_argument("--cores", metavar="N", help="cores that jobs share (default: those of the profile, all)")
     parser.add_argument("--config", metavar="FILE", type=Path, help=f"the configuration (default: {workflow.DEFAULT})")
     if name == "run":
@@ -130,8 +120,7 @@ def _upgrade(given: Sequence[str]) -> int:
     """Take finished results as those of this version of the code."""
     from dejavu.upgrade import main
 
-    main(list(given), prog="dejavu upgrade")
-    return 0
+    return main(list(given), prog="dejavu upgrade")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

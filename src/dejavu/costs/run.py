@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dejavu.arguments import Parser
 from dejavu.costs.measure import measured_rates
 from dejavu.costs.planning import plan_of, read_config
 from dejavu.costs.predict import Machine, predict
@@ -24,8 +25,8 @@ GIVEN = {"h100": Path(__file__).with_name("h100.json")}
 
 def main(arguments: Sequence[str] | None = None, prog: str = "make plan") -> int:
     """Print the table and write it as JSON; 1 after a sentence about what is wrong."""
-    options = _parser(prog).parse_args(arguments)
     try:
+        options = _parser(prog).parse_args(arguments)
         planned = plan_of(read_config(Path(options.config)), dict(map(pairs_of, options.pairs)))
         rates = rates_for(options, planned)
         prediction = predict(planned, rates, machine_of(options, planned))
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "make plan") -> int
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = Parser(prog=prog, description=__doc__)
     add_arguments(parser)
     parser.add_argument("--json", type=Path, default=FOLDER / "plan.json", help="file that the prediction goes to")
     return parser

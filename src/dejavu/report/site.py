@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from dejavu.report.scripts import write_script
 from dejavu.report.summary import band, number, one_models, p_value
 from dejavu.report.tradeoff import percent, percent_band, points
 
-THUMBNAIL = 192
+# Most images, and their width or height in pixels and JPEG quality: about 30, 80 and 100 MB of photographs at most.
+THUMBNAILS = ((3_000, 192, 90), (16_000, 144, 80), (math.inf, 80, 70))
 
 
 @dataclass(frozen=True)
@@ -169,11 +171,13 @@ def _copy_figures(figures: Sequence[Path], templates: Path, site: Path) -> list[
 
 
 def _write_images(rows: np.ndarray, samples: Sequence[str], folder: Path) -> None:
+    """Write the images of samples as JPEG files; the more there are, the smaller they are."""
     folder.mkdir(parents=True, exist_ok=True)
+    size, quality = next(kind for most, *kind in THUMBNAILS if len(rows) <= most)
     for table in SampleStore(samples).read(rows, ["image"]):
         for row, encoded in zip(table["row"].to_pylist(), table["image"].to_pylist(), strict=True):
             image = decode_rgb(encoded)
-            image.thumbnail((THUMBNAIL, THUMBNAIL))
+            image.thumbnail((size, size))
             buffer = io.BytesIO()
-            image.save(buffer, format="JPEG", quality=90)
+            image.save(buffer, format="JPEG", quality=quality)
             (folder / f"{row}.jpg").write_bytes(buffer.getvalue())

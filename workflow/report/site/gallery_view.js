@@ -39,7 +39,8 @@
     const shared = ordered(sample, image.objects.filter((label) => sample.objects.includes(label)));
     const alt = "image of: " + image.caption.slice(0, 120);
     const shown = element("li", { class: "neighbor" });
-    shown.append(element("img", { src: `images/${image.row}.jpg`, alt: alt, loading: "lazy" }));
+    if (image.hasImage) shown.append(element("img", { src: `images/${image.row}.jpg`, alt: alt, loading: "lazy" }));
+    else shown.append(element("p", { class: "absent", dir: "auto" }, image.caption.slice(0, 60)));
     shown.append(element("p", { class: "similarity" }, similarity.toFixed(2)));
     shown.append(...shared.map((label) => tag(label, sample, "small")));
     return shown;

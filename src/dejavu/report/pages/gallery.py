@@ -17,6 +17,9 @@ from dejavu.memorization.verdicts import QUERY_NAMES
 from dejavu.report.queries import Queries
 from dejavu.report.summary import band
 
+# Most images of the gallery, which must not be too large to send; further neighbours are shown by their captions.
+MOST_IMAGES = 50_000
+
 
 def gallery(queries: Queries, samples: Sequence[str], objects: Sequence[str]) -> dict[str, Any]:
     """Return what the gallery shows.
@@ -43,7 +46,8 @@ def gallery(queries: Queries, samples: Sequence[str], objects: Sequence[str]) ->
 def image_rows(context: Mapping[str, Any]) -> np.ndarray:
     """Return the rows of the samples whose images the gallery shows; int64, sorted."""
     shown = context["shown"]
-    rows = {int(sample["row"]) for sample in shown["samples"]} | {int(image["row"]) for image in shown["public"]}
+    rows = {int(sample["row"]) for sample in shown["samples"]}
+    rows |= {int(image["row"]) for image in shown["public"] if image["hasImage"]}
     return np.array(sorted(rows), dtype=np.int64)
 
 
@@ -100,7 +104,8 @@ def _neighbors(queries: Queries, rows: pa.Table) -> tuple[dict[tuple, list[tuple
         row = line["public_row"]
         if row not in places:
             places[row] = len(public)
-            public.append({"row": str(row), "caption": line["caption"], "objects": line["objects"]})
+            known = {"row": str(row), "caption": line["caption"], "objects": line["objects"]}
+            public.append({**known, "hasImage": len(public) + len(rows) < MOST_IMAGES})
         near = neighbors.setdefault((line["model"], line["row"], line["side"]), [])
         near.append((places[row], round(line["similarity"], 3)))
     return neighbors, public

@@ -1,0 +1,150 @@
+"""What the pages of the report say and draw, from results that are made up."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from tests.harness.databases import write_database
+from tests.harness.project import ROOT
+
+from dejavu.report.charts.forest import forest
+from dejavu.report.charts.svg import scale_of
+from dejavu.report.pages.first_screen import first_screen, largest_gaps, mitigations
+from dejavu.report.queries import Queries
+from dejavu.report.scripts import script_of
+
+GAP = {
+    **{"metric": "ppg", "scope": "all", "reference": "trained", "band_low": 0.1, "band_high": 0.3, "detectable": 0.05},
+    **{"control_value": 0.01, "control_band_low": -0.02, "control_band_high": 0.04},
+}
+
+
+def gap(model, query, value, **more):
+    return {**GAP, "model": model, "query": query, "value": value, **more}
+
+
+def verdict(word, **more):
+    row = {"about": "objects", "verdict": word, "doubts": [], "sentence": f"Déjà vu: {word}. Because of this."}
+    return [{**row, **more}]
+
+
+def cost(model, gaps, *, other=None, reference="trained", change=(None, None, None)):
+    low, high = change[1:]
+    return {
+        **{"model": model, "compared_with": other, "reference": reference, "gap": float(np.mean(gaps))},
+        **{"drawn_gap": list(gaps), "change": change[0], "change_low": low, "change_high": high},
+        **{"common_recall": 0.5, "other_recall": 0.6},
+    }
+
+
+def test_each_model_is_shown_by_the_query_with_its_largest_gap():
+    rows = [gap("m", "caption", 0.1), gap("m", "rare", 0.2), gap("m", "masked", 0.9, metric="prg")]
+    rows += [gap("m", "rare", 0.8, scope="unnamed"), gap("one", "caption", 0.1, reference="text_encoder")]
+    found = largest_gaps(rows)
+    assert [(row["model"], row["query"]) for row in found.values()] == [("m", "rare"), ("one", "caption")]
+    assert found["m"]["value"] == pytest.approx(20) and found["m"]["band_high"] == pytest.approx(30)
+    # the gap between two roles is twice the symmetric gap of a one-model test
+    assert found["one"]["value"] == pytest.approx(20) and found["one"]["detectable"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("word", "style", "told"),
+    [
+        ("detected", "detected", "m remembers training images"),
+        ("not detected", "not-detected", "No memory of training images was found in m"),
+        ("cannot say", "cannot-say", "This run cannot say whether m remembers training images"),
+    ],
+)
+def test_colour_and_words_of_the_first_screen_follow_the_verdict(word, style, told):
+    shown = first_screen({"m": verdict(word)}, [gap("m", "caption", 0.2)], [], [], [])
+    (card,) = shown["cards"]
+    assert (card["style"], card["headline"]) == (style, told)
+    sentences = " ".join(card["sentences"])
+    assert ("Because of this." in sentences) == (word == "cannot say")
+    assert ("would have been found" in sentences) == (word == "not detected")
+    assert ("20 more of 100" in sentences) == (word != "cannot say")
+
+
+def test_the_first_screen_says_where_its_number_alone_shows_no_memory():
+    (card,) = first_screen({"m": verdict("detected")}, [gap("m", "caption", 0.2, band_low=-0.1)], [], [], [])["cards"]
+    assert any("This number alone does not show it" in sentence for sentence in card["sentences"])
+
+
+def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
+    drawn = np.random.default_rng(0).normal(size=(2, 400))
+    plain, less = 0.4 + 0.01 * drawn[0], 0.3 + 0.01 * drawn[0] + 0.01 * drawn[1]
+    rows = [cost("plain", plain), cost("less", less, other="plain", change=(-0.1, -0.15, -0.05))]
+    (found,) = mitigations(rows, [])
+    low, high = np.quantile(100 * (less - plain), [0.025, 0.975])
+    assert (found["less"]["low"], found["less"]["high"]) == pytest.approx((low, high))
+    assert found["word"] == "remembers less" and "less remembers less than plain" in found["gap"]
+    assert "retrieval is worse" in found["price"] and "−10.00 points (−15.00 to −5.00)" in found["price"]
+    same = [cost("plain", plain), cost("same", plain + 0.01 * drawn[1], other="plain", change=(0.01, -0.1, 0.1))]
+    (found,) = mitigations(same, [])
+    assert found["word"] == "" and "cannot be told from plain" in found["gap"]
+    assert "no change of retrieval is shown" in found["price"]
+    other = [cost("plain", plain), cost("one", less, other="plain", reference="text_encoder")]
+    assert mitigations(other, []) == []
+
+
+def test_figures_are_sound_xml_and_names_of_strangers_are_text_in_them():
+    name = "</text><script>alert(1)</script>"
+    rows = list(largest_gaps([gap(name, "caption", 0.2), gap("m", "rare", 0.1, band_low=None)]).values())
+    tree = ET.fromstring(str(forest(rows)))
+    assert {element.tag for element in tree.iter()} == {"svg", "title", "desc", "line", "text", "circle", "rect"}
+    assert any(name in (element.text or "") for element in tree.iter("text"))
+    assert ET.fromstring(str(forest([]))).tag == "svg"
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.03, 0.41), (0, 120_000), (-7, -1), (0, 0), (1e-9, 2e-9)])
+def test_a_scale_holds_its_values_and_has_few_round_ticks(low, high):
+    scale = scale_of([low, None, high], 10, 90, at_most=6)
+    assert 10 <= scale(low) <= scale(high) <= 90
+    ticks = scale.ticks(6)
+    assert 2 <= len(ticks) <= 8 and ticks[0] <= min(low, 0) and ticks[-1] >= max(high, 0)
+
+
+def test_a_script_of_data_holds_nothing_that_html_reads_and_gives_the_data_back():
+    data = {"caption": "</script><!-- & \u2028 \u2029 'q' \"q\" é 漢", "row": str(2**62)}
+    text = script_of("data", data)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text.removeprefix("window.data = ").removesuffix(";\n")) == data
+
+
+def test_no_script_of_the_report_makes_html_from_text():
+    for script in (ROOT / "workflow" / "report").rglob("*.js"):
+        text = script.read_text(encoding="utf-8")
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
+            assert word not in text, script
+
+
+def test_the_share_of_luck_is_what_the_holdout_shows_of_a_gap(tmp_path):
+    rng = np.random.default_rng(0)
+    scores = []
+    for role, number in (("a", 60), ("b", 40), ("holdout", 50)):
+        for i in range(number):
+            row = {"model": "m", "epoch": 1, "population": role, "query": "caption", "k": 10, "labels": "all"}
+            counts = {"correct_a": int(rng.integers(0, 4)), "correct_b": int(rng.integers(0, 4))}
+            scores.append({**row, "scope": "unnamed", "row": len(scores) + i, "objects_n": 4, **counts})
+    database = write_database(
+        tmp_path / "d.duckdb",
+        {
+            "sample_scores": scores,
+            "sides": [{"model": "m", "side": side, "kind": "trained"} for side in "ab"],
+            "population_gaps": [{"model": "m", "epoch": 1, "population": "symmetric"}],
+        },
+    )
+    found = {row["gap"]: row for row in Queries(database, ROOT / "workflow" / "sql").rows("gallery_luck")}
+    differences = {
+        role: np.array([s["correct_a"] - s["correct_b"] for s in scores if s["population"] == role])
+        for role in ("a", "b", "holdout")
+    }
+    for size, row in found.items():
+        samples = (differences["a"] >= size).sum() + (-differences["b"] >= size).sum()
+        luck = 60 * (differences["holdout"] >= size).mean() + 40 * (-differences["holdout"] >= size).mean()
+        assert (row["samples"], row["of_samples"]) == (samples, 100)
+        assert row["by_luck"] == pytest.approx(luck) and row["luck"] == pytest.approx(min(1, luck / samples))
+    assert sorted(found) == [1, 2, 3]

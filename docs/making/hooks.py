@@ -62,6 +62,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return outside_code(markdown, lambda text: LINK.sub(lambda link: site_link(link, source, place, files), text))
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Return a page in which the search has a name, and what scrolls sideways can be reached by keyboard."""
+    search = 'data-md-component="search" role="dialog"'
+    output = output.replace(search, f'{search} aria-label="Search"')
+    output = re.sub(r"<pre>(?=<span></span><code)", '<pre tabindex="0">', output)
+    return output.replace("<table>", '<div class="scrolls" tabindex="0"><table>').replace("</table>", "</table></div>")
+
+
 def outside_code(markdown: str, change: Any) -> str:
     """Return Markdown in which everything but blocks and spans of code is changed."""
     parts = re.split(r"(^ *```.*?^ *```|`[^`\n]+`)", markdown, flags=re.MULTILINE | re.DOTALL)

@@ -197,14 +197,15 @@ def test_what_scripts_read_as_code_is_there_and_is_named_by_a_rule():
     for script in SCRIPTS:
         reads = {part for part in ("sql", "report") if f'"{part}"' in script.read_text()}
         folders = [Path(other).parts for other in READ_AS_CODE.get(script.name, ())]
-        assert reads == {second for first, second, *_ in folders if first == "workflow"}
+        assert reads == {second for first, second, *_ in folders if first == "workflow" and second != "schemas"}
 
 
 def test_a_report_s_column_is_in_no_hash_before_the_database():
     reading = {
         script.name for script in SCRIPTS if SOURCES / "dejavu/tables/database.py" in imported_modules(script, SOURCES)
     }
-    assert reading == {"database.py"}
+    # what may leave the house is a copy of the database
+    assert reading == {"database.py", "share.py"}
 
 
 def steps() -> Iterator[tuple[Path, ast.Module]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.harness.project import ROOT
 
-from dejavu.database.provenance import git_state, project_version, provenance_rows
+from dejavu.database.provenance import git_state, provenance_rows
 from dejavu.digests import digests_of
 
 
@@ -50,9 +50,10 @@ def test_what_is_no_clone_has_no_commit_even_within_another_clone(clone: Path, t
     assert git_state(tmp_path / "empty") == (None, None)
 
 
-def test_the_version_is_that_of_the_project_file_of_the_clone() -> None:
-    line = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("version"))
-    assert project_version(ROOT) == line.split('"')[1]
+def test_the_version_is_that_of_the_package() -> None:
+    line = next(line for line in (ROOT / "src/dejavu/__init__.py").read_text().splitlines() if "__version__ =" in line)
+    (version,) = (row["value"] for row in provenance_rows() if row["key"] == "version")
+    assert version == line.split('"')[1]
 
 
 def test_neither_the_machine_nor_its_user_is_named() -> None:

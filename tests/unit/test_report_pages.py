@@ -17,7 +17,8 @@ from dejavu.report.queries import Queries
 from dejavu.report.scripts import script_of
 
 GAP = {
-    **{"metric": "ppg", "scope": "all", "reference": "trained", "band_low": 0.1, "band_high": 0.3, "detectable": 0.05},
+    **{"metric": "ppg", "scope": "all", "control_population": "holdout"},
+    **{"band_low": 0.1, "band_high": 0.3, "detectable": 0.05},
     **{"control_value": 0.01, "control_band_low": -0.02, "control_band_high": 0.04},
 }
 
@@ -42,7 +43,7 @@ def cost(model, gaps, *, other=None, reference="trained", change=(None, None, No
 
 def test_each_model_is_shown_by_the_query_with_its_largest_gap():
     rows = [gap("m", "caption", 0.1), gap("m", "rare", 0.2), gap("m", "masked", 0.9, metric="prg")]
-    rows += [gap("m", "rare", 0.8, scope="unnamed"), gap("one", "caption", 0.1, reference="text_encoder")]
+    rows += [gap("m", "rare", 0.8, scope="unnamed"), gap("one", "caption", 0.1, control_population="unseen")]
     found = largest_gaps(rows)
     assert [(row["model"], row["query"]) for row in found.values()] == [("m", "rare"), ("one", "caption")]
     assert found["m"]["value"] == pytest.approx(20) and found["m"]["band_high"] == pytest.approx(30)

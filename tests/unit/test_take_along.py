@@ -106,7 +106,7 @@ def test_the_page_links_all_that_can_be_taken_along_and_names_versions_and_hashe
     site = tmp_path / "site"
     folder = hostile.samples(tmp_path / "samples", write_batch)
     write_site(queries, [], [folder], WORKFLOW / "report" / "site", site, title="mine")
-    page = (site / "index.html").read_text()
+    page = (site / "provenance.html").read_text()
     linked = set(re.findall(r'href="take-along/([^"]+)"', page))
     assert linked == {path.relative_to(taken).as_posix() for path in taken.rglob("*") if path.is_file()}
     for row in [*along(queries)["hashes"], *along(queries)["provenance"]]:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-import tomllib
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,14 +18,10 @@ import pyarrow.parquet as pq
 
 from dejavu.database.run import Run
 from dejavu.digests import digests_of
-from dejavu.paths import CHECKPOINTS, at
+from dejavu.project import BASE
 from dejavu.replicates import replicate_splits
-from dejavu.roles import trained_in
 from dejavu.sides import Side, sides_measured
 
-PROJECT = "vlm-dejavu"
-# the folder of a clone; of an installed package some folder without the files that are looked for
-ROOT = Path(__file__).resolve().parents[3]
 # what decides what is computed; a changed configuration is no change of the code, and has a hash of its own
 CODE = ("src", "workflow", "Snakefile")
 # name in the table -> distributions that may provide it
@@ -44,9 +40,9 @@ PACKAGES = {
 
 def provenance_rows() -> list[dict[str, str | None]]:
     """Return the rows of the table ``provenance``, of this process: nothing here names the machine or its user."""
-    commit, modified = git_state(ROOT)
+    commit, modified = git_state(BASE)
     values = {
-        "version": project_version(ROOT),
+        "version": str(sys.modules["dejavu"].__version__),
         "commit": commit,
         "modified": None if modified is None else json.dumps(modified),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -58,17 +54,6 @@ def provenance_rows() -> list[dict[str, str | None]]:
         "gpu": gpus(),
     }
     return [{"key": key, "value": value} for key, value in values.items()]
-
-
-def project_version(root: Path) -> str | None:
-    """Return the version of this project: of the clone in ``root``, or else of the installed package."""
-    try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        if project["name"] == PROJECT:
-            return str(project["version"])
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        pass
-    return _installed(PROJECT)
 
 
 def git_state(root: Path) -> tuple[str | None, bool | None]:
@@ -128,11 +113,7 @@ def _weights(run: Run, split: str, side: Side) -> list[dict]:
         return list(noted.get("files", []))
     if not side.has_images:
         return []
-    model, seen = side.embedded
-    place = trained_in(run.config, split, model, side.letter)
-    dataset = run.config["splits"][place]["dataset"]
-    folder = Path(at(CHECKPOINTS, dataset=dataset, split=place, model=model, side=side.letter))
-    file = folder / f"{seen}.pt"
+    file = run.checkpoint(split, side)
     return digests_of(file) if file.is_file() else [{"name": file.name}]
 
 

@@ -10,6 +10,7 @@ from dejavu.paths import (
     ATTACKS,
     BATCH,
     CHECKPOINT_NOTES,
+    CHECKPOINTS,
     DUPLICATES,
     EMBEDDING,
     GROUPS,
@@ -22,7 +23,7 @@ from dejavu.paths import (
     UTILITY,
     at,
 )
-from dejavu.roles import roles_of, training_roles
+from dejavu.roles import roles_of, trained_in, training_roles
 from dejavu.sides import Side, sides_measured
 from dejavu.tables.queries import CAPTION, QUERIES
 
@@ -118,6 +119,13 @@ class Run:
     def attacks(self, table: str, side: Side) -> Path:
         """Return a table of the attacks on a side."""
         return self._of_side(ATTACKS, side, table=table)
+
+    def checkpoint(self, split: str, side: Side) -> Path:
+        """Return the weights of a side that is trained here, in this split or a replicate of it."""
+        model, seen = side.embedded
+        place = trained_in(self.config, split, model, side.letter)
+        dataset = self.config["splits"][place]["dataset"]
+        return Path(at(CHECKPOINTS, dataset=dataset, split=place, model=model, side=side.letter)) / f"{seen}.pt"
 
     def checkpoint_notes(self, side: Side) -> Path:
         """Return the notes on a checkpoint from elsewhere."""

@@ -111,8 +111,10 @@ class OnTorch:
             members //= 2
         centre = None if not self._rounding.is_narrow else scaled[:: 1 + len(scaled) // SAMPLED].mean(dim=0)
         tiles, about = [], []
-        for start in range(0, len(scaled), self._tile):
-            tile = scaled[start : start + self._tile]
+        # only the last tile may have a group that is not full
+        width = self._tile + -self._tile % members
+        for start in range(0, len(scaled), width):
+            tile = scaled[start : start + width]
             kept, unit, norm, residual = self._rounding.keep_groups(tile, centre, members, self._bytes)
             groups = torch.arange(len(unit), device=self._device)
             place = [groups + start, *(torch.full_like(groups, n) for n in (start, len(unit), len(kept)))]

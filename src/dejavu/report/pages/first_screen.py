@@ -60,7 +60,7 @@ def largest_gaps(results: Sequence[Mapping]) -> dict[str, dict[str, Any]]:
         if row["metric"] != METRIC or row["scope"] != SCOPE or row["value"] is None:
             continue
         if row["model"] not in largest or row["value"] > largest[row["model"]]["raw"]:
-            factor = 200 if row["reference"] == "text_encoder" else 100
+            factor = 200 if _is_one_model(row) else 100
             scaled = {key: None if row[key] is None else factor * row[key] for key in (*COLUMNS, "detectable")}
             largest[row["model"]] = {**row, **scaled, "raw": row["value"]}
     return dict(sorted(largest.items()))
@@ -87,12 +87,17 @@ def _card(model: str, found: Sequence[Mapping], largest: Mapping | None, recipes
     }
 
 
+def _is_one_model(row: Mapping) -> bool:
+    """Whether a row of the result table is of a one-model test, whose control is between two unseen roles."""
+    return bool(row["control_population"] == "unseen")
+
+
 def _sentences(verdict: Mapping, row: Mapping) -> list[str]:
     """Return how large the gap is, how large its control, and what was too small to be seen."""
     size = whole(row["value"])
     sure = "" if row["band_low"] is None else f" (95 % band {whole(row['band_low'])} to {whole(row['band_high'])})"
     asked = f"Asked {QUERY_NAMES[row['query']]}"
-    if row["reference"] == "text_encoder":
+    if _is_one_model(row):
         told = (
             f"{asked}, it beats a reference that never saw an image more often for pairs that it was trained on than "
             f"for pairs that it was not: by {size} of 100 captions{sure}."

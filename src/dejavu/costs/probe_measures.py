@@ -252,7 +252,7 @@ class Probe:
         inventory = {NAME: take_inventory(self.dataset.paths, Columns.of(self.dataset.columns))}
         batches = {NAME: list(self.dataset.batches)}
         asked = {role: self.path(MANIFEST, role=role) for role in POPULATIONS}
-        run = Run(NAME, self.split, batches, inventory, asked, [], [], dict(self.config))
+        run = Run(NAME, self.split, batches, inventory, asked, [], [], [], dict(self.config))
         target = Target(self.path(DATABASE), Path("beside"), MEMORY_MB)
         seconds = seconds_of(write_database, run, WORKFLOW / "sql", target)
         return Rate(seconds, size_below([self.path(DATABASE)]))

@@ -31,7 +31,7 @@ def open_database(path: str | os.PathLike[str]) -> Queries:
     if not Path(path).is_file():
         raise InputError(f"there is no database {path}: a run writes results/<dataset>/<split>/memorization.duckdb.")
     try:
-        return Queries(path, SQL)
+        return Queries(Path(path), SQL)
     except duckdb.Error as error:
         raise InputError(f"{path} cannot be opened as a DuckDB database: {first_line(error)}") from None
 

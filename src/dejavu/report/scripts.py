@@ -13,9 +13,12 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 
 
 def script_of(name: str, data: Any) -> str:
-    """Return a script that assigns data to ``window.<name>``; the data holds no character that HTML could read."""
+    """Return a script that assigns data to ``window.<name>``; the data holds no character that HTML could read.
+
+    The data is JSON in a string, which browsers read faster than the same data as part of the script.
+    """
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f"window.{name} = {text.translate(_ESCAPES)};\n"
+    return f"window.{name} = JSON.parse({json.dumps(text, ensure_ascii=False).translate(_ESCAPES)});\n"
 
 
 def write_script(path: Path, name: str, data: Any) -> None:

@@ -110,6 +110,8 @@ function browse(view) {
 
   form.hidden = false;
   form.addEventListener("input", restart);
+  // some tools that choose for people send this event alone
+  form.addEventListener("change", restart);
   form.addEventListener("submit", (event) => event.preventDefault());
   back.addEventListener("click", () => { page -= 1; draw(); list.focus(); });
   next.addEventListener("click", () => { page += 1; draw(); list.focus(); });

@@ -53,17 +53,18 @@
   }
 
   function side(sample, name) {
-    const near = sample.neighbors[name];
-    const seen = new Set(near.flatMap(([place]) => data.public[place].objects));
+    const flat = sample.neighbors[name];
+    const places = flat.filter((_, i) => i % 2 === 0);
+    const seen = new Set(places.flatMap((place) => data.public[place].objects));
     const found = sample.objects.filter((label) => seen.has(label)).length;
     const heading = `${who(sample, name)}: found ${found} of ${sample.objects.length} objects`;
     const strip = element("ul", { class: "strip", tabindex: "0", role: "list", "aria-label": `Sample ${sample.place} of ${sample.model}, nearest public images, ${heading}` });
-    strip.append(...near.map(([place, similarity]) => neighbor(place, similarity, sample)));
+    strip.append(...places.map((place, i) => neighbor(place, flat[2 * i + 1] / 1000, sample)));
     const captions = element("ol", {});
     const folded = element("details", { class: "captions" }, element("summary", {}, "Captions of these images"), captions);
     folded.addEventListener("toggle", () => {
       if (!folded.open || captions.childElementCount) return;
-      captions.append(...near.map(([place]) => strange(data.public[place].caption, "li", "", 400)));
+      captions.append(...places.map((place) => strange(data.public[place].caption, "li", "", 400)));
     });
     return element("div", { class: "side" }, element("h3", { class: "small" }, heading), strip, folded);
   }

@@ -64,8 +64,9 @@ def _shown(
     Rows are strings, because they exceed the whole numbers that a browser holds exactly.
 
     Returns:
-        ``public``, the public images with row, caption and objects; ``samples``, each with its neighbours by side as
-        pairs (place in ``public``, similarity), its boxes and its evidence; ``queries``, the names of queries.
+        ``public``, the public images with row, caption and objects; ``samples``, each with its neighbours by side (for
+        each its place in ``public`` and its similarity times 1,000, one after the other, because a browser reads a long
+        flat list much faster than many short ones), its boxes and its evidence; ``queries``, the names of queries.
     """
     rows = pa.table({"model": [i["model"] for i in items], "row": pa.array([i["row"] for i in items], pa.int64())})
     neighbors, public = _neighbors(queries, rows)
@@ -95,11 +96,14 @@ def _shown(
     return {"public": public, "samples": shown, "queries": QUERY_NAMES}
 
 
-def _neighbors(queries: Queries, rows: pa.Table) -> tuple[dict[tuple, list[tuple[int, float]]], list[dict]]:
-    """Return (model, row, side) -> its nearest public images in order, and the images that these lists point into."""
+def _neighbors(queries: Queries, rows: pa.Table) -> tuple[dict[tuple, list[int]], list[dict]]:
+    """Return (model, row, side) -> its nearest public images in order, and the images that these lists point into.
+
+    A list has two whole numbers for each image: its place, and its similarity times 1,000.
+    """
     places: dict[int, int] = {}
     public: list[dict] = []
-    neighbors: dict[tuple, list[tuple[int, float]]] = {}
+    neighbors: dict[tuple, list[int]] = {}
     for line in queries.rows("gallery_neighbors", gallery_rows=rows):
         row = line["public_row"]
         if row not in places:
@@ -107,7 +111,7 @@ def _neighbors(queries: Queries, rows: pa.Table) -> tuple[dict[tuple, list[tuple
             known = {"row": str(row), "caption": line["caption"], "objects": line["objects"]}
             public.append({**known, "hasImage": len(public) + len(rows) < MOST_IMAGES})
         near = neighbors.setdefault((line["model"], line["row"], line["side"]), [])
-        near.append((places[row], round(line["similarity"], 3)))
+        near += (places[row], round(1000 * line["similarity"]))
     return neighbors, public
 
 

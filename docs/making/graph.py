@@ -48,7 +48,8 @@ def draw(browser: Chrome, mermaid: Path, source: str) -> str:
     for told, (name, _, _) in COLORS.items():
         drawn = re.sub(told, f"var(--{name})", drawn, flags=re.IGNORECASE)
     light, dark = (" ".join(f"--{value[0]}: {value[i]};" for value in COLORS.values()) for i in (1, 2))
-    style = f"<style>:root {{ {light} background: var(--ground) }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}</style>"
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    style = f"<style>:root {{ {light} background: var(--ground) }} {dark}</style>"
     return re.sub(r"(<svg[^>]*>)", lambda tag: tag[0] + style, drawn, count=1) + "\n"
 
 

@@ -21,8 +21,8 @@ Every column of the database `memorization.duckdb`, and of the Parquet files bet
 meaning. The database says the same: `SELECT table_name, column_name, comment FROM duckdb_columns()`.
 
 [Files and tables](data-contract.md) says what the tables are for and how they fit together, and
-[questions](../guides/questions.md) has examples of SQL. Columns marked *measured* measure the run itself (seconds, memory,
-rates); all others are the same for the same configuration on the same machine.
+[questions](../guides/questions.md) has examples of SQL. Columns marked *measured* measure the run itself (seconds,
+memory, rates); all others are the same for the same configuration on the same machine.
 """
 FILES: dict[str, tuple[str, pa.Schema]] = {
     "samples/<batch>/<file>.parquet": ("the samples of one raw file", SAMPLES),

@@ -86,7 +86,7 @@ reference: $(INSTALLED) ## after a change of the configuration's schema, of the 
 DOCS := .venv-docs
 
 docs: $(DOCS)/installed ## the documentation as a site, site/index.html, with the report of the demo where there is one
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
 	@echo "Site: site/index.html"
 
 screenshots: $(INSTALLED) ## the pictures of README and tutorial, from the demo's report; needs Chromium; REPORT=folder

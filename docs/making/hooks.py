@@ -38,6 +38,22 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(\s*([^)\s]+)\s*\)")
 MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages that the navigation does not name to the section of their folder, in the order of their names."""
+    docs = Path(config.docs_dir)
+    for section in config.nav or []:
+        for title, pages in section.items():
+            folder = docs / title.lower()
+            found = sorted(page.relative_to(docs).as_posix() for page in folder.glob("*.md"))
+            pages += [page for page in found if not any(page in named for named in named_pages(config))]
+    return config
+
+
+def named_pages(config: MkDocsConfig) -> list[list[str]]:
+    """Return the pages of each section of the navigation."""
+    return [pages for section in config.nav or [] for pages in section.values()]
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Take in the pages that lie outside docs/, and the demo's report where there is one."""
     files.remove(files.src_uris["README.md"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,10 +91,10 @@ def main(report: Path) -> None:
     if not (report / "index.html").is_file():
         raise SystemExit(f"there is no report in {report}: run make demo")
     sys.path.insert(0, str(ROOT))
-    from tests.harness.browser import resize, started_browser
+    from tests.harness.browser import chromium, look
 
-    with started_browser() as browser:
-        resize(browser, WIDTH, 900)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as browser:
+        look(browser, report / "index.html", WIDTH)
         for picture in PICTURES:
             shot = take(browser, report, picture)
             (IMAGES / picture.name).write_bytes(shot)

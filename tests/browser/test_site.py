@@ -12,27 +12,23 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.harness.browser import CHROMIUM, DRIVER, prefer, resize, started_browser
+from tests.harness.browser import NEEDS_CHROMIUM, chromium, faults, is_wider_than_the_screen, look
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "site"
 PAGES = ("index.html", "tutorial.html", "reference/tables.html")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, NEEDS_CHROMIUM]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     sources = [ROOT / "README.md", ROOT / "mkdocs.yml", *(ROOT / "docs").rglob("*.*")]
     built = SITE / "index.html"
     if not built.is_file() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         end = pytest.fail if os.environ.get("CI") else pytest.skip
         end("the site is not built, or older than its pages: make docs")
-    with started_browser() as driver:
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
         yield driver
 
 
@@ -53,17 +49,20 @@ def test_a_page_opens_from_disk_without_errors_or_a_network(browser: webdriver.C
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_fits_a_phone_and_follows_dark_colours(browser: webdriver.Chrome, page: str) -> None:
     for width, scheme, palette in ((390, "dark", "slate"), (1440, "light", "default")):
-        resize(browser, width, 900)
-        prefer(browser, scheme)
-        browser.get((SITE / page).as_uri())
-        wide, seen = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide <= seen
+        look(browser, SITE / page, width, scheme)
+        assert not is_wider_than_the_screen(browser)
         assert browser.execute_script("return document.body.dataset.mdColorScheme") == palette
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_fault_that_axe_core_finds(browser: webdriver.Chrome, page: str) -> None:
+    for width, scheme in ((390, "dark"), (1440, "light")):
+        look(browser, SITE / page, width, scheme)
+        assert faults(browser) == []
+
+
 def test_the_search_finds_a_key_of_the_configuration(browser: webdriver.Chrome) -> None:
-    resize(browser, 1440, 900)
-    browser.get((SITE / "reference" / "api.html").as_uri())
+    look(browser, SITE / "reference" / "api.html")
     browser.find_element(By.CSS_SELECTOR, "input.md-search__input").send_keys("caption_dropout")
 
     def found(driver: webdriver.Chrome) -> list[str]:

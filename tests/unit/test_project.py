@@ -152,7 +152,7 @@ def test_both_lock_files_pin_the_same_versions() -> None:
     assert set(cpu) - set(gpu) == {"faiss-cpu"}
 
 
-@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("requirements*.lock")))
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-gpu.lock", "requirements-text-encoder.lock"])
 def test_every_locked_version_has_hashes_and_no_host(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text

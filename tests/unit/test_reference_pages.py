@@ -116,7 +116,11 @@ def test_pictures_follow_the_colours_of_the_page_and_are_small() -> None:
         assert picture.stat().st_size <= 150_000, picture.name
 
 
-def test_the_lock_of_the_site_has_what_its_group_names() -> None:
+def test_the_lock_of_the_site_has_what_its_group_names_with_hashes() -> None:
     group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["docs"]
-    locked = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements-docs.lock").read_text(), re.MULTILINE))
+    text = (ROOT / "requirements-docs.lock").read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=[a-z0-9])", text)
+    assert all("--hash=sha256:" in block for block in blocks)
+    locked = {block.partition("==")[0] for block in blocks}
     assert {re.split(r"[><=]", line)[0] for line in group} <= locked

@@ -11,7 +11,7 @@ from dejavu.config.architectures import check_architecture
 from dejavu.costs.rates import Rates
 from dejavu.costs.work import Planned, Work
 from dejavu.plan.job_list import Job
-from dejavu.roles import training_roles
+from dejavu.tables.roles import training_roles
 
 PROJECT = Path(__file__).resolve().parents[3]
 MB = 1e6

@@ -1,4 +1,4 @@
-"""Roles of a split: what it has, what their samples depend on, and the split in which a side is trained."""
+"""Roles of a split: the configuration that a role's samples depend on, and the split in which a side is trained."""
 
 from __future__ import annotations
 
@@ -8,30 +8,8 @@ from typing import Any
 
 from dejavu.paths import TRAINING, TRAINING_STATE, at
 from dejavu.sides import sides_measured, trained_sides
-from dejavu.tables.fields import ROLES, SIDES
-
-# The role that a split need not have: both sides are trained on its samples, and nothing is asked about them. It is not
-# among ROLES, which every split has.
-SHARED = "shared"
-
-
-def roles_of(split: Mapping) -> tuple[str, ...]:
-    """Return the roles of a split: those that every split has, then ``shared`` where it has that role.
-
-    Args:
-        split: the section of a split in a configuration.
-    """
-    return (*ROLES, SHARED) if SHARED in split["roles"] else ROLES
-
-
-def training_roles(split: Mapping, letter: str) -> tuple[str, ...]:
-    """Return the roles that a side is trained on: its own, then ``shared`` where the split has that role.
-
-    Args:
-        split: the section of a split in a configuration.
-        letter: ``a`` or ``b``.
-    """
-    return tuple(role for role in roles_of(split) if role in (letter, SHARED))
+from dejavu.tables.fields import SIDES
+from dejavu.tables.roles import roles_of, training_roles
 
 
 def listed_roles(split: Mapping, role: str) -> dict[str, Mapping]:

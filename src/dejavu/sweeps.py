@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 
 from dejavu.errors import InputError, closest
-from dejavu.roles import SHARED
 from dejavu.sides import samples_seen
 from dejavu.tables.fields import SIDES
+from dejavu.tables.roles import SHARED
 
 # Axes that are no key of a recipe.
 CHECKPOINT = "checkpoint"

@@ -23,8 +23,9 @@ from dejavu.files import read_table, write_table
 from dejavu.plan.job_list import all_jobs
 from dejavu.report.queries import Queries
 from dejavu.report.site import environment
-from dejavu.roles import SHARED, drawing, roles_of, trained_in, training_roles
+from dejavu.roles import drawing, trained_in
 from dejavu.tables import FINGERPRINTS, MANIFEST
+from dejavu.tables.roles import SHARED, roles_of, training_roles
 
 SPLIT = "splits.default"
 # takes half of the holdout's interval

@@ -18,7 +18,7 @@ from dejavu.plan.parameters import (
 )
 from dejavu.plan.results import check_results_folder, check_unchanged
 from dejavu.plan.supply import check_supply
-from dejavu.roles import SHARED
+from dejavu.tables.roles import SHARED
 from dejavu.sides import TFIDF as BUILT_IN
 from dejavu.sides import side_of
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES

@@ -8,7 +8,8 @@ from dejavu.replicates import replicate_seed
 from dejavu.plan import parameters
 from dejavu.plan.parameters import as_json
 from dejavu.plan.profiles import rerun_warnings
-from dejavu.roles import drawing, roles_of
+from dejavu.roles import drawing
+from dejavu.tables.roles import roles_of
 
 
 @cache

@@ -2,7 +2,7 @@
 # Makes:  input functions: the manifests of a split's roles, and what its sides are trained on
 
 from dejavu.paths import MANIFEST, TRAINING_SET, at
-from dejavu.roles import SHARED, roles_of, training_roles
+from dejavu.tables.roles import SHARED, roles_of, training_roles
 
 
 def role_manifests(wildcards):

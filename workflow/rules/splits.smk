@@ -5,7 +5,7 @@
 #         results/<dataset>/<split>/disjoint.json
 
 from dejavu.paths import DISJOINT, GROUPS, MANIFEST, QUERY_MANIFEST, TRAINING_SET, at
-from dejavu.roles import SHARED
+from dejavu.tables.roles import SHARED
 
 
 rule manifest:

@@ -16,7 +16,7 @@ from dejavu.check.findings import FAULT, LOOK, OK, Findings
 from dejavu.data.members import MemberList, find_members, plain
 from dejavu.data.split import position
 from dejavu.measurement.blind_baseline import MOST, blind_baseline
-from dejavu.roles import roles_of
+from dejavu.tables.roles import roles_of
 
 # number of uids of a long list that are looked up in the dataset
 LOOKED_FOR = 1000

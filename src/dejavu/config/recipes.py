@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dejavu.config.architectures import check_architecture
 from dejavu.errors import InputError, closest, loss_mismatch
-from dejavu.roles import training_roles
 from dejavu.sides import KINDS
 from dejavu.tables.fields import SIDES
+from dejavu.tables.roles import training_roles
 
 
 def resolved(name: str, models: Mapping[str, dict]) -> dict:

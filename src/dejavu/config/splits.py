@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
-from dejavu.roles import SHARED, roles_of
+from dejavu.tables.roles import SHARED, roles_of
 
 
 def check_split(name: str, split: dict, config: dict) -> None:

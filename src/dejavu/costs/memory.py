@@ -11,7 +11,7 @@ from dejavu.costs.rates import Rates
 from dejavu.costs.work import Planned, Work
 from dejavu.plan.job_list import Job
 from dejavu.project import BASE
-from dejavu.roles import training_roles
+from dejavu.tables.roles import training_roles
 
 PROJECT = BASE
 MB = 1e6

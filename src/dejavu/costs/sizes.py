@@ -16,8 +16,8 @@ from dejavu.data.forms.base import file_bounds
 from dejavu.data.forms.registry import form_of
 from dejavu.errors import InputError, closest
 from dejavu.plan.datasets import Dataset, make_batches
-from dejavu.roles import roles_of
 from dejavu.tables.fields import POPULATIONS
+from dejavu.tables.roles import roles_of
 
 # in a file of images and captions as img2dataset writes them
 PAIRS_PER_FILE = 10_000

@@ -16,8 +16,8 @@ from dejavu.plan.datasets import Dataset
 from dejavu.plan.job_list import Job, datasets_of
 from dejavu.plan.parameters import other_queries, other_texts, text_queries
 from dejavu.plan.resources import compared, trained_on_each
-from dejavu.roles import training_roles
 from dejavu.sides import TFIDF, sides_measured
+from dejavu.tables.roles import training_roles
 
 # unit -> how many of them
 Work = dict[str, float]

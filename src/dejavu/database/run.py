@@ -23,9 +23,10 @@ from dejavu.paths import (
     UTILITY,
     at,
 )
-from dejavu.roles import roles_of, trained_in, training_roles
+from dejavu.roles import trained_in
 from dejavu.sides import Side, sides_measured
 from dejavu.tables.queries import CAPTION, QUERIES
+from dejavu.tables.roles import roles_of, training_roles
 
 
 @dataclass(frozen=True)

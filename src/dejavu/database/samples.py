@@ -14,8 +14,8 @@ from dejavu.database.run import Run
 from dejavu.files import NUMBERS_PER_GROUP, read_table
 from dejavu.measurement.shown_labels import normal_objects
 from dejavu.memorization.labels import NamedInCaption, Normalizer
-from dejavu.roles import SHARED
 from dejavu.tables.database import DATABASE
+from dejavu.tables.roles import SHARED
 
 # sorted on disk where memory is short
 _BY_ROW = "SELECT row, uid, group_id FROM read_parquet(?) ORDER BY row"

@@ -12,9 +12,9 @@ from dejavu.plan.asked import may_exceed_limit
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.parameters import other_queries, text_queries
 from dejavu.replicates import replicated_models
-from dejavu.roles import SHARED, roles_of
 from dejavu.sides import TFIDF, Side, sides_measured, trained_sides
 from dejavu.tables.fields import POPULATIONS, ROLES
+from dejavu.tables.roles import SHARED, roles_of
 
 # split, model, letter of a side -> the split that trains it
 Trainer = Callable[[str, str, str], str]

@@ -158,8 +158,8 @@ def _explained(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     if any(row["between"] is not None and None in (row["replicates_needed"], row["replicates_upper"]) for row in rows):
         lines.append(
-            f"Where it says > {MOST_REPLICATES:,}, the noise of the queries that replicates share is too large: ask more "
-            "groups."
+            f"Where it says > {MOST_REPLICATES:,}, the noise of the queries that replicates share is too large: ask "
+            "more groups."
         )
     return lines
 

@@ -1,5 +1,8 @@
 """The planned power is what simulated studies have, through the same public functions that judge a finished one."""
 
+import runpy
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -155,5 +158,10 @@ def test_nothing_is_said_of_replicates_where_one_pair_of_models_was_trained(pilo
 )
 def test_a_wrong_question_of_power_gets_one_sentence(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert main(["--config", str(CONFIG), *arguments]) == 1
+    monkeypatch.setattr(sys, "argv", ["power", "--config", str(CONFIG), *arguments])
+    with pytest.raises(SystemExit) as end, warnings.catch_warnings():
+        # the module was imported before
+        warnings.simplefilter("ignore", RuntimeWarning)
+        runpy.run_module("dejavu.costs.power", run_name="__main__")
+    assert end.value.code == 1
     assert words in capsys.readouterr().err

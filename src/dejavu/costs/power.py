@@ -151,10 +151,18 @@ def _explained(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             "Replicates needed: not known. One pair of models says nothing of the noise of training: set replicates: 2 "
             "or more for a split, and run it.",
         ]
-    return [
+    lines = [
         *lines,
         "Replicates needed: with the groups of this run, so many put the 95 % interval of the recipe above 0 in 80 % "
         "of studies; by the deviation between trainings that the pilot measured, and by its upper 80 % limit.",
-        f"Where it says > {MOST_REPLICATES:,}, the noise of the queries that replicates share is too large: ask more "
-        "groups.",
     ]
+    if any(row["between"] is not None and None in (row["replicates_needed"], row["replicates_upper"]) for row in rows):
+        lines.append(
+            f"Where it says > {MOST_REPLICATES:,}, the noise of the queries that replicates share is too large: ask "
+            "more groups."
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ from dejavu.tables.data import DUPLICATES, SAMPLES
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_DRAWS
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables.provenance import DIGEST, HASHED, PROVENANCE
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 from dejavu.tables.replicates import (
     CONFIRMATIONS,
@@ -119,24 +120,6 @@ STAGES = pa.schema(
 CONFIG = pa.schema(
     [field("key", pa.string(), "path of the key, with dots"), field("value", pa.string(), "value as JSON")]
 )
-PROVENANCE = pa.schema(
-    [
-        field("key", pa.string(), "version, commit, modified, date, the name of a library, or a part of the machine"),
-        field("value", pa.string(), "of the job that wrote the database; null where it cannot be known"),
-    ]
-)
-HASHES = pa.schema(
-    [
-        field("of", pa.string(), "checkpoint, configuration, raw files (names and rows) or samples (their content)"),
-        MODEL_NAME,
-        SIDE,
-        EPOCH,
-        field("replicate", pa.int32(), "of a checkpoint: 0 for the split itself"),
-        field("name", pa.string(), "name of the file of weights, without its folder, or of the dataset"),
-        field("sha256", pa.string(), "SHA-256, 64 hexadecimal digits; null of a checkpoint that was deleted since"),
-        field("bytes", pa.int64(), "size of the file of weights"),
-    ]
-)
 SIDES_TABLE = pa.schema(
     [
         MODEL_NAME,
@@ -243,7 +226,7 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "metrics": ("how the two sides of a model are compared", METRICS_TABLE),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
-    "hashes": ("SHA-256 of what was measured, and of what it was measured on", HASHES),
+    "hashes": ("SHA-256 of what was measured, and of what it was measured on", _columns([HASHED], MODEL_SIDE, DIGEST)),
     "provenance": ("what wrote this database: versions, commit, date and machine", PROVENANCE),
 }
 _REFERENCE = field("reference", pa.string(), "kind of side b, as in sides")

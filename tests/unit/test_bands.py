@@ -40,7 +40,7 @@ def bands(path: Path, repository: Path, models: tuple[str, ...]) -> dict[str, li
             rows["bootstrap_draws"] += [{**this, "draw": i, "value": value} for i, value in enumerate(column.tolist())]
     query = (repository / "workflow" / "sql" / "bands.sql").read_text()
     with duckdb.connect(str(write_database(path, rows)), read_only=True) as connection:
-        found = connection.execute(query).to_arrow_table().to_pylist()
+        found = connection.sql(query).to_arrow_table().to_pylist()
     return {model: [row for row in found if row["model"] == model] for model in models}
 
 

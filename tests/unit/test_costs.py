@@ -20,6 +20,7 @@ from dejavu.costs.rates import COMMON, OF_DATASET, OF_MODEL, Rate, Rates, read_r
 from dejavu.costs.rehearsal import compare, faults, scaled
 from dejavu.costs.run import GIVEN, main
 from dejavu.costs.tables import shown
+from dejavu.costs.timing import fit
 from dejavu.costs.work import STAGES, work_of
 from dejavu.errors import InputError
 from dejavu.plan.job_list import Job, all_jobs, split_jobs
@@ -297,3 +298,32 @@ def test_what_a_rehearsal_took_is_set_beside_what_was_predicted(tmp_path):
     assert (ingest.jobs, ingest.seconds, ingest.memory, ingest.written, ingest.cpu_seconds) == (2, 100, 3000, 10, 0)
     assert rows["inventory"].predicted_seconds == 3600
     assert [fault.split(" ")[0] for fault in faults(list(rows.values()))] == ["ingest", "All"]
+
+
+def test_the_rates_of_several_units_are_found_from_amounts_in_which_they_differ():
+    rate = {"fixed": 3.0, "query": 0.01, "public": 0.002}
+    amounts = [
+        {"fixed": 1, "query": queries, "public": public} for queries, public in ((100, 100), (400, 100), (100, 900))
+    ]
+    measured = [
+        (one, Rate(sum(rate[unit] * number for unit, number in one.items()), 7.0 * one["query"])) for one in amounts
+    ]
+    found = fit(measured)
+    assert {unit: found[unit].seconds for unit in rate} == pytest.approx(rate)
+    assert found["query"].written == pytest.approx(7.0)
+    assert found["public"].written == pytest.approx(0.0, abs=1e-9)
+
+
+def test_no_unit_costs_less_than_nothing_where_more_of_it_took_no_longer():
+    found = fit([({"fixed": 1, "query": 10}, Rate(2.0)), ({"fixed": 1, "query": 1000}, Rate(1.9))])
+    assert found["query"].seconds == 0
+    assert found["fixed"].seconds == pytest.approx(1.95, abs=0.06)
+
+
+def test_a_public_set_costs_scores_and_database_what_its_samples_do(given):
+    del given["models"]["one-model"]
+    smaller = with_roles(given, public=2_000)
+    # two models, three populations
+    assert hours(given, only("score_public"), "score") - hours(smaller, only("score_public"), "score") == 6 * 2_000
+    assert hours(given, only("database_pair"), "database") - hours(smaller, only("database_pair"), "database") == 2_000
+    assert hours(given, only("text_pair"), "query_texts") == 10_000

@@ -17,7 +17,7 @@ from typing import Any
 
 from dejavu.config.architectures import architecture_path
 from dejavu.costs.memory import PROJECT
-from dejavu.costs.rates import Rate, Rates, read_rates
+from dejavu.costs.rates import COMMON, OF_DATASET, OF_MODEL, Rate, Rates, read_rates
 from dejavu.costs.work import Planned
 from dejavu.errors import InputError
 from dejavu.plan.parameters import as_json, kept_neighbors
@@ -50,7 +50,9 @@ def measured_rates(planned: Planned, folder: Path, again: bool = False) -> Rates
     Raises:
         InputError: when the configuration needs a GPU and there is none here, or a probe ends with an error.
     """
-    key = hashlib.sha256(as_json([_measured_with(planned.config), machine_name()]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        as_json([_measured_with(planned.config), machine_name(), [*COMMON, *OF_DATASET, *OF_MODEL]]).encode()
+    ).hexdigest()[:12]
     path = folder / f"rates-{key}.json"
     if path.is_file() and not again:
         return read_rates(path)

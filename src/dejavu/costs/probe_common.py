@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pyarrow as pa
 from dejavu.config import load_config
 from dejavu.costs.memory import PROJECT
 from dejavu.costs.probe_measures import NAME, NUMBERS, WORKFLOW, Probe
-from dejavu.costs.rates import Rate
-from dejavu.costs.timing import line, per_unit, seconds_of, size_below
+from dejavu.costs.rates import COMMON, Rate
+from dejavu.costs.timing import fit, per_unit, seconds_of, size_below
 from dejavu.data.annotate import annotate_file
 from dejavu.data.duplicates import Criteria, group_duplicates
 from dejavu.data.fingerprints import fingerprint_file
@@ -31,9 +32,11 @@ from dejavu.paths import DUPLICATES, GROUPS, INVENTORY, at
 from dejavu.plan.datasets import Dataset
 from dejavu.plan.parameters import text_queries
 from dejavu.progress import Progress
+from dejavu.tables.fields import POPULATIONS, ROLES
 
-# roles take the samples of smallest position, so a few more than they need
-PAIRS = 5 * max(NUMBERS.values())
+# a third of them for each query role would be enough; roles take the samples of smallest position, so a few more
+PAIRS = 12_000
+INTERVALS = {"a": [0.0, 0.17], "b": [0.17, 0.34], "holdout": [0.34, 0.51], "public": [0.51, 1.0]}
 SMALL_IMAGE = 16
 
 
@@ -47,14 +50,15 @@ def main() -> None:
 
 def probe_config(measure: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration that measures as another does, in two splits of a drawn dataset."""
-    roles = ("a", "b", "public", "holdout")
-    intervals = {role: [place / 4, (place + 1) / 4] for place, role in enumerate(roles)}
     splits = {
         split: {
             "dataset": NAME,
-            "roles": {role: {"interval": interval, "limit": number} for role, interval in intervals.items()},
+            "roles": {
+                role: {"interval": interval, "limit": public if role == "public" else asked}
+                for role, interval in INTERVALS.items()
+            },
         }
-        for split, number in NUMBERS.items()
+        for split, (asked, public) in NUMBERS.items()
     }
     recipe = {"architecture": "config/architectures/tiny.json", "samples_seen": 128, "batch_size": 128}
     given = {
@@ -114,46 +118,46 @@ def raw_parts() -> Iterator[pa.Table]:
 
 def measure_rates(config: Mapping[str, Any]) -> dict[str, Rate]:
     """Return the rates of the stages from manifests to report."""
-    found: dict[str, dict[str, tuple[float, Rate]]] = {}
-    for split, number in NUMBERS.items():
-        probe = Probe(config, split)
-        asked = 3 * number
-        stages = {"manifests": PAIRS, "disjoint": PAIRS, "texts": asked}
-        costs = {stage: (float(units), getattr(probe, stage)()) for stage, units in stages.items()}
-        probe.embeddings()
-        probe.neighbors()
-        for stage, units in {"tfidf": number**2, "scores": asked, "population": asked, "attacks": asked}.items():
-            costs[stage] = (float(units), getattr(probe, stage)())
-        costs["utility"] = (float(number**2), probe.utility())
-        costs["database"] = (float(asked), probe.database())
-        found[split] = costs
-    small, large = found.values()
-    lines = {stage: line(small[stage], large[stage]) for stage in small if small[stage][0] != large[stage][0]}
-    texts = max(1, len(text_queries(config)))
-    most = NUMBERS["large"]
+    probes = {split: Probe(config, split) for split in NUMBERS}
+    measured: dict[str, list[tuple[dict[str, float], Rate]]] = defaultdict(list)
+    for split, probe in probes.items():
+        for stage, amounts in _amounts(config, *NUMBERS[split]).items():
+            if stage == "scores" and split == "small":
+                # what a process does at its first scores would count as the cost of few queries
+                probe.scores()
+            measured[stage].append((amounts, getattr(probe, stage)()))
+    fitted = {unit: rate for costs in measured.values() for unit, rate in fit(costs).items()}
+    manifests = [rate for _, rate in measured["manifests"]]
+    rows = sum(3 * asked + public for asked, public in NUMBERS.values())
     # one role looks at all samples; what it writes is of its own
-    manifest = large["manifests"][1]
-    # a text is turned into a vector once, and compared with all others
-    fixed, product = lines["tfidf"]
+    fitted["manifest_pair"] = Rate(sum(rate.seconds for rate in manifests) / len(manifests) / len(ROLES) / PAIRS)
+    fitted["manifest_row"] = Rate(0.0, sum(rate.written for rate in manifests) / rows)
+    probe = probes["large"]
+    fitted |= {"figures": probe.figures(), "report": probe.report()}
+    return {unit: rate for unit, rate in fitted.items() if unit in COMMON}
+
+
+def _amounts(config: Mapping[str, Any], asked: int, public: int) -> dict[str, dict[str, float]]:
+    """Return stage of a probe, in their order -> unit -> how many of them; what is no unit of COMMON is left out later.
+
+    Args:
+        config: of the probe.
+        asked: samples of every query role.
+        public: samples of role public.
+    """
+    queries = len(POPULATIONS) * asked
     return {
-        "manifest_pair": Rate(manifest.seconds / 4 / PAIRS),
-        "manifest_row": Rate(0.0, manifest.written / 4 / most),
-        "disjoint_pair": per_unit(large["disjoint"][1].seconds, PAIRS),
-        "query_text": Rate(lines["texts"][1].seconds / texts, lines["texts"][1].written / texts),
-        "tfidf_text": Rate(fixed.seconds / (2 * NUMBERS["small"]), large["tfidf"][1].written / (2 * most)),
-        "tfidf_product": Rate(product.seconds),
-        "score_query": lines["scores"][1],
-        "population": lines["population"][0],
-        "population_query": lines["population"][1],
-        "attacks": lines["attacks"][0],
-        "attacks_query": lines["attacks"][1],
-        "retrieval": lines["utility"][0],
-        "retrieval_product": Rate(lines["utility"][1].seconds),
-        "database": lines["database"][0],
-        "database_pair": Rate(0.0),
-        "database_query": lines["database"][1],
-        "figures": probe.figures(),
-        "report": probe.report(),
+        "manifests": {"drawn": 1},
+        "disjoint": {"disjoint_pair": PAIRS},
+        "texts": {"query_text": max(1, len(text_queries(config))) * queries, "text_pair": PAIRS},
+        "embeddings": {"embedded": 1},
+        "neighbors": {"searched": 1},
+        "tfidf": {"tfidf_text": 2 * public, "tfidf_product": public**2},
+        "scores": {"scored": 1, "score_query": queries, "score_public": len(POPULATIONS) * public},
+        "population": {"population": 1, "population_query": queries},
+        "attacks": {"attacks": 1, "attacks_query": queries},
+        "utility": {"retrieval": 1, "retrieval_product": asked**2},
+        "database": {"database": 1, "database_query": queries, "database_pair": queries + public},
     }
 
 

@@ -62,8 +62,8 @@ from dejavu.tables.evaluation import UTILITY_DRAWS
 from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
 from dejavu.utility.retrieval import retrieval
 
-# samples of every role, in either split
-NUMBERS = {"small": 400, "large": 1_600}
+# split -> samples of every query role, and of role public: each split differs from the first in one of the two
+NUMBERS = {"small": (400, 400), "large": (1_600, 400), "wide": (400, 4_000)}
 NAME, DIMENSION = "probe", 64
 MEMORY_MB = 2_000
 WORKFLOW = PROJECT / "workflow"
@@ -79,7 +79,7 @@ class Probe:
     """
 
     def __init__(self, config: Mapping[str, Any], split: str) -> None:
-        self.config, self.split, self.number = config, split, NUMBERS[split]
+        self.config, self.split, self.number = config, split, NUMBERS[split][0]
         self.dataset = Dataset.of(NAME, config["datasets"][NAME])
         self.seen = config["models"][NAME]["samples_seen"]
         self.rng = np.random.default_rng(0)
@@ -131,8 +131,8 @@ class Probe:
         seconds = seconds_of(write_query_texts, manifests, *folders, texts, measure=self.measure, title=NAME)
         return Rate(seconds, size_below([texts]))
 
-    def embeddings(self) -> None:
-        """Draw embeddings, of captions near those of their images."""
+    def embeddings(self) -> Rate:
+        """Draw embeddings, of captions near those of their images, which costs nothing that counts."""
         for side in SIDES:
             for role in ROLES:
                 rows = np.sort(read_table(self.path(MANIFEST, role=role), ["row"])["row"].to_numpy())
@@ -144,9 +144,10 @@ class Probe:
                 }
                 for kind, array in arrays.items():
                     write_array(self.path(EMBEDDING, side=side, role=role, kind=kind), array)
+        return Rate(0.0)
 
-    def neighbors(self) -> None:
-        """Search with captions; the other queries find the same."""
+    def neighbors(self) -> Rate:
+        """Search with captions; the other queries find the same. What it costs depends on a model: see probe_models."""
         for side in SIDES:
             public = Embedded(
                 *(self.path(EMBEDDING, side=side, role="public", kind=kind) for kind in ("images", "rows"))
@@ -160,13 +161,14 @@ class Probe:
                     other = self.path(QUERY_NEIGHBORS, side=side, population=role, query=query)
                     other.unlink(missing_ok=True)
                     other.hardlink_to(table)
+        return Rate(0.0)
 
     def tfidf(self) -> Rate:
-        """Search one population by TF-IDF."""
+        """Search the public captions with themselves by TF-IDF."""
         table = Path("tfidf.parquet")
-        asked, public = (self.path(MANIFEST, role=role) for role in ("a", "public"))
+        public = self.path(MANIFEST, role="public")
         samples, k = self.dataset.folders("samples"), kept_neighbors(self.config)
-        seconds = seconds_of(tfidf_neighbors, asked, public, samples, table, k=k, title=NAME)
+        seconds = seconds_of(tfidf_neighbors, public, public, samples, table, k=k, title=NAME)
         return Rate(seconds, size_below([table]))
 
     def scores(self) -> Rate:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
 
 from dejavu.costs.rates import Rate
 
@@ -44,3 +47,17 @@ def line(small: tuple[float, Rate], large: tuple[float, Rate]) -> tuple[Rate, Ra
     slopes = [max(0.0, (second - first) / (many - few)) for first, second in pairs]
     fixed = [max(0.0, first - slope * few) for (first, _), slope in zip(pairs, slopes, strict=True)]
     return Rate(*fixed), Rate(*slopes)
+
+
+def fit(measured: Sequence[tuple[Mapping[str, float], Rate]]) -> dict[str, Rate]:
+    """Return the rate of every unit, none below 0, by least squares.
+
+    Args:
+        measured: pairs of unit -> number of units, and what they cost together; at least as many pairs as units.
+    """
+    units = sorted({unit for amounts, _ in measured for unit in amounts})
+    numbers = np.array([[amounts.get(unit, 0.0) for unit in units] for amounts, _ in measured])
+    most = numbers.max(axis=0)
+    costs = np.array([(rate.seconds, rate.written) for _, rate in measured])
+    seconds, written = (nnls(numbers / most, cost)[0] / most for cost in costs.T)
+    return {unit: Rate(float(seconds[place]), float(written[place])) for place, unit in enumerate(units)}

@@ -168,7 +168,7 @@ def _database(job: Job, p: Planned) -> Work:
     return {
         "start": 1,
         "database": 1,
-        "database_pair": p.pairs_of_split(job),
+        "database_pair": sum(p.sizes.roles[job.split].values()),
         "database_query": len(measured) * p.asked(job),
     }
 
@@ -192,13 +192,17 @@ _STAGES: dict[str, Callable[[Job, Planned], Work]] = {
     "train": _train,
     "describe": lambda job, p: {"start_torch": 1},
     "query_manifest": lambda job, p: {"start": 1, "manifest_row": p.rows(job)},
-    "query_texts": lambda job, p: {"start": 1, "query_text": len(text_queries(p.config)) * p.asked(job)},
+    "query_texts": lambda job, p: {
+        "start": 1,
+        "query_text": len(text_queries(p.config)) * p.asked(job),
+        "text_pair": p.pairs_of_split(job),
+    },
     "embed": _embed,
     "embed_captions": lambda job, p: {"start_torch": 1, "embed_caption": p.rows(job)},
     "embed_queries": lambda job, p: {"start_torch": 1, "embed_caption": other_texts(p.config) * p.asked(job)},
     "neighbors": _neighbors,
     "query_neighbors": _query_neighbors,
-    "score": lambda job, p: {"start": 1, "score_query": p.rows(job)},
+    "score": lambda job, p: {"start": 1, "score_query": p.rows(job), "score_public": p.public(job)},
     "population": lambda job, p: {"start": 1, "population": 1, "population_query": p.asked(job)},
     "utility": _utility,
     # A replicate costs about what its population statistics cost, for the one cell that is reported.

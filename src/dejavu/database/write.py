@@ -107,7 +107,7 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
     tables.show()
     create_views(connection, sql / "views")
     insert_rows("stages", stage_rows(run))
-    insert(connection, "bands", connection.execute((sql / "bands.sql").read_text(encoding="utf-8")).to_arrow_table())
+    insert(connection, "bands", connection.sql((sql / "bands.sql").read_text(encoding="utf-8")).to_arrow_table())
     insert_rows("blind_baseline", blind_rows(connection))
     insert_rows("verdicts", verdict_rows(connection, run.config))
     insert_rows("privacy", privacy_rows(connection, run.config))

@@ -44,7 +44,7 @@ class Queries:
             self._connection.register(table_name, table)
         sql = (self._folder / f"{name}.sql").read_text(encoding="utf-8")
         try:
-            result = self._connection.execute(sql).to_arrow_table()
+            result = self._connection.sql(sql).to_arrow_table()
         except duckdb.CatalogException:
             raise InputError(
                 f"{self._database} lacks a table or view that {name}.sql asks for: an earlier version of the workflow "
@@ -62,9 +62,9 @@ class Queries:
 
     def config(self, key: str) -> Any:
         """Return the value of a configuration key; None where the configuration lacks it."""
-        record = self._connection.execute("SELECT value FROM config WHERE key = ?", [key]).fetchone()
-        return None if record is None else json.loads(record[0])
+        records = self._connection.execute("SELECT value FROM config WHERE key = ?", [key]).fetchall()
+        return json.loads(records[0][0]) if records else None
 
     def config_rows(self) -> list[dict]:
         """Return the whole configuration: one row for each key path, with its value as JSON."""
-        return self._connection.execute("SELECT key, value FROM config ORDER BY key").to_arrow_table().to_pylist()
+        return self._connection.sql("SELECT key, value FROM config ORDER BY key").to_arrow_table().to_pylist()

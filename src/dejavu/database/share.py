@@ -94,7 +94,7 @@ def _copy(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f'INSERT INTO "{name}" ({columns}) SELECT {columns} FROM house."{name}"')
     connection.execute("UPDATE studies SET value = NULL WHERE axis = 'checkpoint'")
     for name, shown in (("sides", shown_sides), ("config", shown_config)):
-        table = connection.execute(f'SELECT * FROM house."{name}" ORDER BY ALL').to_arrow_table()
+        table = connection.sql(f'SELECT * FROM house."{name}" ORDER BY ALL').to_arrow_table()
         insert(connection, name, pa.Table.from_pylist(shown(table.to_pylist()), schema=DATABASE[name][1]))
 
 

@@ -30,7 +30,7 @@ class SharedQueries(Queries):
         """Return the rows of ``<name>.sql``, or the answer to it that the database holds."""
         if name not in QUESTIONS:
             return super().table(name, **tables)
-        return self._connection.execute(f'SELECT * FROM {ANSWERS}."{name}"').to_arrow_table()
+        return self._connection.sql(f'SELECT * FROM {ANSWERS}."{name}"').to_arrow_table()
 
 
 def _as_it_is(rows: list[dict]) -> list[dict]:

@@ -12,7 +12,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("fields", "queries", "data", "training", "retrieval", "scores", "populations", "evaluation", "database")
+MODULES = (
+    "fields",
+    "queries",
+    "data",
+    "training",
+    "retrieval",
+    "scores",
+    "populations",
+    "evaluation",
+    "provenance",
+    "database",
+)
 
 
 def __getattr__(name: str) -> Any:

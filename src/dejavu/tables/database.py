@@ -13,6 +13,7 @@ from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS, UTILITY, UTILITY_D
 from dejavu.tables.fields import GROUP, ROW, SIDE, UID, field
 from dejavu.tables.membership import MEMBERSHIP, MEMBERSHIP_CURVES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
+from dejavu.tables.provenance import DIGEST, HASHED, PROVENANCE
 from dejavu.tables.queries import LABELS, POPULATION, QUERY, SCOPE, K
 from dejavu.tables.replicates import (
     CONFIRMATIONS,
@@ -26,10 +27,8 @@ from dejavu.tables.retrieval import NEIGHBORS
 from dejavu.tables.run import (
     CONFIG,
     EPOCH,
-    HASHES,
     METRICS_TABLE,
     MODEL_NAME,
-    PROVENANCE,
     ROLES_TABLE,
     SIDES_TABLE,
     STAGES,
@@ -184,7 +183,7 @@ DATABASE: dict[str, tuple[str, pa.Schema]] = {
     "metrics": ("how the two sides of a model are compared", METRICS_TABLE),
     "stages": ("what each stage read, passed on and dropped, and what it cost", STAGES),
     "config": ("the whole configuration, defaults filled in", CONFIG),
-    "hashes": ("SHA-256 of what was measured, and of what it was measured on", HASHES),
+    "hashes": ("SHA-256 of what was measured, and of what it was measured on", _columns([HASHED], MODEL_SIDE, DIGEST)),
     "provenance": ("what wrote this database: versions, commit, date and machine", PROVENANCE),
 }
 _REFERENCE = field("reference", pa.string(), "kind of side b, as in sides")

@@ -32,24 +32,6 @@ STAGES = pa.schema(
 CONFIG = pa.schema(
     [field("key", pa.string(), "path of the key, with dots"), field("value", pa.string(), "value as JSON")]
 )
-PROVENANCE = pa.schema(
-    [
-        field("key", pa.string(), "version, commit, modified, date, the name of a library, or a part of the machine"),
-        field("value", pa.string(), "of the job that wrote the database; null where it cannot be known"),
-    ]
-)
-HASHES = pa.schema(
-    [
-        field("of", pa.string(), "checkpoint, configuration, raw files (names and rows) or samples (their content)"),
-        MODEL_NAME,
-        SIDE,
-        EPOCH,
-        field("replicate", pa.int32(), "of a checkpoint: 0 for the split itself"),
-        field("name", pa.string(), "name of the file of weights, without its folder, or of the dataset"),
-        field("sha256", pa.string(), "SHA-256, 64 hexadecimal digits; null of a checkpoint that was deleted since"),
-        field("bytes", pa.int64(), "size of the file of weights"),
-    ]
-)
 SIDES_TABLE = pa.schema(
     [
         MODEL_NAME,

@@ -63,7 +63,7 @@ def is_wider_than_the_screen(driver: webdriver.Chrome) -> bool:
 
 
 def failed_requests(driver: webdriver.Chrome) -> list[str]:
-    """What pages on disk asked for in vain since the last call; the browser's own start page asks for things as well."""
+    """What pages on disk asked for in vain since the last call; the browser's start page asks for things too."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {
         event["params"]["requestId"]: event["params"]["request"]["url"]

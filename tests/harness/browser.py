@@ -77,9 +77,15 @@ def is_wider_than_the_screen(driver: webdriver.Chrome) -> bool:
 
 
 def failed_requests(driver: webdriver.Chrome) -> list[str]:
-    """The addresses that could not be loaded since the last call."""
+    """What pages on disk asked for in vain since the last call; the browser's start page asks for things too."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    return [str(event["params"]) for event in events if event["method"] == "Network.loadingFailed"]
+    asked = {
+        event["params"]["requestId"]: event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent" and event["params"]["documentURL"].startswith("file:")
+    }
+    failed = [event["params"]["requestId"] for event in events if event["method"] == "Network.loadingFailed"]
+    return [asked[name] for name in failed if name in asked]
 
 
 def faults(driver: webdriver.Chrome) -> list[tuple[str, str]]:

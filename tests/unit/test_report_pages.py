@@ -23,6 +23,12 @@ GAP = {
 }
 
 
+RECIPES = [
+    *[("plain", "text_mask", "0"), ("plain", "seed", "0"), ("less", "text_mask", "0.6"), ("less", "seed", "0")],
+    *[("less", "sides.a.model", "x"), ("less-still", "text_mask", "0.9")],
+]
+
+
 def gap(model, query, value, **more):
     return {**GAP, "model": model, "query": query, "value": value, **more}
 
@@ -87,6 +93,8 @@ def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
     (found,) = mitigations(same, [])
     assert found["word"] == "" and "cannot be told from plain" in found["gap"]
     assert "no change of retrieval is shown" in found["price"]
+    config = [{"key": f"models.{m}.{k}", "value": v} for m, k, v in RECIPES]
+    assert mitigations(rows, [], config)[0]["recipe"] == "text_mask 0.6 instead of 0"
     other = [cost("plain", plain), cost("one", less, other="plain", reference="text_encoder")]
     assert mitigations(other, []) == []
 

@@ -29,8 +29,9 @@ from dejavu.report.scripts import write_script
 from dejavu.report.summary import band, number, one_models, p_value
 from dejavu.report.tradeoff import percent, percent_band, points
 
+THUMBNAIL = 192
 # Most images, and their width or height in pixels and JPEG quality: about 30, 80 and 100 MB of photographs at most.
-THUMBNAILS = ((3_000, 192, 90), (16_000, 144, 80), (math.inf, 80, 70))
+THUMBNAILS = ((3_000, THUMBNAIL, 90), (16_000, 144, 80), (math.inf, 80, 70))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def first_screen(
     tradeoff: Sequence[Mapping],
     recipes: Sequence[Mapping],
     changes: Sequence[Mapping],
+    config: Sequence[Mapping] = (),
 ) -> dict[str, Any]:
     """Return what the first screen shows.
 
@@ -36,6 +37,7 @@ def first_screen(
         tradeoff: rows of :func:`dejavu.report.tradeoff.tradeoff`.
         recipes: rows of ``recipe_intervals.sql``.
         changes: rows of :func:`dejavu.report.recipes.recipe_changes`.
+        config: the whole configuration, rows of key and value.
     """
     largest = largest_gaps(results)
     cards = [_card(model, found, largest.get(model), recipes) for model, found in verdicts.items()]
@@ -43,7 +45,7 @@ def first_screen(
         "cards": cards,
         "largest": list(largest.values()),
         "forest": forest(list(largest.values())),
-        "mitigations": mitigations(tradeoff, changes),
+        "mitigations": mitigations(tradeoff, changes, config),
         "per_hundred": per_hundred,
     }
 
@@ -143,7 +145,9 @@ def _membership(row: Mapping | None) -> dict[str, str] | None:
     return {"style": style, "sign": sign, "verdict": row["verdict"], "text": f"{said}{evidence}."}
 
 
-def mitigations(tradeoff: Sequence[Mapping], changes: Sequence[Mapping]) -> list[dict[str, Any]]:
+def mitigations(
+    tradeoff: Sequence[Mapping], changes: Sequence[Mapping], config: Sequence[Mapping] = ()
+) -> list[dict[str, Any]]:
     """Return for each model that is compared with another what it changes in memory, and at what price.
 
     The gap is PPG over all objects of the query that shows most; draw i resamples the same groups for both models. A
@@ -151,7 +155,7 @@ def mitigations(tradeoff: Sequence[Mapping], changes: Sequence[Mapping]) -> list
 
     Returns:
         Dicts with model, compared_with, less (the change of the gap: change, low, high in captions of 100), word, gap
-        and price as sentences, and further: the change over several trainings, by query.
+        and price as sentences, recipe: in what the two recipes differ, and further: the change over several trainings.
     """
     by_model = {row["model"]: row for row in tradeoff}
     found = []
@@ -170,6 +174,7 @@ def mitigations(tradeoff: Sequence[Mapping], changes: Sequence[Mapping]) -> list
                 "word": _word(low, high, "remembers less", "remembers more"),
                 "gap": _gap_sentence(row, other, less),
                 "price": _price(row),
+                "recipe": recipe_difference(config, row["model"], row["compared_with"]),
                 "further": _further(row["model"], changes),
             }
         )
@@ -202,10 +207,33 @@ def _price(row: Mapping) -> str:
     return told.replace("-", "−")
 
 
-def _further(model: str, changes: Sequence[Mapping]) -> list[str]:
+def _further(model: str, changes: Sequence[Mapping]) -> str:
+    """Return the change over several trainings, by query; empty where the recipes were trained once."""
     rows = [row for row in changes if (row["model"], row["metric"], row["scope"]) == (model, METRIC, SCOPE)]
-    return [
-        f"{QUERY_NAMES[row['query']]} {per_hundred(100 * row['mean'], 100 * row['low'], 100 * row['high'])}, "
-        f"over {row['replicates']} pairs of trainings"
+    if not rows:
+        return ""
+    by_query = [
+        f"{per_hundred(100 * row['mean'], 100 * row['low'], 100 * row['high'])} asked {QUERY_NAMES[row['query']]}"
         for row in rows
     ]
+    return f"Over {rows[0]['replicates']} pairs of trainings of both recipes, the gap changes by {'; '.join(by_query)}."
+
+
+def recipe_difference(config: Sequence[Mapping], model: str, other: str) -> str:
+    """Return in what keys of the configuration a model's recipe differs from another, as words; at most three keys.
+
+    A model that takes its sides from elsewhere has no recipe of its own, so for it nothing is said.
+    """
+    own, others = (
+        {row["key"].removeprefix(f"models.{name}."): row["value"] for row in config if _is_recipe(row["key"], name)}
+        for name in (model, other)
+    )
+    if not own or not others:
+        return ""
+    differing = [key for key in own if own[key] != others.get(key, own[key])]
+    told = [f"{key} {own[key]} instead of {others[key]}" for key in differing[:3]]
+    return ", ".join([*told, *(["…"] if len(differing) > len(told) else [])])
+
+
+def _is_recipe(key: str, model: str) -> bool:
+    return key.startswith(f"models.{model}.") and not key.startswith(f"models.{model}.sides.")

@@ -55,10 +55,10 @@ def draw(browser: Chrome, mermaid: Path, source: str) -> str:
 
 def main(mermaid: Path) -> None:
     sys.path.insert(0, str(DOCS.parent))
-    from tests.harness.browser import chromium
+    from tests.harness.browser import started_browser
 
     (source,) = re.findall(r"^```mermaid\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as browser:
+    with started_browser() as browser:
         PICTURE.write_text(draw(browser, mermaid, source), encoding="utf-8")
 
 

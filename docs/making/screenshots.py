@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +90,9 @@ def main(report: Path) -> None:
     if not (report / "index.html").is_file():
         raise SystemExit(f"there is no report in {report}: run make demo")
     sys.path.insert(0, str(ROOT))
-    from tests.harness.browser import chromium, look
+    from tests.harness.browser import look, started_browser
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as browser:
+    with started_browser() as browser:
         look(browser, report / "index.html", WIDTH)
         for picture in PICTURES:
             shot = take(browser, report, picture)

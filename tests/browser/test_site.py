@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.harness.browser import NEEDS_CHROMIUM, chromium, faults, is_wider_than_the_screen, look
+from tests.harness.browser import NEEDS_CHROMIUM, faults, is_wider_than_the_screen, look, started_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "site"
@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     if not built.is_file() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         end = pytest.fail if os.environ.get("CI") else pytest.skip
         end("the site is not built, or older than its pages: make docs")
-    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+    with started_browser() as driver:
         yield driver
 
 

@@ -27,11 +27,11 @@ rule share_split:
 
 
 rule share:
+    """Write what may leave the house, of every split; asked for by name, since nobody shares by accident."""
     input:
         [
             at(SHARE, dataset=section["dataset"], split=split)
             for split, section in CONFIG["splits"].items()
             if split not in REPLICATES
         ],
-    """Write what may leave the house, of every split; asked for by name, since nobody shares by accident."""
     localrule: True

@@ -41,7 +41,13 @@ def verdict(word, **more):
 def cost(model, gaps, *, other=None, reference="trained", change=(None, None, None)):
     low, high = change[1:]
     return {
-        **{"model": model, "compared_with": other, "reference": reference, "gap": float(np.mean(gaps))},
+        **{
+            "model": model,
+            "compared_with": other,
+            "reference": reference,
+            "gap": float(np.mean(gaps)),
+            "query": "rare",
+        },
         **{"drawn_gap": list(gaps), "change": change[0], "change_low": low, "change_high": high},
         **{"common_recall": 0.5, "other_recall": 0.6},
     }
@@ -87,7 +93,8 @@ def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
     (found,) = mitigations(rows, [])
     low, high = np.quantile(100 * (less - plain), [0.025, 0.975])
     assert (found["less"]["low"], found["less"]["high"]) == pytest.approx((low, high))
-    assert found["word"] == "remembers less" and "less remembers less than plain" in found["gap"]
+    assert found["word"] == "shows less" and "less shows less memory than plain" in found["gap"]
+    assert "(asked with the rare words of the caption)" in found["gap"] and not found["by_query"]
     assert "retrieval is worse" in found["price"] and "−10.00 points (−15.00 to −5.00)" in found["price"]
     same = [cost("plain", plain), cost("same", plain + 0.01 * drawn[1], other="plain", change=(0.01, -0.1, 0.1))]
     (found,) = mitigations(same, [])
@@ -97,6 +104,18 @@ def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
     assert mitigations(rows, [], config)[0]["recipe"] == "text_mask 0.6 instead of 0"
     other = [cost("plain", plain), cost("one", less, other="plain", reference="text_encoder")]
     assert mitigations(other, []) == []
+
+
+def test_memory_that_a_mitigation_moves_to_another_query_is_said_beside_what_it_reduces():
+    gaps = {("plain", "caption"): 0.4, ("plain", "rare"): 0.1, ("less", "caption"): 0.1, ("less", "rare"): 0.3}
+    results = [gap(model, query, value) for (model, query), value in gaps.items()]
+    results += [gap("less", "rare", 0.9, scope="unnamed"), gap("less", "masked", 0.2)]
+    rows = [cost("plain", [0.4, 0.41]), cost("less", [0.3, 0.31], other="plain", change=(0.0, -0.1, 0.1))]
+    (found,) = mitigations(rows, [], [], results)
+    assert found["by_query"] == (
+        "Query by query, the gap is 10 instead of 40 with the caption; "
+        "30 instead of 10 with the rare words of the caption."
+    )
 
 
 def test_figures_are_sound_xml_and_names_of_strangers_are_text_in_them():

@@ -45,7 +45,7 @@ def first_screen(
         "cards": cards,
         "largest": list(largest.values()),
         "forest": forest(list(largest.values())),
-        "mitigations": mitigations(tradeoff, changes, config),
+        "mitigations": mitigations(tradeoff, changes, config, results),
         "per_hundred": per_hundred,
     }
 
@@ -146,16 +146,22 @@ def _membership(row: Mapping | None) -> dict[str, str] | None:
 
 
 def mitigations(
-    tradeoff: Sequence[Mapping], changes: Sequence[Mapping], config: Sequence[Mapping] = ()
+    tradeoff: Sequence[Mapping],
+    changes: Sequence[Mapping],
+    config: Sequence[Mapping] = (),
+    results: Sequence[Mapping] = (),
 ) -> list[dict[str, Any]]:
     """Return for each model that is compared with another what it changes in memory, and at what price.
 
     The gap is PPG over all objects of the query that shows most; draw i resamples the same groups for both models. A
     one-model test is compared with one-model tests only, because its gap is about half as large for the same memory.
 
+    A mitigation may move memory from one query to another, so the gaps of every query stand beside that.
+
     Returns:
-        Dicts with model, compared_with, less (the change of the gap: change, low, high in captions of 100), word, gap
-        and price as sentences, recipe: in what the two recipes differ, and further: the change over several trainings.
+        Dicts with model, compared_with, less (the change of the gap: change, low, high in captions of 100), word, gap,
+        by_query and price as sentences, recipe: in what the two recipes differ, and further: the change over several
+        trainings.
     """
     by_model = {row["model"]: row for row in tradeoff}
     found = []
@@ -171,8 +177,9 @@ def mitigations(
                 "model": row["model"],
                 "compared_with": row["compared_with"],
                 "less": less,
-                "word": _word(low, high, "remembers less", "remembers more"),
+                "word": _word(low, high, "shows less", "shows more"),
                 "gap": _gap_sentence(row, other, less),
+                "by_query": _by_query(results, row["model"], row["compared_with"]),
                 "price": _price(row),
                 "recipe": recipe_difference(config, row["model"], row["compared_with"]),
                 "further": _further(row["model"], changes),
@@ -187,12 +194,30 @@ def _word(low: float, high: float, falls: str, rises: str) -> str:
 
 def _gap_sentence(row: Mapping, other: Mapping, less: Mapping) -> str:
     model, compared = row["model"], row["compared_with"]
-    word = _word(less["low"], less["high"], "remembers less than", "remembers more than")
+    word = _word(less["low"], less["high"], "shows less memory than", "shows more memory than")
     told = f"{model} {word} {compared}" if word else f"{model} cannot be told from {compared}"
-    return (
-        f"{told}: the gap is {whole(100 * row['gap'])} instead of {whole(100 * other['gap'])} of 100 captions, a "
-        f"change of {per_hundred(less['change'], less['low'], less['high'])}."
+    own, others = (
+        f"{whole(100 * one['gap'])} of 100 captions (asked {QUERY_NAMES[one['query']]})" for one in (row, other)
     )
+    return (
+        f"By the query that shows most of each model, {told}: the gap is {own} instead of {others}, a change of "
+        f"{per_hundred(less['change'], less['low'], less['high'])}."
+    )
+
+
+def _by_query(results: Sequence[Mapping], model: str, compared: str) -> str:
+    """Return the gaps of two models for every query that both were asked, where there are several."""
+    gaps = {
+        (row["model"], row["query"]): whole(100 * row["value"])
+        for row in results
+        if (row["metric"], row["scope"]) == (METRIC, SCOPE) and row["value"] is not None
+    }
+    both = [
+        f"{gaps[model, query]} instead of {gaps[compared, query]} {name}"
+        for query, name in QUERY_NAMES.items()
+        if {(model, query), (compared, query)} <= gaps.keys()
+    ]
+    return f"Query by query, the gap is {'; '.join(both)}." if len(both) > 1 else ""
 
 
 def _price(row: Mapping) -> str:

@@ -104,6 +104,7 @@ EMPTY_QUERIES = (
     "study_utility",
     "study_utility_draws",
     "study_values",
+    "training_sets",
 )
 
 

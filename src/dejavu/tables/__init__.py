@@ -12,18 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = (
-    "fields",
-    "queries",
-    "data",
-    "training",
-    "retrieval",
-    "scores",
-    "populations",
-    "evaluation",
-    "provenance",
-    "database",
-)
+MODULES = ("fields", "queries", "data", "training", "retrieval", "scores", "populations", "evaluation", "database")
 
 
 def __getattr__(name: str) -> Any:

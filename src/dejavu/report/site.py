@@ -50,9 +50,9 @@ INDEX = Page(
     "index.html.j2",
     "Result",
     "What does the model remember?",
-    "A model is asked with a caption it was trained on which objects the image shows. What it finds beyond a model "
-    "that never saw the pair is memory of the image; what both find, the caption and the data’s correlations give "
-    "away.",
+    "A training caption is given to a model that saw its pair and to one that did not, and each ranks public images. "
+    "What objects the first finds in them beyond the second is, on average, memory of the training image. What both "
+    "find follows from the caption and the data’s correlations.",
 )
 GALLERY = Page(
     "gallery.html",

@@ -24,7 +24,7 @@ def forest(rows: Sequence[dict]) -> Markup:
     scale = scale_of([*values, *missed, *(-value for value in missed)], 1, 99, at_most=8)
     bottom = LINE * len(rows) + 4
     marks = [mark for i, row in enumerate(rows) for mark in _zone(row, scale, LINE * i)]
-    marks.append(axis_below(scale, 0, bottom, "more captions of 100 than the other way round"))
+    marks.append(axis_below(scale, 0, bottom, "captions of 100: net advantage of the model that saw the pair"))
     marks += [mark for i, row in enumerate(rows) for mark in _marks(row, scale, LINE * i)]
     return figure("forest", "Gap and control of every model", described(rows), bottom + 42, marks)
 

@@ -101,16 +101,16 @@ def _sentences(verdict: Mapping, row: Mapping) -> list[str]:
     asked = f"Asked {QUERY_NAMES[row['query']]}"
     if _is_one_model(row):
         told = (
-            f"{asked}, it beats a reference that never saw an image more often for pairs that it was trained on than "
-            f"for pairs that it was not: by {size} of 100 captions{sure}."
+            f"{asked}, it beats a reference that read captions only, and it does so for {size} more of 100 training "
+            f"pairs than of other pairs{sure}."
         )
-        other = "Between two sets that it never saw"
+        other = "The same difference between two sets that it never saw"
     else:
         told = (
-            f"{asked}, the model that trained on a pair finds the objects of its image more precisely than a model "
-            f"that did not, in {size} more of 100 captions than the other way round{sure}."
+            f"{asked}, the model that trained on a pair finds the objects of its image more precisely for {size} more "
+            f"of 100 captions than the other model does{sure}; ties count for neither."
         )
-        other = "Where neither saw the pair"
+        other = "The same difference where neither saw the pair"
     control = per_hundred(row["control_value"], row["control_band_low"], row["control_band_high"])
     sentences = [told, f"{other} (the control): {control}."]
     if verdict["verdict"] == DETECTED and (row["band_low"] is None or row["band_low"] <= 0):
@@ -200,7 +200,7 @@ def _gap_sentence(row: Mapping, other: Mapping, less: Mapping) -> str:
         f"{whole(100 * one['gap'])} of 100 captions (asked {QUERY_NAMES[one['query']]})" for one in (row, other)
     )
     return (
-        f"By the query that shows most of each model, {told}: the gap is {own} instead of {others}, a change of "
+        f"Taking for each model the kind of query with the largest gap, {told}: {own} instead of {others}, a change of "
         f"{per_hundred(less['change'], less['low'], less['high'])}."
     )
 
@@ -228,7 +228,8 @@ def _price(row: Mapping) -> str:
         return f"Price: none is seen; retrieval (recall@10) is {values}."
     interval = f"{points(row['change'])} points ({points(row['change_low'])} to {points(row['change_high'])})"
     word = _word(row["change_low"], row["change_high"], "retrieval is worse", "none, retrieval is better")
-    told = f"Price: {word or 'no change of retrieval is shown'}; recall@10 is {values}, {interval}."
+    shown = word or "retrieval may have changed, but the interval holds 0"
+    told = f"Price: {shown}; recall@10 is {values}, {interval}."
     return told.replace("-", "−")
 
 

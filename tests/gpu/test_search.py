@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from dejavu.retrieval.filters import OnTorch
 from dejavu.retrieval.rounding import KINDS
 from dejavu.retrieval.search import nearest
+from tests.harness.vectors import in_float64
 
 
 @pytest.fixture(params=KINDS)
 def engine(device, request) -> OnTorch:
     return OnTorch(device, kind=request.param)
-
-
-def in_float64(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, list]:
-    """The k largest products, each added up exactly and rounded once, of equal ones the lower position first."""
-    similarity, position = [], []
-    for query in queries.tolist():
-        products = [math.fsum(x * y for x, y in zip(query, image, strict=True)) for image in public.tolist()]
-        order = sorted(range(len(products)), key=lambda i, products=products: (-products[i], i))[:k]
-        position.append(order)
-        similarity.append([products[i] for i in order])
-    return similarity, position
 
 
 def numbers(rows: int, dimension: int = 8, seed: int = 0) -> np.ndarray:

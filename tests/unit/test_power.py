@@ -152,6 +152,7 @@ def test_nothing_is_said_of_replicates_where_one_pair_of_models_was_trained(pilo
     [
         (["--gap", "much"], "--gap is 'much'"),
         (["--gap", "0"], "--gap is '0'"),
+        (["--gaps-of", "1"], "make power: it does not know --gaps-of 1"),
         (["--split", "defaults"], "--split is 'defaults', which is no split (did you mean 'default'?)"),
         ([], "there is no results/demo/default/memorization.duckdb: run the workflow"),
     ],

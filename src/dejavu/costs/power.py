@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dejavu.arguments import Parser
 from dejavu.costs.memory import PROJECT
 from dejavu.costs.planning import plan_of, read_config
 from dejavu.costs.predict import predict
@@ -28,8 +29,8 @@ HEAD += ["by the upper limit", "further hours"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 after a sentence about what is wrong."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         given, pairs = read_config(Path(options.config)), dict(map(pairs_of, options.pairs))
         config = plan_of(given, pairs).config
         split = _split(config, options.split)
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make power", description=__doc__)
+    parser = Parser(prog="make power", description=__doc__)
     add_arguments(parser)
     parser.add_argument("--split", help="the split whose finished run is the pilot; may be left out where there is one")
     parser.add_argument("--gap", default="0.02", help="the wanted gap, or several, as 0.01,0.02")

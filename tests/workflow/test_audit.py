@@ -1,4 +1,7 @@
-"""docs/guides/audit-your-checkpoint.md to the letter: its configuration, marked lines changed, leads to a report."""
+"""docs/guides/audit-your-checkpoint.md to the letter: its configuration, marked lines changed, leads to a report.
+
+A list of members of another distribution than the rest leads to no verdict.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ import itertools
 import re
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
+from dejavu.data.synthetic import make_pairs, make_world, raw_schema
+from dejavu.memorization.verdicts import CANNOT_SAY
 from dejavu.training.model import build
 from tests.harness.detectors import owl
 from tests.harness.pictures import encoded_image
@@ -47,8 +54,14 @@ def bring(project: Project) -> None:
     (folder / "labels.txt").write_text("star\nring\n")
     torch.manual_seed(0)
     owl(folder / "detector", "owlv2")
+    bring_checkpoint(project)
+
+
+def bring_checkpoint(project: Project) -> None:
+    torch.manual_seed(1)
     weights = build(str(project.folder / "config/architectures/small.json")).model.state_dict()
-    torch.save({"epoch": 1, "state_dict": {f"module.{n}": w for n, w in weights.items()}}, folder / "model.pt")
+    path = project.folder / "audit" / "model.pt"
+    torch.save({"epoch": 1, "state_dict": {f"module.{n}": w for n, w in weights.items()}}, path)
 
 
 def edited() -> str:
@@ -89,3 +102,34 @@ def test_the_page_leads_from_a_checkpoint_and_its_list_to_a_report(tmp_path: Pat
     assert guessed in report and "small.json has no pretrained tags" in report
     counts = {path.stem: pq.read_metadata(path).num_rows for path in (results / "manifests").glob("*.parquet")}
     assert counts["a"] == MEMBERS and sum(counts.values()) == PAIRS
+    with duckdb.connect(str(results / "memorization.duckdb"), read_only=True) as connection:
+        asked = connection.execute("SELECT count(*), bool_or(is_apart) FROM blind_baseline").fetchone()
+    assert asked == (3, False)
+
+
+def test_members_of_another_world_than_the_rest_lead_to_no_verdict(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "project")
+    pairs = project.folder / "audit" / "pairs"
+    pairs.mkdir(parents=True)
+    for world, number in ((0, 2 * MEMBERS), (1, MEMBERS)):
+        drawn = [
+            {name: pair[name] for name in raw_schema().names}
+            for pair in make_pairs(make_world(world), 0, number, size=32)
+        ]
+        pq.write_table(pa.Table.from_pylist(drawn, schema=raw_schema()), pairs / f"{world}.parquet")
+    (project.folder / "audit" / "members.txt").write_text("\n".join(pair["key"] for pair in drawn))
+    bring_checkpoint(project)
+    config = yaml.safe_load(edited())
+    del config["datasets"]["audit"]["annotate"], config["datasets"]["audit"]["duplicates"]
+    config["datasets"]["audit"]["columns"]["objects"] = "objects"
+    (project.folder / "audit.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    project.run("--configfile", "audit.yaml")
+    results = project.folder / "results" / "audit" / "audit"
+    with duckdb.connect(str(results / "memorization.duckdb"), read_only=True) as connection:
+        apart = connection.execute("SELECT role, other, is_apart FROM blind_baseline").fetchall()
+        said = connection.execute("SELECT about, verdict, sentence FROM verdicts ORDER BY about").fetchall()
+    assert sorted(apart) == [("a", "b", True), ("a", "holdout", True), ("b", "holdout", False)]
+    assert [(about, verdict) for about, verdict, _ in said] == [("membership", CANNOT_SAY), ("objects", CANNOT_SAY)]
+    assert all("Captions alone" in sentence for *_, sentence in said)
+    page = (results / "report" / "index.html").read_text()
+    assert "This run cannot say whether released remembers training images" in page

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr
 from scipy.stats import chi2
+
+from dejavu.memorization.replicates import critical_values
 
 POWER = 0.8
 # beyond this no number of replicates is looked for
@@ -32,10 +34,10 @@ def groups_needed(groups: float, detectable: float, gap: float) -> int:
 def power_of_replicates(gap: float, between: float, within: float, replicates: int, confidence: float = 0.95) -> float:
     """Return the probability that the confidence interval of a recipe lies above 0.
 
-    The interval is that of :func:`dejavu.memorization.replicates.recipe_interval`: Student's, with Satterthwaite's
-    degrees of freedom, of a mean whose variance is between^2 / replicates + within^2. The first part is estimated from
-    the replicates, with a scaled chi-squared distribution that is independent of the mean; the probability is averaged
-    over it. Where ``within`` is 0 this is the noncentral t distribution.
+    The interval is that of :func:`dejavu.memorization.replicates.recipe_interval`, of a mean whose variance is
+    between^2 / replicates + within^2. The first part is estimated from the replicates, with a scaled chi-squared
+    distribution that is independent of the mean; the probability is averaged over it. Where ``within`` is 0 this is the
+    noncentral t distribution.
 
     Args:
         gap: true mean gap of the recipe.
@@ -51,9 +53,8 @@ def power_of_replicates(gap: float, between: float, within: float, replicates: i
     spread = math.sqrt(between**2 / replicates + within**2)
     if spread == 0:
         return float(gap > 0)
-    with np.errstate(divide="ignore"):
-        degrees = np.where(of_mean > 0, total**2 * freedom / of_mean**2, np.inf)
-    reach = stdtrit(degrees, (1 + confidence) / 2) * np.sqrt(total)
+    share = of_mean / np.where(total > 0, total, 1.0)
+    reach = critical_values(share, replicates, confidence) * np.sqrt(total)
     return float(ndtr((gap - reach) / spread).mean())
 
 

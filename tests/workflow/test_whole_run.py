@@ -17,6 +17,7 @@ import pytest
 from dejavu.costs.planning import plan_of, read_config
 from dejavu.memorization.metrics import KEYS, TESTED
 from dejavu.plan.job_list import all_jobs
+from dejavu.report.queries import Queries
 from dejavu.roles import trained_in
 from dejavu.tables import DATABASE, VIEWS
 from tests.harness.project import ROOT, Project
@@ -252,6 +253,26 @@ def test_a_ranking_by_chance_scores_alike_under_both_sides(finished: Project) ->
     # no model plays a part in it
     assert len({recall for *_, recall in by_chance}) == 1 and by_chance[0][-1] > 0
     assert derived == (0,)
+
+
+def test_recall_by_object_adds_up_to_the_recall_of_all_objects(finished: Project) -> None:
+    queries = Queries(finished.results / "memorization.duckdb", ROOT / "workflow" / "sql")
+    found = {model: [0.0, 0.0, 0] for model in MODELS}
+    for row in queries.rows("recall_by_object"):
+        for place, value in enumerate((row["own"] * row["number"], row["other"] * row["number"], row["number"])):
+            found[row["model"]][place] += value
+    with duckdb.connect(str(finished.results / "memorization.duckdb"), read_only=True) as connection:
+        scored = connection.execute(
+            "SELECT model, population, sum(correct_a), sum(correct_b), sum(objects_n) FROM sample_scores "
+            "JOIN last_epochs USING (model, epoch) WHERE population IN ('a', 'b') AND query = 'caption' AND k = 10 "
+            "AND labels = 'all' AND scope = 'all' GROUP BY ALL"
+        ).fetchall()
+    wanted = {model: [0, 0, 0] for model in MODELS}
+    for model, population, by_a, by_b, objects in scored:
+        if (model, population) != ("one-model", "b"):
+            own, other = (by_a, by_b) if population == "a" else (by_b, by_a)
+            wanted[model] = [total + part for total, part in zip(wanted[model], (own, other, objects), strict=True)]
+    assert {model: pytest.approx(values) for model, values in found.items()} == wanted
 
 
 def test_other_queries_are_embedded_in_the_order_of_the_rows(finished: Project) -> None:

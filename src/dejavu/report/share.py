@@ -45,8 +45,18 @@ def _without_captions(rows: list[dict]) -> list[dict]:
     return [{**row, "captions": []} for row in rows if row["images"] >= FEWEST_IMAGES]
 
 
+def _without_rare_objects(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["number"] >= FEWEST_IMAGES]
+
+
 # queries on single samples whose results are totals -> what of the result may leave
-QUESTIONS = {"duplicates": _as_it_is, "group_sizes": _sorted_sizes, "unnamed_labels": _without_captions}
+QUESTIONS = {
+    "duplicates": _as_it_is,
+    "group_sizes": _sorted_sizes,
+    "unnamed_labels": _without_captions,
+    "recall_differences": _as_it_is,
+    "recall_by_object": _without_rare_objects,
+}
 
 
 def write_share(

@@ -8,8 +8,12 @@ from typing import Any
 
 from dejavu.memorization.metrics import METRICS
 from dejavu.memorization.verdicts import SCOPE_NAMES
+from dejavu.report.charts.by_query import by_query
 from dejavu.report.charts.cells import cells
 from dejavu.report.charts.chart import Chart
+from dejavu.report.charts.epochs import epochs
+from dejavu.report.charts.recall_by_object import recall_by_object
+from dejavu.report.charts.recall_differences import recall_differences
 from dejavu.report.charts.sample_gaps import sample_gaps
 from dejavu.report.charts.tradeoff import tradeoff_chart
 from dejavu.report.membership import membership
@@ -63,7 +67,15 @@ def index(queries: Queries) -> dict[str, Any]:
 def _charts(queries: Queries, costs: Sequence[Mapping], results: Sequence[Mapping]) -> list[Chart]:
     """Return the figures that the page draws itself."""
     asked = {model: row["query"] for model, row in largest_gaps(results).items()}
-    drawn = (tradeoff_chart(queries, costs), sample_gaps(queries), cells(queries, asked))
+    drawn = (
+        tradeoff_chart(queries, costs),
+        by_query(queries),
+        cells(queries, asked),
+        sample_gaps(queries),
+        recall_differences(queries, one_models(queries) & set(asked)),
+        recall_by_object(queries),
+        epochs(queries),
+    )
     return [chart for chart in drawn if chart is not None]
 
 

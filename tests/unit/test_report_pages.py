@@ -78,7 +78,7 @@ def test_colour_and_words_of_the_first_screen_follow_the_verdict(word, style, to
     sentences = " ".join(card["sentences"])
     assert ("Because of this." in sentences) == (word == "cannot say")
     assert ("would have been found" in sentences) == (word == "not detected")
-    assert ("20 more of 100" in sentences) == (word != "cannot say")
+    assert ("a net 20 of 100" in sentences) == (word != "cannot say")
 
 
 def test_the_first_screen_says_where_its_number_alone_shows_no_memory():
@@ -99,7 +99,7 @@ def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
     same = [cost("plain", plain), cost("same", plain + 0.01 * drawn[1], other="plain", change=(0.01, -0.1, 0.1))]
     (found,) = mitigations(same, [])
     assert found["word"] == "" and "cannot be told from plain" in found["gap"]
-    assert "the interval holds 0" in found["price"]
+    assert "not settled, at most 10.00 points" in found["price"]
     config = [{"key": f"models.{m}.{k}", "value": v} for m, k, v in RECIPES]
     assert mitigations(rows, [], config)[0]["recipe"] == "text_mask 0.6 instead of 0"
     other = [cost("plain", plain), cost("one", less, other="plain", reference="text_encoder")]
@@ -113,8 +113,8 @@ def test_memory_that_a_mitigation_moves_to_another_query_is_said():
     rows = [cost("plain", [0.4, 0.41]), cost("less", [0.3, 0.31], other="plain", change=(0.0, -0.1, 0.1))]
     (found,) = mitigations(rows, [], [], results)
     assert found["by_query"] == (
-        "Query by query, the gap is 10 instead of 40 with the caption; "
-        "30 instead of 10 with the rare words of the caption."
+        "Of 2 kinds of query, the gap is smaller in 1: 10 instead of 40 with the caption; larger in 1: 30 instead of 10 "
+        "with the rare words of the caption. These numbers have bands in the table below."
     )
 
 
@@ -176,3 +176,29 @@ def test_the_share_of_luck_is_what_the_holdout_shows_of_a_gap(tmp_path):
         assert (row["samples"], row["of_samples"]) == (samples, 100)
         assert row["by_luck"] == pytest.approx(luck) and row["luck"] == pytest.approx(min(1, luck / samples))
     assert sorted(found) == [1, 2, 3]
+
+
+def test_the_first_screen_says_how_many_pairs_there_are_and_whether_they_are_drawn():
+    roles = [
+        {"role": role, "dataset": "mine", "samples": 1000 + i} for i, role in enumerate(("a", "b", "public", "holdout"))
+    ]
+    photographs = [{"key": "datasets.mine.raw", "value": "[]"}, {"key": "datasets.other.synthetic.pairs", "value": "9"}]
+    (told,) = first_screen({}, [], [], [], [], photographs, roles)["data_sentences"]
+    assert told == "Role a has 1,000 pairs, role b 1,001, the holdout 1,003; 1,002 public images are searched."
+    drawn = [{"key": "datasets.mine.synthetic.pairs", "value": "9"}]
+    assert "drawn by the workflow" in first_screen({}, [], [], [], [], drawn, roles)["data_sentences"][1]
+
+
+def test_a_one_model_test_beside_others_is_said_to_have_another_scale():
+    of_two, alone = gap("m", "caption", 20.0), gap("one", "caption", 20.0, control_population="unseen")
+    assert "another scale" in forest([of_two, alone]) and "another scale" not in forest([alone])
+
+
+def test_a_mitigation_names_the_membership_that_both_models_show():
+    rows = [cost("plain", [0.4, 0.41]), cost("less", [0.3, 0.31], other="plain")]
+    members = {m: {"metric": "roc_auc", "value": v} for m, v in (("plain", 0.99), ("less", 0.78))}
+    (found,) = mitigations(rows, [], [], [], members)
+    assert found["membership"] == "Membership: ROC AUC 0.780 instead of 0.990; chance is 0.5."
+    assert found["further"].startswith("Each was trained once")
+    (found,) = mitigations(rows, [], [], [], {"plain": members["plain"]})
+    assert found["membership"] == ""

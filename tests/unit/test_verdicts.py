@@ -56,7 +56,7 @@ def test_the_strongest_cell_decides_beside_the_one_chosen_beforehand():
     strong = cell(query="masked", k=50, labels="10", scope="all", value=0.04, ci_low=0.03, ci_high=0.05, p_joint=0.001)
     found = on_objects(cells=[cell(), strong], memories={"a": 0.001, "b": 0.001})
     assert (found.verdict, found.sides, found.cell, found.p_value) == ("detected", "both", strong, 0.001)
-    assert "(both models): asked with captions masked as in training, symmetric AUCG of all objects" in found.sentence
+    assert "(both models): asked with masked captions, symmetric AUCG of all objects" in found.sentence
     assert "p ≤ 0.001" in found.sentence and "In the cell chosen beforehand" in found.sentence
 
 

@@ -23,6 +23,7 @@ from dejavu.training.model import build
 from tests.harness.detectors import owl
 from tests.harness.pictures import encoded_image
 from tests.harness.project import ROOT, Project
+from tests.harness.shown_numbers import assert_shown
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -131,5 +132,6 @@ def test_members_of_another_world_than_the_rest_lead_to_no_verdict(tmp_path: Pat
     assert sorted(apart) == [("a", "b", True), ("a", "holdout", True), ("b", "holdout", False)]
     assert [(about, verdict) for about, verdict, _ in said] == [("membership", CANNOT_SAY), ("objects", CANNOT_SAY)]
     assert all("Captions alone" in sentence for *_, sentence in said)
+    assert_shown("blind-baseline-table", results)
     page = (results / "report" / "index.html").read_text()
     assert "This run cannot say whether released remembers training images" in page

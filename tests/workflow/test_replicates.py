@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.harness.project import CONFIG, Project
+from tests.harness.shown_numbers import assert_shown
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -74,6 +75,11 @@ def test_the_training_pool_is_dealt_anew_and_the_other_roles_stay(project: Proje
     ]
     assert "seed" not in recipes[0]["recipe"] and recipes[1]["recipe"].pop("seed")
     assert recipes[0] == recipes[1]
+
+
+@pytest.mark.parametrize("table", ["replicates-table", "single-samples-table", "power-table"])
+def test_every_number_of_a_table_of_replicates_is_that_of_its_query(table: str, project: Project) -> None:
+    assert_shown(table, project.results)
 
 
 def test_replicate_0_is_the_split_and_the_mean_is_over_both(project: Project) -> None:

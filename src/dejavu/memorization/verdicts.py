@@ -26,7 +26,7 @@ PRIMARY_QUERY, PRIMARY_METRIC, PRIMARY_SCOPES = "caption", "aucg", ("unnamed", "
 SCOPE_NAMES = {"all": "all objects", "unnamed": "objects the caption does not name"}
 QUERY_NAMES = {
     "caption": "with the caption",
-    "masked": "with captions masked as in training",
+    "masked": "with masked captions",
     "remainder": "with what is left of the caption without the names of objects",
     "rare": "with the rare words of the caption",
 }

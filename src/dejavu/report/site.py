@@ -51,8 +51,9 @@ INDEX = Page(
     "Result",
     "What does the model remember?",
     "A training caption is given to a model that saw its pair and to one that did not, and each ranks public images. "
-    "What objects the first finds in them beyond the second is, on average, memory of the training image. What both "
-    "find follows from the caption and the data’s correlations.",
+    "Where the objects in the first model’s images match the training image better than those in the second’s, on "
+    "average over many captions, the first remembers the image. What both find follows from the caption and the data’s "
+    "correlations.",
 )
 GALLERY = Page(
     "gallery.html",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
 from dejavu.report.charts.svg import Scale, axis_below, circle, figure, line, rectangle, scale_of, text
 
 LINE = 58
+# said of a one-model test beside tests of two models
+OTHER_SCALE = " (another scale)"
 COLUMNS = ("value", "band_low", "band_high", "control_value", "control_band_low", "control_band_high")
 
 
@@ -19,14 +21,20 @@ def forest(rows: Sequence[dict]) -> Markup:
         rows: dicts with model, query, the columns of ``result_table.sql`` that
             :data:`COLUMNS` names, and detectable; all gaps are per 100 captions.
     """
+    apart = len({is_one_model(row) for row in rows}) > 1
     missed = [row["detectable"] for row in rows if row["detectable"] is not None]
     values = [row[column] for row in rows for column in COLUMNS]
     scale = scale_of([*values, *missed, *(-value for value in missed)], 1, 99, at_most=8)
     bottom = LINE * len(rows) + 4
     marks = [mark for i, row in enumerate(rows) for mark in _zone(row, scale, LINE * i)]
     marks.append(axis_below(scale, 0, bottom, "captions of 100: net advantage of the model that saw the pair"))
-    marks += [mark for i, row in enumerate(rows) for mark in _marks(row, scale, LINE * i)]
+    marks += [mark for i, row in enumerate(rows) for mark in _marks(row, scale, LINE * i, apart and is_one_model(row))]
     return figure("forest", "Gap and control of every model", described(rows), bottom + 42, marks)
+
+
+def is_one_model(row: Mapping) -> bool:
+    """Return whether a row of the result table is of a one-model test, whose control is between two unseen roles."""
+    return bool(row["control_population"] == "unseen")
 
 
 def described(rows: Sequence[dict]) -> str:
@@ -63,11 +71,11 @@ def _zone(row: dict, scale: Scale, top: float) -> list[Markup]:
     if size is None:
         return []
     label = f"{row['model']}: a true gap below {whole(size)} may have been missed"
-    return [rectangle(scale(-size), scale(size), top + 21, LINE - 23, "zone", label)]
+    return [rectangle(scale(-size), scale(size), top + 21, 18, "zone", label)]
 
 
-def _marks(row: dict, scale: Scale, top: float) -> list[Markup]:
-    marks = [text(1, top + 15, f"{row['model']}, query: {row['query']}", "name")]
+def _marks(row: dict, scale: Scale, top: float, alone: bool) -> list[Markup]:
+    marks = [text(1, top + 15, f"{row['model']}, query: {row['query']}{OTHER_SCALE if alone else ''}", "name")]
     gap = (row["value"], row["band_low"], row["band_high"])
     control = (row["control_value"], row["control_band_low"], row["control_band_high"])
     for (value, low, high), y, kind, label in (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dejavu.memorization.verdicts import CANNOT_SAY, DETECTED, MEMBERSHIP, NOT_DETECTED, OBJECTS, QUERY_NAMES
-from dejavu.report.charts.forest import COLUMNS, forest, per_hundred, whole
+from dejavu.report.charts.forest import COLUMNS, forest, is_one_model, per_hundred, whole
 from dejavu.report.tradeoff import percent, points
 
 METRIC, SCOPE = "ppg", "all"
@@ -28,6 +29,7 @@ def first_screen(
     recipes: Sequence[Mapping],
     changes: Sequence[Mapping],
     config: Sequence[Mapping] = (),
+    roles: Sequence[Mapping] = (),
 ) -> dict[str, Any]:
     """Return what the first screen shows.
 
@@ -38,14 +40,17 @@ def first_screen(
         recipes: rows of ``recipe_intervals.sql``.
         changes: rows of :func:`dejavu.report.recipes.recipe_changes`.
         config: the whole configuration, rows of key and value.
+        roles: rows of ``roles.sql``.
     """
     largest = largest_gaps(results)
+    members = {model: row for model, found in verdicts.items() for row in found if row["about"] == MEMBERSHIP}
     cards = [_card(model, found, largest.get(model), recipes) for model, found in verdicts.items()]
     return {
         "cards": cards,
         "largest": list(largest.values()),
         "forest": forest(list(largest.values())),
-        "mitigations": mitigations(tradeoff, changes, config, results),
+        "mitigations": mitigations(tradeoff, changes, config, results, members),
+        "data_sentences": _data_sentences(roles, config),
         "per_hundred": per_hundred,
     }
 
@@ -62,7 +67,7 @@ def largest_gaps(results: Sequence[Mapping]) -> dict[str, dict[str, Any]]:
         if row["metric"] != METRIC or row["scope"] != SCOPE or row["value"] is None:
             continue
         if row["model"] not in largest or row["value"] > largest[row["model"]]["raw"]:
-            factor = 200 if _is_one_model(row) else 100
+            factor = 200 if is_one_model(row) else 100
             scaled = {key: None if row[key] is None else factor * row[key] for key in (*COLUMNS, "detectable")}
             largest[row["model"]] = {**row, **scaled, "raw": row["value"]}
     return dict(sorted(largest.items()))
@@ -89,30 +94,26 @@ def _card(model: str, found: Sequence[Mapping], largest: Mapping | None, recipes
     }
 
 
-def _is_one_model(row: Mapping) -> bool:
-    """Whether a row of the result table is of a one-model test, whose control is between two unseen roles."""
-    return bool(row["control_population"] == "unseen")
-
-
 def _sentences(verdict: Mapping, row: Mapping) -> list[str]:
     """Return how large the gap is, how large its control, and what was too small to be seen."""
     size = whole(row["value"])
     sure = "" if row["band_low"] is None else f" (95 % band {whole(row['band_low'])} to {whole(row['band_high'])})"
     asked = f"Asked {QUERY_NAMES[row['query']]}"
-    if _is_one_model(row):
+    if is_one_model(row):
         told = (
-            f"{asked}, it beats a reference that read captions only, and it does so for {size} more of 100 training "
-            f"pairs than of other pairs{sure}."
+            f"{asked}, its net advantage over a reference that read captions only (captions won minus captions lost, "
+            f"of 100) is {size} higher on training pairs than on other pairs{sure}."
         )
-        other = "The same difference between two sets that it never saw"
+        other, after = "The same difference between two sets that it never saw", ""
     else:
         told = (
-            f"{asked}, the model that trained on a pair finds the objects of its image more precisely for {size} more "
-            f"of 100 captions than the other model does{sure}; ties count for neither."
+            f"{asked}, the model that trained on a pair finds the objects of its image more precisely than the other "
+            f"model does for a net {size} of 100 captions, those won minus those lost{sure}."
         )
-        other = "The same difference where neither saw the pair"
+        other = "Where neither saw the pair, model a minus model b"
+        after = " This cancels out of the gap, which counts both models alike; do not subtract it."
     control = per_hundred(row["control_value"], row["control_band_low"], row["control_band_high"])
-    sentences = [told, f"{other} (the control): {control}."]
+    sentences = [told, f"{other} (the control): {control}.{after}"]
     if verdict["verdict"] == DETECTED and (row["band_low"] is None or row["band_low"] <= 0):
         sentences.append("This number alone does not show it; the evidence is in another measure, named below.")
     if verdict["verdict"] == NOT_DETECTED and row["detectable"] is not None:
@@ -138,10 +139,11 @@ def _membership(row: Mapping | None) -> dict[str, str] | None:
     if row["verdict"] == DETECTED and row["value"] is not None and row["metric"] == "roc_auc":
         evidence = f" (ROC AUC {row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]; chance is 0.5)"
     said = {
-        DETECTED: "An attacker tells training pairs from others better than chance",
-        NOT_DETECTED: "No attack tells training pairs from others",
-        CANNOT_SAY: "This run cannot say whether an attacker tells training pairs from others",
+        DETECTED: "who has image and caption can tell training pairs from others better than chance",
+        NOT_DETECTED: "no attack tells training pairs from others",
+        CANNOT_SAY: "this run cannot say whether an attacker tells training pairs from others",
     }[row["verdict"]]
+    said = f"A second test, of membership: {said}"
     return {"style": style, "sign": sign, "verdict": row["verdict"], "text": f"{said}{evidence}."}
 
 
@@ -150,6 +152,7 @@ def mitigations(
     changes: Sequence[Mapping],
     config: Sequence[Mapping] = (),
     results: Sequence[Mapping] = (),
+    members: Mapping[str, Mapping] | None = None,
 ) -> list[dict[str, Any]]:
     """Return for each model that is compared with another what it changes in memory, and at what price.
 
@@ -160,8 +163,8 @@ def mitigations(
 
     Returns:
         Dicts with model, compared_with, less (the change of the gap: change, low, high in captions of 100), word, gap,
-        by_query and price as sentences, recipe: in what the two recipes differ, and further: the change over several
-        trainings.
+        by_query, membership and price as sentences, recipe: in what the two recipes differ, and further: the change
+        over several trainings, or that there was one.
     """
     by_model = {row["model"]: row for row in tradeoff}
     found = []
@@ -180,6 +183,7 @@ def mitigations(
                 "word": _word(low, high, "shows less", "shows more"),
                 "gap": _gap_sentence(row, other, less),
                 "by_query": _by_query(results, row["model"], row["compared_with"]),
+                "membership": _members(row["model"], row["compared_with"], members or {}),
                 "price": _price(row),
                 "recipe": recipe_difference(config, row["model"], row["compared_with"]),
                 "further": _further(row["model"], changes),
@@ -208,16 +212,46 @@ def _gap_sentence(row: Mapping, other: Mapping, less: Mapping) -> str:
 def _by_query(results: Sequence[Mapping], model: str, compared: str) -> str:
     """Return the gaps of two models for every query that both were asked, where there are several."""
     gaps = {
-        (row["model"], row["query"]): whole(100 * row["value"])
+        (row["model"], row["query"]): row["value"]
         for row in results
         if (row["metric"], row["scope"]) == (METRIC, SCOPE) and row["value"] is not None
     }
-    both = [
-        f"{gaps[model, query]} instead of {gaps[compared, query]} {name}"
-        for query, name in QUERY_NAMES.items()
-        if {(model, query), (compared, query)} <= gaps.keys()
+    both = [query for query in QUERY_NAMES if {(model, query), (compared, query)} <= gaps.keys()]
+    if len(both) < 2:
+        return ""
+    told: dict[str, list[str]] = {"smaller": [], "larger": []}
+    for query in both:
+        way = "larger" if gaps[model, query] > gaps[compared, query] else "smaller"
+        own, other = (whole(100 * gaps[one, query]) for one in (model, compared))
+        told[way].append(f"{own} instead of {other} {QUERY_NAMES[query]}")
+    parts = [f"{way} in {len(found)}: {', '.join(found)}" for way, found in told.items() if found]
+    return f"Of {len(both)} kinds of query, the gap is {'; '.join(parts)}. These numbers have bands in the table below."
+
+
+def _members(model: str, compared: str, members: Mapping[str, Mapping]) -> str:
+    """Return the ROC AUC of the attacks that the two verdicts on membership rest on; empty where one has none."""
+    own, other = members.get(model), members.get(compared)
+    if any(row is None or row["value"] is None or row["metric"] != "roc_auc" for row in (own, other)):
+        return ""
+    assert own is not None and other is not None
+    return f"Membership: ROC AUC {own['value']:.3f} instead of {other['value']:.3f}; chance is 0.5."
+
+
+def _data_sentences(roles: Sequence[Mapping], config: Sequence[Mapping]) -> list[str]:
+    """Return how many samples the roles have, and whether the workflow has drawn the images itself."""
+    known = {row["role"]: f"{row['samples']:,}" for row in roles}
+    if not {"a", "b", "holdout", "public"} <= known.keys():
+        return []
+    told = [
+        f"Role a has {known['a']} pairs, role b {known['b']}, the holdout {known['holdout']}; {known['public']} public "
+        "images are searched."
     ]
-    return f"Query by query, the gap is {'; '.join(both)}." if len(both) > 1 else ""
+    drawn = {row["key"].split(".")[1] for row in config if re.match(r"datasets\.[^.]+\.synthetic\b", row["key"])}
+    if drawn & {row["dataset"] for row in roles}:
+        told.append(
+            "The images are drawn by the workflow: how large a gap is says nothing about models of photographs."
+        )
+    return told
 
 
 def _price(row: Mapping) -> str:
@@ -228,7 +262,7 @@ def _price(row: Mapping) -> str:
         return f"Price: none is seen; retrieval (recall@10) is {values}."
     interval = f"{points(row['change'])} points ({points(row['change_low'])} to {points(row['change_high'])})"
     word = _word(row["change_low"], row["change_high"], "retrieval is worse", "none, retrieval is better")
-    shown = word or "retrieval may have changed, but the interval holds 0"
+    shown = word or f"not settled, at most {points(-row['change_low']).removeprefix('+')} points of retrieval"
     told = f"Price: {shown}; recall@10 is {values}, {interval}."
     return told.replace("-", "−")
 
@@ -237,7 +271,7 @@ def _further(model: str, changes: Sequence[Mapping]) -> str:
     """Return the change over several trainings, by query; empty where the recipes were trained once."""
     rows = [row for row in changes if (row["model"], row["metric"], row["scope"]) == (model, METRIC, SCOPE)]
     if not rows:
-        return ""
+        return "Each was trained once, so this compares the trained models and not their recipes."
     by_query = [
         f"{per_hundred(100 * row['mean'], 100 * row['low'], 100 * row['high'])} asked {QUERY_NAMES[row['query']]}"
         for row in rows

@@ -34,7 +34,7 @@ def index(queries: Queries) -> dict[str, Any]:
     found, costs = verdicts(queries), tradeoff(queries)
     recipes, changes = queries.rows("recipe_intervals"), recipe_changes(queries)
     return {
-        **first_screen(found, results, costs, recipes, changes, queries.config_rows()),
+        **first_screen(found, results, costs, recipes, changes, queries.config_rows(), queries.rows("roles")),
         "charts": _charts(queries, costs, results),
         "verdicts": found,
         "asked": queries.rows("asked_roles"),

@@ -1,0 +1,206 @@
+"""What tables of a report show, against the queries that they come from."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from dejavu.report.queries import Queries
+from tests.harness.project import ROOT
+
+NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e-\d+)?|–")
+BAND, CONTROL = ("band_low", "band_high"), ("control_value", "control_low", "control_high")
+ENDS = ("ci_low", "ci_high")
+# of a wanted gap there are four lines for each row of the query
+WANTED = 4
+
+
+def _at_one_percent(of: str) -> list[tuple[str, ...]]:
+    return [(f"%{of}",), (f"%{of}_low", f"%{of}_high")]
+
+
+def _rates(name: str) -> list[tuple[str, ...]]:
+    return [c for kind in ("tpr", "fpr", "control_tpr") for c in _at_one_percent(f"{kind}_at_{name}")]
+
+
+def _remembered(side: str) -> tuple[str, ...]:
+    return tuple(f"memory_{side}{end}" for end in ("", "_low", "_high"))
+
+
+PAGES = ("index", "single_samples", "data", "provenance")
+# table -> its page, its query, and for each of the columns with numbers its place and the columns of the query that it
+# shows; % is a share in per cent
+TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
+    "result-table": (
+        "index",
+        "result_table",
+        4,
+        [
+            ("value",),
+            BAND,
+            ("p_joint",),
+            ("control_value",),
+            ("control_band_low", "control_band_high"),
+            _remembered("a"),
+            _remembered("b"),
+            *((name,) for name in ("placebo", "placebo_p_value", "p_value", "control_p_value", "value_a", "value_b")),
+            ENDS,
+            ("mean", "std"),
+            *((name,) for name in ("detectable", "n", "effective_groups", "control_n")),
+        ],
+    ),
+    "tradeoff-table": (
+        "index",
+        "tradeoff",
+        2,
+        [("gap",), BAND, ("%recall_at_10",), ("%recall_low", "%recall_high"), (), ("%change",)]
+        + [("%change_low", "%change_high")],
+    ),
+    "utility-table": (
+        "index",
+        "utility",
+        3,
+        [("%value",), ("%ci_low", "%ci_high"), ("%worse_side",), ("%better_side",), (), ("%change",)]
+        + [("%change_low", "%change_high"), ("n",)],
+    ),
+    "attacks-table": ("index", "attacks", 4, [("value",), ENDS, CONTROL[:1], CONTROL[1:], ("n",)]),
+    "membership-table": (
+        "index",
+        "membership",
+        4,
+        [("n_members", "n_others"), ("auc",), ("auc_low", "auc_high"), ("control_auc",)]
+        + [("control_auc_low", "control_auc_high"), *_rates("1_percent"), *_rates("0_1_percent")],
+    ),
+    "origin-trends-table": (
+        "index",
+        "memory_trends",
+        3,
+        [("trend",), ENDS] + [(name,) for name in ("p_value", "p_joint", "placebo", "placebo_p_value", "n", "groups")],
+    ),
+    "origins-table": (
+        "index",
+        "memory_sources",
+        4,
+        [("value",), ENDS, ("value_a",), ("value_b",), ("control",), CONTROL[1:], ("n",), ("groups",), ("control_n",)],
+    ),
+    "power-table": ("index", "power", 3, [("value",), ("groups",), ("detectable",)]),
+    "single-samples-table": (
+        "single_samples",
+        "remembered_shares",
+        3,
+        [(name,) for name in ("replicates", "samples", "control", "%share_low", "listed", "listed_placebo")],
+    ),
+    "privacy-table": (
+        "single_samples",
+        "privacy",
+        2,
+        [(name,) for name in ("epsilon_low", "canaries", "guesses", "right_guesses")],
+    ),
+    "groups-table": (
+        "data",
+        "group_sizes",
+        1,
+        [(name,) for name in ("samples", "groups", "effective", "largest", "mean_size")],
+    ),
+    "unnamed-table": ("data", "unnamed_labels", 1, [("images",), ("unnamed",)]),
+    "blind-baseline-table": ("index", "blind_baseline", 2, [("auc",), ("std_error",), ("captions",)]),
+    "replicates-table": (
+        "index",
+        "recipe_intervals",
+        4,
+        [("replicates",), ("mean",), ("low", "high"), ("next_low", "next_high"), ("between",), ("control_mean",)]
+        + [("control_low", "control_high")],
+    ),
+    "confirmations-table": (
+        "single_samples",
+        "confirmations",
+        3,
+        [(name,) for name in ("listing", "listed", "confirmed", "advantage", "std_error", "unlisted_advantage")],
+    ),
+    "stages-table": (
+        "provenance",
+        "stages",
+        1,
+        [("subjects",), ("rows_in",), ("rows_out",), (), ("seconds",), ("peak_memory_mb",)],
+    ),
+}
+
+
+class Tables(HTMLParser):
+    """Tables by their id: the texts of the cells of each row of the body."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.rows: dict[str, list[list[str]]] = {}
+        self._table, self._cell = "", False
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self._table = dict(attrs).get("id") or ""
+            self.rows.setdefault(self._table, [])
+        elif tag == "tr" and self._table:
+            self.rows[self._table].append([])
+        elif tag in ("td", "th") and self._table:
+            self.rows[self._table][-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._cell = False
+        elif tag == "table":
+            self._table = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.rows[self._table][-1][-1] += data
+
+
+def shows(cell: str, values: list[float | None]) -> bool:
+    """Whether the numbers in a cell are these values, each rounded as it is written."""
+    written = NUMBER.findall(cell)
+    known = [value for value in values if value is not None]
+    if not known:
+        return set(written) <= {"–"}
+    if len(written) != len(known):
+        return False
+    for text, value in zip(written, known, strict=True):
+        if text == "–":
+            return False
+        plain = text.replace(",", "").replace("−", "-")
+        digits, _, exponent = plain.partition("e")
+        decimals = len(digits.partition(".")[2]) - int(exponent or 0)
+        if abs(float(plain) - value) > 0.5 * 10**-decimals + 1e-9 * abs(value) + 1e-12:
+            return False
+    return True
+
+
+def value_of(row: dict, column: str) -> float | None:
+    value = row[column.removeprefix("%")]
+    return None if value is None else float(value) * (100 if column.startswith("%") else 1)
+
+
+def shown_tables(report: Path) -> dict[str, list[list[str]]]:
+    """Return table -> the texts of its cells by rows, the head first, of all pages of a report."""
+    return {name: rows for page in PAGES for name, rows in Tables(report / f"{page}.html").rows.items() if name}
+
+
+def assert_shown(table: str, results: Path) -> None:
+    """Fail where a number in a table is not that of its query, in its row and its column."""
+    queries = Queries(results / "memorization.duckdb", ROOT / "workflow" / "sql")
+    page, query, first, columns = TABLES[table]
+    head, *lines = Tables(results / "report" / f"{page}.html").rows[table]
+    rows = queries.rows(query)
+    if table == "power-table":
+        rows = [row for row in rows if _is_asked(row, lines) for _ in range(WANTED)]
+    assert len(lines) == len(rows) > 0, table
+    assert len(head) - first - len(columns) in (0, 1, 2), head
+    for cells, row in zip(lines, rows, strict=True):
+        for place, names in enumerate(columns, first):
+            values = [value_of(row, name) for name in names]
+            assert not names or shows(cells[place], values), (head[place], cells, values)
+
+
+def _is_asked(row: dict, lines: list[list[str]]) -> bool:
+    return any(cells[:2] == [row["model"], row["scope"]] and shows(cells[3], [row["value"]]) for cells in lines)

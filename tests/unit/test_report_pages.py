@@ -99,7 +99,7 @@ def test_a_mitigation_reduces_memory_only_where_the_interval_says_so():
     same = [cost("plain", plain), cost("same", plain + 0.01 * drawn[1], other="plain", change=(0.01, -0.1, 0.1))]
     (found,) = mitigations(same, [])
     assert found["word"] == "" and "cannot be told from plain" in found["gap"]
-    assert "not settled, at most 10.00 points" in found["price"]
+    assert "not settled, up to 10.00 points" in found["price"]
     config = [{"key": f"models.{m}.{k}", "value": v} for m, k, v in RECIPES]
     assert mitigations(rows, [], config)[0]["recipe"] == "text_mask 0.6 instead of 0"
     other = [cost("plain", plain), cost("one", less, other="plain", reference="text_encoder")]
@@ -113,8 +113,8 @@ def test_memory_that_a_mitigation_moves_to_another_query_is_said():
     rows = [cost("plain", [0.4, 0.41]), cost("less", [0.3, 0.31], other="plain", change=(0.0, -0.1, 0.1))]
     (found,) = mitigations(rows, [], [], results)
     assert found["by_query"] == (
-        "Of 2 kinds of query, the gap is smaller in 1: 10 instead of 40 with the caption; larger in 1: 30 instead of 10 "
-        "with the rare words of the caption. These numbers have bands in the table below."
+        "Of 2 kinds of query, the gap is smaller in 1: 10 instead of 40 with the caption; larger in 1: 30 instead of "
+        "10 with the rare words of the caption. These numbers have bands in the table below."
     )
 
 

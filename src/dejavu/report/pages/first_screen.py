@@ -262,7 +262,7 @@ def _price(row: Mapping) -> str:
         return f"Price: none is seen; retrieval (recall@10) is {values}."
     interval = f"{points(row['change'])} points ({points(row['change_low'])} to {points(row['change_high'])})"
     word = _word(row["change_low"], row["change_high"], "retrieval is worse", "none, retrieval is better")
-    shown = word or f"not settled, at most {points(-row['change_low']).removeprefix('+')} points of retrieval"
+    shown = word or f"not settled, up to {points(-row['change_low']).removeprefix('+')} points of retrieval"
     told = f"Price: {shown}; recall@10 is {values}, {interval}."
     return told.replace("-", "−")
 

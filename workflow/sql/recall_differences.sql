@@ -17,7 +17,12 @@ WITH reached AS (
     JOIN last_epochs ON last_epochs.model = sample_scores.model AND last_epochs.epoch = sample_scores.epoch
     JOIN samples ON samples.row = sample_scores.row AND samples.role = population
     CROSS JOIN range(1, 11) AS points (point)
-    WHERE scope = 'all' AND query = 'caption' AND population IN ('a', 'b', 'holdout')
+    -- a sample without objects has no recall
+    WHERE scope = 'all'
+      AND query = 'caption'
+      AND population IN ('a', 'b', 'holdout')
+      AND recall_a IS NOT NULL
+      AND recall_b IS NOT NULL
 ),
 grouped AS (
     SELECT

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from dejavu.memorization.metrics import METRIC_NAMES
 from dejavu.report.queries import Queries
 from tests.harness.project import ROOT
 
@@ -193,14 +194,16 @@ def assert_shown(table: str, results: Path) -> None:
     head, *lines = Tables(results / "report" / f"{page}.html").rows[table]
     rows = queries.rows(query)
     if table == "power-table":
-        rows = [row for row in rows if _is_asked(row, lines) for _ in range(WANTED)]
+        asked = {tuple(cells[:first]) for cells in lines}
+        rows = [
+            row
+            for row in rows
+            if (row["model"], row["scope"], METRIC_NAMES[row["metric"]]) in asked
+            for _ in range(WANTED)
+        ]
     assert len(lines) == len(rows) > 0, table
     assert len(head) - first - len(columns) in (0, 1, 2), head
     for cells, row in zip(lines, rows, strict=True):
         for place, names in enumerate(columns, first):
             values = [value_of(row, name) for name in names]
             assert not names or shows(cells[place], values), (head[place], cells, values)
-
-
-def _is_asked(row: dict, lines: list[list[str]]) -> bool:
-    return any(cells[:2] == [row["model"], row["scope"]] and shows(cells[3], [row["value"]]) for cells in lines)

@@ -202,7 +202,7 @@ def assert_shown(table: str, results: Path) -> None:
             for _ in range(WANTED)
         ]
     assert len(lines) == len(rows) > 0, table
-    assert len(head) - first - len(columns) in (0, 1, 2), head
+    assert len(head) >= first + len(columns), head
     for cells, row in zip(lines, rows, strict=True):
         for place, names in enumerate(columns, first):
             values = [value_of(row, name) for name in names]

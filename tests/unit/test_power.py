@@ -59,7 +59,7 @@ def test_without_noise_of_queries_the_power_is_of_the_noncentral_t(replicates):
 
 @pytest.mark.parametrize(("replicates", "least", "most"), [(3, 0.9465, 0.965), (5, 0.95, 0.965), (8, 0.95, 0.965)])
 @pytest.mark.parametrize("within", [0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 2.0, 5.0])
-def test_an_interval_over_replicates_covers_95_percent_whatever_share_the_queries_have(replicates, least, most, within):
+def test_an_interval_over_replicates_covers_95_percent_for_any_noise_of_queries(replicates, least, most, within):
     above = power_of_replicates(0.0, 1.0, within, replicates)
     assert least - 5e-4 <= 1 - 2 * above <= most + 5e-4
 

@@ -81,7 +81,8 @@ def test_kept_checkpoints_are_measured_and_early_stopping_is_one_of_them(finishe
     assert sorted((row["query"], int(row["epoch"]), float(row["gap"])) for row in rows) == gaps
     assert all(row["control_value"] and row["ci_low"] for row in rows)
     assert "figures/along.svg" in (study / "report" / "index.html").read_text(encoding="utf-8")
-    assert "figures/epochs.svg" in (project.results / "report" / "index.html").read_text(encoding="utf-8")
+    page = (project.results / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'id="figure-epochs"' in page and (project.results / "report" / "data" / "epochs.csv").is_file()
     assert project.planned() == {}
 
 

@@ -17,12 +17,12 @@ ENDS = ("ci_low", "ci_high")
 WANTED = 4
 
 
-def _at_one_percent(of: str) -> list[tuple[str, ...]]:
+def _with_ends(of: str) -> list[tuple[str, ...]]:
     return [(f"%{of}",), (f"%{of}_low", f"%{of}_high")]
 
 
 def _rates(name: str) -> list[tuple[str, ...]]:
-    return [c for kind in ("tpr", "fpr", "control_tpr") for c in _at_one_percent(f"{kind}_at_{name}")]
+    return [c for kind in ("tpr", "fpr", "control_tpr") for c in _with_ends(f"{kind}_at_{name}")]
 
 
 def _remembered(side: str) -> tuple[str, ...]:
@@ -113,12 +113,6 @@ TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
         [("replicates",), ("mean",), ("low", "high"), ("next_low", "next_high"), ("between",), ("control_mean",)]
         + [("control_low", "control_high")],
     ),
-    "confirmations-table": (
-        "single_samples",
-        "confirmations",
-        3,
-        [(name,) for name in ("listing", "listed", "confirmed", "advantage", "std_error", "unlisted_advantage")],
-    ),
     "stages-table": (
         "provenance",
         "stages",
@@ -188,7 +182,10 @@ def shown_tables(report: Path) -> dict[str, list[list[str]]]:
 
 
 def assert_shown(table: str, results: Path) -> None:
-    """Fail where a number in a table is not that of its query, in its row and its column."""
+    """Fail where a number in a table is not that of its query, in its row and its column.
+
+    What Python computes from a query, as the share on the front or the groups needed, stands behind these columns.
+    """
     queries = Queries(results / "memorization.duckdb", ROOT / "workflow" / "sql")
     page, query, first, columns = TABLES[table]
     head, *lines = Tables(results / "report" / f"{page}.html").rows[table]

@@ -22,7 +22,14 @@ FILE = 7
 PUBLIC = 50
 
 
-def write_report(folder: Path, captions: Sequence[str], labels: Sequence[str], *, k: int = K) -> Path:
+def write_report(
+    folder: Path,
+    captions: Sequence[str],
+    labels: Sequence[str],
+    *,
+    k: int = K,
+    confirmations: Sequence[dict] = (),
+) -> Path:
     """Write a report whose gallery shows one training sample of role a for each caption, and return its folder.
 
     Every sample shows the labels of three places in a row; every public image too. Side a finds one object more than
@@ -33,6 +40,7 @@ def write_report(folder: Path, captions: Sequence[str], labels: Sequence[str], *
         captions: the captions of the samples.
         labels: the labels of the objects, three at least.
         k: number of neighbours of each sample under each side.
+        confirmations: rows of that table; the model is added.
     """
     number = len(captions)
     roles = ["a"] * number + ["public"] * PUBLIC
@@ -54,6 +62,7 @@ def write_report(folder: Path, captions: Sequence[str], labels: Sequence[str], *
             "neighbors": _neighbors(rows[:number], rows[number:], k),
             "sample_memorization": _evidence(rows[:number]),
             "remembered_shares": [{"model": MODEL, "epoch": EPOCH, "statistic": "recall", "query": "caption"} | SHARES],
+            "confirmations": [{"model": MODEL, "epoch": EPOCH, **row} for row in confirmations],
             "stages": [{"stage": "duplicates", "subject": "made", "rows_in": len(roles), "rows_out": len(roles)}],
         },
         report__k=k,

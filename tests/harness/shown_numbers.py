@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-from dejavu.memorization.metrics import METRIC_NAMES
+from dejavu.memorization.power import MOST_REPLICATES, replicates_needed, upper_deviation
 from dejavu.report.queries import Queries
+from dejavu.report.recipes import recipe_changes
 from tests.harness.project import ROOT
 
 NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e-\d+)?|–")
 BAND, CONTROL = ("band_low", "band_high"), ("control_value", "control_low", "control_high")
 ENDS = ("ci_low", "ci_high")
-# of a wanted gap there are four lines for each row of the query
-WANTED = 4
+WANTED = (0.01, 0.02, 0.05, 0.1)
 
 
 def _with_ends(of: str) -> list[tuple[str, ...]]:
@@ -29,7 +32,7 @@ def _remembered(side: str) -> tuple[str, ...]:
     return tuple(f"memory_{side}{end}" for end in ("", "_low", "_high"))
 
 
-PAGES = ("index", "single_samples", "data", "provenance")
+PAGES = ("index", "single_samples", "gallery", "data", "provenance")
 # table -> its page, its query, and for each of the columns with numbers its place and the columns of the query that it
 # shows; % is a share in per cent
 TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
@@ -56,7 +59,7 @@ TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
         "tradeoff",
         2,
         [("gap",), BAND, ("%recall_at_10",), ("%recall_low", "%recall_high"), (), ("%change",)]
-        + [("%change_low", "%change_high")],
+        + [("%change_low", "%change_high"), ("%front",)],
     ),
     "utility-table": (
         "index",
@@ -85,7 +88,23 @@ TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
         4,
         [("value",), ENDS, ("value_a",), ("value_b",), ("control",), CONTROL[1:], ("n",), ("groups",), ("control_n",)],
     ),
-    "power-table": ("index", "power", 3, [("value",), ("groups",), ("detectable",)]),
+    "power-table": (
+        "index",
+        "power",
+        3,
+        [(name,) for name in ("value", "groups", "detectable", "gap", "groups_needed")],
+    ),
+    # of several trainings the table has more columns
+    "power-table of replicates": (
+        "index",
+        "power",
+        3,
+        [
+            (name,)
+            for name in ("value", "groups", "detectable", "gap", "groups_needed", "replicates", "needed", "upper")
+        ],
+    ),
+    "recipe-changes-table": ("index", "recipe_changes", 5, [("replicates",), ("mean",), ("low", "high")]),
     "single-samples-table": (
         "single_samples",
         "remembered_shares",
@@ -98,6 +117,19 @@ TABLES: dict[str, tuple[str, str, int, list[tuple[str, ...]]]] = {
         2,
         [(name,) for name in ("epsilon_low", "canaries", "guesses", "right_guesses")],
     ),
+    "confirmations-table": (
+        "single_samples",
+        "confirmations",
+        3,
+        [(name,) for name in ("listing", "listed", "confirmed", "advantage", "std_error", "unlisted_advantage")],
+    ),
+    "luck-table": (
+        "gallery",
+        "gallery_luck",
+        1,
+        [("gap",), ("samples",), ("of_samples",), ("by_luck",), ("%luck",)],
+    ),
+    "duplicates-table": ("data", "duplicates", 2, [("groups",), ("samples",), ("largest",)]),
     "groups-table": (
         "data",
         "group_sizes",
@@ -181,23 +213,123 @@ def shown_tables(report: Path) -> dict[str, list[list[str]]]:
     return {name: rows for page in PAGES for name, rows in Tables(report / f"{page}.html").rows.items() if name}
 
 
-def assert_shown(table: str, results: Path) -> None:
-    """Fail where a number in a table is not that of its query, in its row and its column.
+def _with_fronts(queries: Queries) -> list[dict]:
+    """The trade-off, with the share of the draws in which no other model of the kind beats a model."""
+    rows = queries.rows("tradeoff")
 
-    What Python computes from a query, as the share on the front or the groups needed, stands behind these columns.
-    """
+    def beats(other: dict, one: dict, draw: int) -> bool:
+        gain = other["drawn_recall"][draw] - one["drawn_recall"][draw]
+        less = max(one["drawn_gap"][draw], 0) - max(other["drawn_gap"][draw], 0)
+        return gain >= 0 and less >= 0 and gain + less > 0
+
+    for one in rows:
+        others = [row for row in rows if row["reference"] == one["reference"] and row["drawn_recall"]]
+        draws = range(len(one["drawn_recall"] or []))
+        beaten = sum(any(beats(other, one, draw) for other in others) for draw in draws)
+        one["front"] = 1 - beaten / len(draws) if draws else None
+    return rows
+
+
+def _with_wanted_gaps(queries: Queries) -> list[dict]:
+    """What larger runs need, for each wanted gap: the noise falls with the root of the groups."""
+    rows = []
+    for row in queries.rows("power"):
+        if (row["metric"], row["scope"]) not in {("ppg", "all"), ("aucg", "unnamed")}:
+            continue
+        for gap in WANTED:
+            needed = upper = None
+            if row["between"] is not None:
+                reached = upper_deviation(row["between"], row["replicates"])
+                needed, upper = (replicates_needed(gap, noise, row["within"]) for noise in (row["between"], reached))
+                needed, upper = needed or MOST_REPLICATES, upper or MOST_REPLICATES
+            groups = math.ceil(row["groups"] * row["detectable"] ** 2 / gap**2 - 1e-9)
+            rows.append({**row, "gap": gap, "groups_needed": groups, "needed": needed, "upper": upper})
+    return rows
+
+
+# what is more than the rows of a query
+ROWS: dict[str, Callable[[Queries], list[dict]]] = {
+    "tradeoff": _with_fronts,
+    "power": _with_wanted_gaps,
+    "recipe_changes": recipe_changes,
+}
+
+
+def assert_shown(table: str, results: Path) -> None:
+    """Fail where a number in a table is not that of its query, in its row and its column."""
     queries = Queries(results / "memorization.duckdb", ROOT / "workflow" / "sql")
     page, query, first, columns = TABLES[table]
-    head, *lines = Tables(results / "report" / f"{page}.html").rows[table]
-    rows = queries.rows(query)
-    if table == "power-table":
-        asked = {tuple(cells[:first]) for cells in lines}
-        rows = [
-            row
-            for row in rows
-            if (row["model"], row["scope"], METRIC_NAMES[row["metric"]]) in asked
-            for _ in range(WANTED)
-        ]
+    head, *lines = Tables(results / "report" / f"{page}.html").rows[table.removesuffix(" of replicates")]
+    rows = ROWS[query](queries) if query in ROWS else queries.rows(query)
+    if table == "luck-table":
+        # of each model the smallest gap that the gallery shows
+        shown = {(model, int(gap)) for model, gap, *_ in lines}
+        rows = [row for row in rows if (row["model"], row["gap"]) in shown]
+    _assert_lines(table, first, columns, head, lines, rows)
+
+
+CHANGE = [("%change",), ("%change_low", "%change_high")]
+# the same for the page of a study; first place and columns
+STUDY_TABLES: dict[str, tuple[int, list[tuple[str, ...]]]] = {
+    "points-table": (
+        7,
+        [
+            ("gap",),
+            ENDS,
+            CONTROL[:1],
+            CONTROL[1:],
+            ("p_value",),
+            ("change",),
+            ("change_low", "change_high"),
+            (),
+            ("n",),
+        ],
+    ),
+    "utility-table": (4, [("%utility",), ("%ci_low", "%ci_high"), ("%worse_side",), ("%better_side",), *CHANGE]),
+    "tradeoff-table": (
+        2,
+        [("gap",), ("gap_low", "gap_high"), ("%utility",), ("%ci_low", "%ci_high"), *CHANGE, ("%front_share",)],
+    ),
+}
+
+
+def assert_study_shown(study: Path) -> None:
+    """Fail where a number in a table of a study's page is not that of the study's files."""
+    points, utility = (_rows_of(study / f"{name}.tsv") for name in ("points", "utility"))
+    memory = [row for row in points if (row["scope"], row["metric"]) == ("all", "ppg")]
+    tradeoffs = []
+    for useful in utility:
+        if useful["front_share"] is not None:
+            same = [row for row in memory if (row["value"], row["model"]) == (useful["value"], useful["model"])]
+            most = max(same, key=lambda row: row["gap"])
+            tradeoffs.append({**useful, "gap": most["gap"], "gap_low": most["ci_low"], "gap_high": most["ci_high"]})
+    rows = {"points-table": points, "utility-table": utility, "tradeoff-table": tradeoffs}
+    shown = Tables(study / "report" / "index.html").rows
+    for table, (first, columns) in STUDY_TABLES.items():
+        head, *lines = shown[table]
+        _assert_lines(table, first, columns, head, lines, rows[table])
+
+
+def _rows_of(file: Path) -> list[dict]:
+    with open(file, newline="", encoding="utf-8") as lines:
+        return [{name: _read(cell) for name, cell in row.items()} for row in csv.DictReader(lines, delimiter="\t")]
+
+
+def _read(cell: str) -> float | str | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell or None
+
+
+def _assert_lines(
+    table: str,
+    first: int,
+    columns: list[tuple[str, ...]],
+    head: list[str],
+    lines: list[list[str]],
+    rows: list[dict],
+) -> None:
     assert len(lines) == len(rows) > 0, table
     assert len(head) >= first + len(columns), head
     for cells, row in zip(lines, rows, strict=True):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tests.harness.databases import write_database
 from tests.harness.project import ROOT
+from tests.harness.reports import write_report
+from tests.harness.shown_numbers import assert_shown
 
 from dejavu.report.charts.forest import forest
 from dejavu.report.charts.svg import scale_of
@@ -202,3 +204,19 @@ def test_a_mitigation_names_the_membership_that_both_models_show():
     assert found["further"].startswith("Each was trained once")
     (found,) = mitigations(rows, [], [], [], {"plain": members["plain"]})
     assert found["membership"] == ""
+
+
+def test_lists_looked_at_again_are_shown_by_their_columns(tmp_path):
+    names = ("listing", "confirming", "listed", "confirmed", "advantage", "std_error", "unlisted_advantage")
+    found = [
+        (2, 3, 40, 31, 0.125, 0.0117, -0.0021),
+        (2, 3, 1234, 5, 0.031, 0.004, 0.0162),
+        (2, 3, 0, 0, None, None, 0.5),
+    ]
+    rows = [
+        {"statistic": statistic, "query": "caption", **dict(zip(names, values, strict=True))}
+        for statistic, values in zip(("pair cosine", "recall", "nearest"), found, strict=True)
+    ]
+    write_report(tmp_path, ["a dog on grass"], ["dog", "ball", "tree"], confirmations=rows)
+    # a list without samples has no line
+    assert_shown("confirmations-table", tmp_path)

@@ -10,7 +10,9 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from tests.harness.project import CONFIG, Project
+from dejavu.report.queries import Queries
+from dejavu.report.recipes import recipe_changes
+from tests.harness.project import CONFIG, ROOT, Project
 from tests.harness.shown_numbers import assert_shown
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -77,9 +79,34 @@ def test_the_training_pool_is_dealt_anew_and_the_other_roles_stay(project: Proje
     assert recipes[0] == recipes[1]
 
 
-@pytest.mark.parametrize("table", ["replicates-table", "single-samples-table", "power-table"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        *("replicates-table", "recipe-changes-table", "single-samples-table", "power-table of replicates"),
+    ],
+)
 def test_every_number_of_a_table_of_replicates_is_that_of_its_query(table: str, project: Project) -> None:
     assert_shown(table, project.results)
+
+
+def test_the_change_between_recipes_is_the_mean_of_the_differences_by_replicate(project: Project) -> None:
+    cell = "query, scope, metric"
+    differences = rows(
+        project,
+        f"SELECT {cell}, avg(masked.value - baseline.value), count(*) FROM replicates AS masked "
+        f"JOIN replicates AS baseline USING (replicate, population, k, labels, {cell}) "
+        "JOIN reported_cell USING (k, labels) "
+        "WHERE masked.model = 'masked' AND baseline.model = 'baseline' AND population = 'symmetric' GROUP BY ALL",
+    )
+    queries = Queries(project.results / "memorization.duckdb", ROOT / "workflow" / "sql")
+    shown = {
+        tuple(row[key] for key in ("query", "scope", "metric")): (row["mean"], row["replicates"])
+        for row in recipe_changes(queries)
+        if (row["model"], row["compared_with"]) == ("masked", "baseline")
+    }
+    assert len(shown) == len(differences) > 0
+    for *names, mean, number in differences:
+        assert shown[tuple(names)] == (pytest.approx(mean, abs=1e-12), number)
 
 
 def test_replicate_0_is_the_split_and_the_mean_is_over_both(project: Project) -> None:

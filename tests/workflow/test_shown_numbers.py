@@ -13,7 +13,10 @@ pytestmark = pytest.mark.workflow
 # what has no numbers of a query in columns: the first is asked below, the second is a script's, the last are texts
 OTHERS = {"forest-table", "evidence-table", "config-table"}
 # what only some runs have; their tests look at these
-OF_SOME = {"blind-baseline-table", "replicates-table"}
+OF_SOME = {
+    *("blind-baseline-table", "replicates-table", "recipe-changes-table", "confirmations-table"),
+    "power-table of replicates",
+}
 
 
 @pytest.mark.parametrize("table", sorted(TABLES.keys() - OF_SOME))

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.harness.project import CONFIG, ROOT, Project
+from tests.harness.shown_numbers import assert_study_shown
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -80,6 +81,7 @@ def test_kept_checkpoints_are_measured_and_early_stopping_is_one_of_them(finishe
     assert len(gaps) == 4 * 2
     assert sorted((row["query"], int(row["epoch"]), float(row["gap"])) for row in rows) == gaps
     assert all(row["control_value"] and row["ci_low"] for row in rows)
+    assert_study_shown(study)
     assert "figures/along.svg" in (study / "report" / "index.html").read_text(encoding="utf-8")
     page = (project.results / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="figure-epochs"' in page and (project.results / "report" / "data" / "epochs.csv").is_file()

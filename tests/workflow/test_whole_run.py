@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -376,7 +378,9 @@ def test_training_leaves_nothing_behind_but_its_outputs(finished: Project) -> No
     assert not [path for path in finished.folder.rglob("*.tmp") if ".snakemake" not in path.parts]
 
 
-def test_the_snakemake_report_holds_the_figures_and_the_site(finished: Project, tmp_path: Path) -> None:
+def test_the_snakemake_report_opens_with_question_and_answer_and_names_the_dataset_everywhere(
+    finished: Project, tmp_path: Path
+) -> None:
     project = finished.copy(tmp_path / "project")
     project.run("--report", "report.zip")
     with zipfile.ZipFile(project.folder / "report.zip") as archive:
@@ -385,6 +389,25 @@ def test_the_snakemake_report_holds_the_figures_and_the_site(finished: Project, 
     assert "index.html" in everything
     for words in ("Figures", "Memorization report", "Tables", "recall curves"):
         assert words in page
+
+    landing = html.unescape(re.sub(r"<[^>]+>", "", _javascript(page, "workflow_desc")))
+    assert "What do the models remember of single images" in landing
+    sentences = (project.results / "summary.txt").read_text().rstrip().split("\n\n")[-1].splitlines()
+    assert len(sentences) >= len(MODELS)
+    for sentence in sentences:
+        assert sentence in " ".join(landing.split())
+    assert "System Message" not in landing
+
+    results = _javascript(page, "results")
+    assert len(results) > 20
+    for result in results.values():
+        assert result["labels"]["dataset"] == "demo", result["name"]
+        assert result["labels"].keys() & {"split", "study"}, result["name"]
+
+
+def _javascript(page: str, variable: str) -> Any:
+    """Return the value of a variable that Snakemake's report sets in its page."""
+    return json.JSONDecoder().raw_decode(page, re.search(rf"var {variable} = ", page).end())[0]
 
 
 def test_a_second_run_does_nothing(finished: Project) -> None:

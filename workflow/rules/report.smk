@@ -26,6 +26,9 @@ from dejavu.tables.membership import ATTACK_TABLES
 # every figure that has a caption, in the order of the report
 FIGURES = list(captions(BASE / "workflow" / "report" / "figures"))
 
+# of every file in the report of Snakemake
+LABELS = {"dataset": "{dataset}", "split": "{split}"}
+
 # the tables of the database that grow with queries times everything else
 DATABASE_OF = ["neighbors", "other_neighbors", "scores", "populations"]
 
@@ -112,7 +115,7 @@ rule figures:
                 f"{SPLIT}/figures/{name}.svg",
                 caption=f"../report/figures/{name}.rst",
                 category="Figures",
-                labels={"split": "{split}", "figure": name.replace("_", " ")},
+                labels=LABELS | {"figure": name.replace("_", " ")},
             )
             for name in FIGURES
         },
@@ -146,15 +149,20 @@ rule report:
             htmlindex="index.html",
             caption="../report/site.rst",
             category="Memorization report",
-            labels={"split": "{split}"},
+            labels=LABELS,
         ),
         table=report(
             f"{SPLIT}/result_table.tsv",
             caption="../report/result_table.rst",
             category="Tables",
-            labels={"split": "{split}"},
+            labels=LABELS,
         ),
-        summary=SUMMARY,
+        summary=report(
+            SUMMARY,
+            caption="../report/summary.rst",
+            category="Tables",
+            labels=LABELS,
+        ),
     log:
         "logs/{dataset}/{split}/report.log",
     benchmark:

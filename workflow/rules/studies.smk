@@ -3,6 +3,8 @@
 
 from dejavu.paths import LARGE_TABLES, STUDY, at
 
+STUDY_LABELS = {"dataset": "{dataset}", "study": "{study}"}
+
 
 rule study:
     """Make the figures, tables and report of a study: gap, control and utility along an axis."""
@@ -17,18 +19,29 @@ rule study:
             f"{STUDY}/along.svg",
             caption="../report/studies/along.rst",
             category="Studies",
-            labels={"study": "{study}", "figure": "along the axis"},
+            labels=STUDY_LABELS | {"figure": "along the axis"},
         ),
         tradeoff=report(
             f"{STUDY}/tradeoff.svg",
             caption="../report/studies/tradeoff.rst",
             category="Studies",
-            labels={"study": "{study}", "figure": "gap against utility"},
+            labels=STUDY_LABELS | {"figure": "gap against utility"},
         ),
         points=f"{STUDY}/points.tsv",
         utility=f"{STUDY}/utility.tsv",
-        summary=f"{STUDY}/summary.txt",
-        site=directory(f"{STUDY}/report"),
+        summary=report(
+            f"{STUDY}/summary.txt",
+            caption="../report/summary.rst",
+            category="Studies",
+            labels=STUDY_LABELS | {"figure": "summary"},
+        ),
+        site=report(
+            directory(f"{STUDY}/report"),
+            htmlindex="index.html",
+            caption="../report/studies/site.rst",
+            category="Studies",
+            labels=STUDY_LABELS | {"figure": "all pages"},
+        ),
     log:
         "logs/{dataset}/studies/{study}.log",
     benchmark:

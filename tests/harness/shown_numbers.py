@@ -312,7 +312,10 @@ def assert_study_shown(study: Path) -> None:
 
 def _rows_of(file: Path) -> list[dict]:
     with open(file, newline="", encoding="utf-8") as lines:
-        return [{name: _read(cell) for name, cell in row.items()} for row in csv.DictReader(lines, delimiter="\t")]
+        return [
+            {name: _read(cell) for name, cell in row.items()}
+            for row in csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
+        ]
 
 
 def _read(cell: str) -> float | str | None:
@@ -336,3 +339,77 @@ def _assert_lines(
         for place, names in enumerate(columns, first):
             values = [value_of(row, name) for name in names]
             assert not names or shows(cells[place], values), (head[place], cells, values)
+
+
+class Charts(HTMLParser):
+    """Figures by name: for each panel its heading, and what is shown on hovering over the marks."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.panels: dict[str, list[tuple[str, list[str]]]] = {}
+        self._name, self._heading, self._tag = "", "", ""
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self._tag = tag if not (tag == "title" and "id" in values) else "figure's title"
+        if tag == "figure":
+            self._name, self._heading = (values.get("id") or "").removeprefix("figure-"), ""
+        elif tag == "svg" and values.get("class") == "chart":
+            self.panels.setdefault(self._name or "forest", []).append((self._heading, []))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+        if tag == "figure":
+            self._name = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "h4":
+            self._heading = data
+        elif self._tag == "title" and self.panels:
+            list(self.panels.values())[-1][-1][1].append(data)
+
+
+def assert_charts_shown(results: Path) -> set[str]:
+    """Fail where a number that a figure shows on hovering is not in its data, or its data not in its query.
+
+    Returns:
+        The names of the figures that have numbers.
+    """
+    queries = Queries(results / "memorization.duckdb", ROOT / "workflow" / "sql")
+    report = results / "report"
+    found = set()
+    page = (report / "index.html").read_text(encoding="utf-8")
+    for name, panels in Charts(report / "index.html").panels.items():
+        if name == "forest":
+            continue
+        rows = _rows_of(report / "data" / f"{name}.csv")
+        (query,) = re.findall(rf'id="figure-{name}".*?SQL of this figure: (\w+)\.sql', page, re.DOTALL)
+        known = {tuple(_comparable(value) for value in row.values()) for row in _columns(queries.rows(query), rows[0])}
+        shared = [column for column in rows[0] if column in queries.rows(query)[0]]
+        assert shared and all(tuple(_comparable(row[column]) for column in shared) in known for row in rows), name
+        for heading, titles in panels:
+            of_panel = [row for row in rows if not heading or row.get("model") == heading.split(",")[0]]
+            for title in titles:
+                assert any(_tells(title, row) for row in of_panel), (name, heading, title)
+                if NUMBER.search(title):
+                    found.add(name)
+    return found
+
+
+def _columns(rows: list[dict], like: dict) -> list[dict]:
+    return [{column: row[column] for column in like if column in row} for row in rows]
+
+
+def _comparable(value: object) -> object:
+    """A value of a query as a CSV file gives it back; the last bits depend on the order in which threads add."""
+    read = value if isinstance(value, float) else _read("" if value is None else str(value))
+    return float(f"{read:.9g}") if isinstance(read, float) else read
+
+
+def _tells(title: str, row: dict) -> bool:
+    """Whether every number in a text is one of a row's, as it is or in per cent."""
+    for text in ("recall@10", " of 100", *(value for value in row.values() if isinstance(value, str))):
+        title = title.replace(text, "")
+    numbers = [value * factor for value in row.values() if isinstance(value, float) for factor in (1, 100)]
+    return all(any(shows(text, [number]) for number in numbers) for text in NUMBER.findall(title))

@@ -6,7 +6,7 @@ import pytest
 
 from dejavu.report.queries import Queries
 from tests.harness.project import ROOT, Project
-from tests.harness.shown_numbers import TABLES, assert_shown, shown_tables, shows
+from tests.harness.shown_numbers import NUMBER, TABLES, Charts, assert_charts_shown, assert_shown, shown_tables, shows
 
 pytestmark = pytest.mark.workflow
 
@@ -43,3 +43,16 @@ def test_the_first_figure_shows_the_largest_ppg_of_every_model_in_captions_of_10
             (missed, ("detectable",)),
         ):
             assert shows(cell, [factor * row[name] for name in names]), (model, cell)
+    by_name = {cells[0]: " ".join(cells[2:]) for cells in lines}
+    ((_, titles),) = Charts(finished.results / "report" / "index.html").panels["forest"]
+    assert len(titles) > len(by_name)
+    for title in titles:
+        model, told = title.split(": ", 1)
+        assert set(NUMBER.findall(told)) <= set(NUMBER.findall(by_name[model])), title
+
+
+def test_every_number_that_a_figure_tells_is_in_its_data_and_its_data_in_its_query(finished: Project) -> None:
+    assert assert_charts_shown(finished.results) >= {
+        *("by-query", "cells", "epochs", "recall-by-object"),
+        *("recall-differences", "sample-gaps", "tradeoff"),
+    }

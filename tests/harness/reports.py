@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ def write_report(
     labels: Sequence[str],
     *,
     k: int = K,
-    confirmations: Sequence[dict] = (),
+    more: Mapping[str, Sequence[dict]] | None = None,
 ) -> Path:
     """Write a report whose gallery shows one training sample of role a for each caption, and return its folder.
 
@@ -40,7 +40,7 @@ def write_report(
         captions: the captions of the samples.
         labels: the labels of the objects, three at least.
         k: number of neighbours of each sample under each side.
-        confirmations: rows of that table; the model is added.
+        more: further tables -> their rows, without the model where they are of one.
     """
     number = len(captions)
     roles = ["a"] * number + ["public"] * PUBLIC
@@ -62,8 +62,8 @@ def write_report(
             "neighbors": _neighbors(rows[:number], rows[number:], k),
             "sample_memorization": _evidence(rows[:number]),
             "remembered_shares": [{"model": MODEL, "epoch": EPOCH, "statistic": "recall", "query": "caption"} | SHARES],
-            "confirmations": [{"model": MODEL, "epoch": EPOCH, **row} for row in confirmations],
             "stages": [{"stage": "duplicates", "subject": "made", "rows_in": len(roles), "rows_out": len(roles)}],
+            **{name: [{"model": MODEL, "epoch": EPOCH, **row} for row in rows] for name, rows in (more or {}).items()},
         },
         report__k=k,
         report__gallery=number,

@@ -10,7 +10,7 @@ import pytest
 from tests.harness.databases import write_database
 from tests.harness.project import ROOT
 from tests.harness.reports import write_report
-from tests.harness.shown_numbers import assert_shown
+from tests.harness.shown_numbers import assert_shown, shown_tables
 
 from dejavu.report.charts.forest import forest
 from dejavu.report.charts.svg import scale_of
@@ -206,17 +206,23 @@ def test_a_mitigation_names_the_membership_that_both_models_show():
     assert found["membership"] == ""
 
 
-def test_lists_looked_at_again_are_shown_by_their_columns(tmp_path):
+def test_confirmed_lists_and_duplicates_are_shown_by_their_columns(tmp_path):
     names = ("listing", "confirming", "listed", "confirmed", "advantage", "std_error", "unlisted_advantage")
-    found = [
-        (2, 3, 40, 31, 0.125, 0.0117, -0.0021),
-        (2, 3, 1234, 5, 0.031, 0.004, 0.0162),
-        (2, 3, 0, 0, None, None, 0.5),
-    ]
-    rows = [
+    found = [(2, 3, 40, 31, 0.125, 0.0117, -0.0021), (2, 3, 1234, 5, 0.031, 0.004, 0.0162)]
+    # a list without samples has no line
+    found += [(2, 3, 0, 0, None, None, 0.5)]
+    confirmations = [
         {"statistic": statistic, "query": "caption", **dict(zip(names, values, strict=True))}
         for statistic, values in zip(("pair cosine", "recall", "nearest"), found, strict=True)
     ]
-    write_report(tmp_path, ["a dog on grass"], ["dog", "ball", "tree"], confirmations=rows)
-    # a list without samples has no line
-    assert_shown("confirmations-table", tmp_path)
+    criteria = ({"image": 2}, {"image": 4, "caption": 5}, {"caption": 2, "key": 2})
+    duplicates = [
+        {"dataset": "made", "group_id": f"g{size}", "size": size, "criteria": list(by.items()), "members": []}
+        for size, by in zip((2, 7, 3), criteria, strict=True)
+    ]
+    more = {"confirmations": confirmations, "duplicates": duplicates}
+    write_report(tmp_path, ["a dog on grass"], ["dog", "ball", "tree"], more=more)
+    for table in ("confirmations-table", "duplicates-table"):
+        assert_shown(table, tmp_path)
+    shown = shown_tables(tmp_path / "report")["duplicates-table"]
+    assert [cells[2:] for cells in shown[1:]] == [["3", "12", "7"], ["1", "2", "3"], ["2", "6", "7"], ["2", "7", "7"]]

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from dejavu.memorization.metrics import TESTED
 from dejavu.report.queries import Queries
 from dejavu.report.recipes import recipe_changes
 from tests.harness.project import CONFIG, ROOT, Project
@@ -18,6 +19,7 @@ from tests.harness.shown_numbers import assert_shown
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 MODELS = ("baseline", "masked")
+QUERIES, SCOPES = ("caption", "masked", "remainder", "rare"), ("all", "unnamed")
 # steps that a further replicate has of its own
 OF_REPLICATE = {
     "recipe",
@@ -99,14 +101,12 @@ def test_the_change_between_recipes_is_the_mean_of_the_differences_by_replicate(
         "WHERE masked.model = 'masked' AND baseline.model = 'baseline' AND population = 'symmetric' GROUP BY ALL",
     )
     queries = Queries(project.results / "memorization.duckdb", ROOT / "workflow" / "sql")
-    shown = {
-        tuple(row[key] for key in ("query", "scope", "metric")): (row["mean"], row["replicates"])
-        for row in recipe_changes(queries)
-        if (row["model"], row["compared_with"]) == ("masked", "baseline")
-    }
-    assert len(shown) == len(differences) > 0
-    for *names, mean, number in differences:
-        assert shown[tuple(names)] == (pytest.approx(mean, abs=1e-12), number)
+    known = {tuple(names): (mean, number) for *names, mean, number in differences}
+    shown = [row for row in recipe_changes(queries) if (row["model"], row["compared_with"]) == ("masked", "baseline")]
+    assert len(shown) == len(QUERIES) * len(SCOPES) * len(TESTED)
+    for row in shown:
+        mean, number = known[row["query"], row["scope"], row["metric"]]
+        assert row["mean"] == pytest.approx(mean, abs=1e-12) and row["replicates"] == number == 2
 
 
 def test_replicate_0_is_the_split_and_the_mean_is_over_both(project: Project) -> None:

@@ -38,7 +38,7 @@ rule study:
         site=report(
             directory(f"{STUDY}/report"),
             htmlindex="index.html",
-            caption="../report/studies/site.rst",
+            caption="../report/study_site.rst",
             category="Studies",
             labels=STUDY_LABELS | {"figure": "all pages"},
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def write_share(
     shutil.copyfile(site / "take-along" / "audit.json", folder / "audit.json")
     write_table_file(queries, folder / "result_table.tsv")
     write_summary(queries, folder / "summary.txt", title=title)
-    _snakemake_report(workflow / "share" / "Snakefile", folder)
+    _snakemake_report(workflow, folder, dataset=dataset, split=split)
 
 
 def _answers(queries: Queries) -> dict[str, pa.Table]:
@@ -96,7 +97,7 @@ def _answers(queries: Queries) -> dict[str, pa.Table]:
     return answers
 
 
-def _snakemake_report(snakefile: Path, folder: Path) -> None:
+def _snakemake_report(workflow: Path, folder: Path, *, dataset: str, split: str) -> None:
     """Write Snakemake's report on a folder to share, by a workflow of one rule that knows nothing but this folder.
 
     The report of the workflow itself names the inputs of its jobs, which are files of the data.
@@ -105,9 +106,12 @@ def _snakemake_report(snakefile: Path, folder: Path) -> None:
     (work / "made").mkdir(parents=True)
     for name in ("report", "figures"):
         shutil.copytree(folder / name, work / "made" / name)
-    shutil.copyfile(folder / "result_table.tsv", work / "made" / "result_table.tsv")
-    shutil.copytree(snakefile.parent, work / "workflow")
+    for name in ("result_table.tsv", "summary.txt"):
+        shutil.copyfile(folder / name, work / "made" / name)
+    shutil.copytree(workflow / "share", work / "workflow")
+    shutil.copyfile(workflow / "report" / "landing.rst", work / "workflow" / "landing.rst")
     base = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1", "--quiet", "all"]
+    base += ["--config", f"dataset={json.dumps(dataset)}", f"split={json.dumps(split)}"]
     try:
         for arguments in ([], ["--report", "report.zip"]):
             done = subprocess.run([*base, *arguments], cwd=work, capture_output=True, text=True)

@@ -15,6 +15,7 @@ from dejavu.tables import DATABASE, VIEWS
 from tests.harness import hostile
 from tests.harness.leaks import leaks
 from tests.harness.project import ROOT, Project
+from tests.harness.snakemake_reports import assert_opens_with_answer
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -100,6 +101,11 @@ def test_what_is_shared_is_complete_and_has_no_row_for_a_sample(fixture, request
             name for name in of_samples if connection.execute(f'SELECT count(*) FROM "{name}"').fetchone() != (0,)
         ]
     assert len(of_samples) == 6 and filled == []
+
+
+def test_the_shared_snakemake_report_opens_with_the_answer(shared) -> None:
+    _, folder = shared
+    assert_opens_with_answer(folder / "snakemake-report.zip", folder / "summary.txt", dataset="demo")
 
 
 def test_the_shared_totals_are_those_of_the_house(shared) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
-import zipfile
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -23,6 +20,7 @@ from dejavu.report.queries import Queries
 from dejavu.roles import trained_in
 from dejavu.tables import DATABASE, VIEWS
 from tests.harness.project import ROOT, Project
+from tests.harness.snakemake_reports import assert_opens_with_answer
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -383,31 +381,9 @@ def test_the_snakemake_report_opens_with_question_and_answer_and_names_the_datas
 ) -> None:
     project = finished.copy(tmp_path / "project")
     project.run("--report", "report.zip")
-    with zipfile.ZipFile(project.folder / "report.zip") as archive:
-        everything = "\n".join(archive.namelist())
-        page = b"".join(archive.read(name) for name in archive.namelist() if name.endswith((".html", ".js"))).decode()
-    assert "index.html" in everything
+    page = assert_opens_with_answer(project.folder / "report.zip", project.results / "summary.txt", dataset="demo")
     for words in ("Figures", "Memorization report", "Tables", "recall curves"):
         assert words in page
-
-    landing = html.unescape(re.sub(r"<[^>]+>", "", _javascript(page, "workflow_desc")))
-    assert "What do the models remember of single images" in landing
-    sentences = (project.results / "summary.txt").read_text().rstrip().split("\n\n")[-1].splitlines()
-    assert len(sentences) >= len(MODELS)
-    for sentence in sentences:
-        assert sentence in " ".join(landing.split())
-    assert "System Message" not in landing
-
-    results = _javascript(page, "results")
-    assert len(results) > 10
-    for result in results.values():
-        assert result["labels"]["dataset"] == "demo", result["name"]
-        assert result["labels"].keys() & {"split", "study"}, result["name"]
-
-
-def _javascript(page: str, variable: str) -> Any:
-    """Return the value of a variable that Snakemake's report sets in its page."""
-    return json.JSONDecoder().raw_decode(page, re.search(rf'var {variable} = (?=[{{"])', page).end())[0]
 
 
 def test_a_second_run_does_nothing(finished: Project) -> None:

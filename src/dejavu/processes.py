@@ -1,9 +1,10 @@
-"""The end of processes: a process ends together with its parent, and at once when its work is done."""
+"""Processes end with their parent, at once when their work is done, and give back memory that they do not need."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import signal
 import sys
 from typing import NoReturn
@@ -34,6 +35,22 @@ def end_well() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def give_back_freed_arrays() -> None:
+    """Have every array of a MiB or more given back to the system as soon as it is free, Arrow's as well as NumPy's.
+
+    By itself glibc does so at first, but raises its threshold to the size of the largest block that was freed, up to
+    32 MiB (mallopt(3)); from then on a process keeps what smaller arrays have taken. Arrow's own allocator keeps memory
+    for later, too. Other libraries of C are left as they are.
+    """
+    # takes a while, and most processes do without
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    if platform.libc_ver()[0] == "glibc":
+        mmap_threshold = -3
+        ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 20)
 
 
 def _lives(process: int) -> bool:

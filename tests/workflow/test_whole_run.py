@@ -376,9 +376,7 @@ def test_training_leaves_nothing_behind_but_its_outputs(finished: Project) -> No
     assert not [path for path in finished.folder.rglob("*.tmp") if ".snakemake" not in path.parts]
 
 
-def test_the_snakemake_report_opens_with_question_and_answer_and_names_the_dataset_everywhere(
-    finished: Project, tmp_path: Path
-) -> None:
+def test_the_snakemake_report_opens_with_the_answer_and_names_the_dataset(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     project.run("--report", "report.zip")
     page = assert_opens_with_answer(project.folder / "report.zip", project.results / "summary.txt", dataset="demo")

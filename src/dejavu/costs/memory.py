@@ -26,6 +26,8 @@ DECODED_BYTES = 2**30
 PUBLIC_BLOCK = {"cpu": 200_000, "cuda": 262_144}
 # see dejavu.utility.retrieval: similarities in float32, twice, and which of them are right
 RETRIEVAL_CELLS = 2**24
+# see dejavu.measurement.scoring
+SCORED_AT_ONCE, NEIGHBORS_AT_ONCE = 16_384, 2_000_000
 RETRIEVAL_QUERIES = 2048
 BYTES_OF_SIMILARITY = 10
 
@@ -34,8 +36,8 @@ HELD = {
     # 5 bytes for each sample, and what sorting spills through
     "duplicates_pair": 5,
     "query_text": 1_200,
-    "score_query": 100,
-    "population_query": 2_600,
+    "score_query": 300,
+    "population_query": 25,
     "attacks_query": 400,
     "database_query": 400,
 }
@@ -108,6 +110,21 @@ def _search(job: Job, p: Planned) -> float:
     return block * (2 * BYTES_OF_FLOAT * dimension(job, p) + BYTES_OF_FLOAT * 512)
 
 
+def _score(job: Job, p: Planned) -> float:
+    # the labels of all public images, and the neighbours of a block of queries under both sides
+    neighbors = min(min(p.rows(job), SCORED_AT_ONCE) * max(p.config["measure"]["k"]), NEIGHBORS_AT_ONCE)
+    return 170 * p.public(job) + 220 * neighbors
+
+
+def _population(job: Job, p: Planned) -> float:
+    # the values of a block of duplicate groups of each role
+    return 1_200 * min(p.asked(job), 150_000)
+
+
+def _replicates(job: Job, p: Planned) -> float:
+    return 2_600 * p.config["splits"][job.split]["replicates"] * p.asked(job)
+
+
 def _utility(job: Job, p: Planned) -> float:
     rows = p.rows(Job("utility", job.dataset, job.split, role="holdout"))
     cells = min(rows * min(rows, RETRIEVAL_QUERIES), RETRIEVAL_CELLS)
@@ -125,6 +142,9 @@ _MORE: dict[str, Callable[[Job, Planned], float]] = {
     "embed_captions": _embed,
     "neighbors": _search,
     "query_neighbors": _search,
+    "score": _score,
+    "population": _population,
+    "replicates": _replicates,
     "utility": _utility,
     "attacks": _attacks,
 }

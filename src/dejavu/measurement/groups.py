@@ -36,16 +36,15 @@ class Groups:
     @classmethod
     def of(cls, manifest: Path, sizes: pa.Table | None) -> Groups:
         """Return the groups of a manifest; a group that ``sizes``, as of :func:`group_sizes`, lacks has one sample."""
-        table = read_table(manifest, ["row", "group_id"])
-        rows, names = table["row"].to_numpy(), table["group_id"].dictionary_encode().combine_chunks()
-        del table
-        pa.default_memory_pool().release_unused()
+        # one after the other, since texts take the most memory while they are numbered
+        names = read_table(manifest, ["group_id"])["group_id"].dictionary_encode().combine_chunks()
+        rows = read_table(manifest, ["row"])["row"].to_numpy()
         by_name = pc.sort_indices(names.dictionary).to_numpy()
         place = np.empty(len(by_name), dtype=np.int64)
         place[by_name] = np.arange(len(by_name))
         order = np.argsort(rows)
         known = None if sizes is None else _sizes_of(names.dictionary.take(pa.array(by_name)), sizes)
-        return cls(manifest, rows[order], place[names.indices.to_numpy()[order]], len(by_name), known)
+        return cls(manifest, rows[order], place[names.indices.to_numpy()[order]], len(place), known)
 
     def number_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of the group of each row, int64 (rows,).

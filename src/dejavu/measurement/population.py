@@ -23,6 +23,7 @@ from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
 from dejavu.memorization.metrics import KEYS, METRICS, TESTED, Scores
 from dejavu.memorization.permutation import JointTest, effective_groups
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress
 from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
@@ -49,6 +50,7 @@ def summarize(
     Raises:
         InputError: when scores name queries that are not in the manifest.
     """
+    give_back_freed_arrays()
     scores = {population: CellScores.of(path) for population, path in roles.scores.items()}
     keys = common_keys([one.numbers for one in scores.values()])
     contrasts = {
@@ -68,7 +70,6 @@ def summarize(
             values, kept = cells.values(population, scores[population], groups, file)
             sizes = None if groups.sizes is None else groups.sizes[kept]
             del groups
-            pa.default_memory_pool().release_unused()
             found[population] = Resampled.of(values, sizes, statistics, population)
             progress.advance(1)
         found |= halves(found["holdout"], statistics)

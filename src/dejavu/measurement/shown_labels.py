@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +33,7 @@ def normal_objects(
 
 @dataclass(frozen=True)
 class _ShownLabels:
-    """The normal labels of some samples: sample ``rows[owner[i]]`` shows ``names[label[i]]``; owners ascend."""
+    """The normal labels of some samples: sample ``rows[owner[i]]`` shows ``names[label[i]]``; owners, int32, ascend."""
 
     rows: np.ndarray
     owner: np.ndarray
@@ -55,31 +56,36 @@ def _shown_labels(
         kept = (score >= threshold) & (label >= 0)
         if "" in spelled:
             kept &= label != spelled.index("")
-        owner = pc.list_parent_indices(lists).to_numpy()
-        yield _ShownLabels(table["row"].to_numpy(), owner[kept], label[kept], [normalizer(name) for name in spelled])
+        owner = pc.list_parent_indices(lists).to_numpy()[kept].astype(np.int32)
+        yield _ShownLabels(table["row"].to_numpy(), owner, label[kept], [normalizer(name) for name in spelled])
 
 
 def labels_of_roles(
     folders: Sequence[str], public: np.ndarray, queries: np.ndarray, threshold: float, normalizer: Normalizer
 ) -> tuple[LabelSets, LabelSets]:
     """Return the distinct labels of the public images and of the queries, with one vocabulary."""
-    found = [list(_shown_labels(folders, rows, threshold, normalizer)) for rows in (public, queries)]
+    found = [deque(_shown_labels(folders, rows, threshold, normalizer)) for rows in (public, queries)]
     used = {part.names[i] for parts in found for part in parts for i in np.unique(part.label)}
     names = tuple(sorted(used - {""}))
     return _label_sets(found[0], names), _label_sets(found[1], names)
 
 
-def _label_sets(parts: Sequence[_ShownLabels], names: tuple[str, ...]) -> LabelSets:
+def _label_sets(parts: deque[_ShownLabels], names: tuple[str, ...]) -> LabelSets:
+    """Return the labels of all parts, each of which is dropped as soon as it is taken over."""
     index = {name: i for i, name in enumerate(names)}
-    cells, before = [np.empty(0, dtype=np.int64)], 0
-    for part in parts:
+    rows, counts, labels = ([np.zeros(0, dtype=kind)] for kind in (np.int64, np.int64, np.int32))
+    while parts:
+        part = parts.popleft()
         # a label without a word counts for nothing
         label = np.array([index.get(name, -1) for name in part.names], dtype=np.int64)[part.label]
-        cells.append(((before + part.owner) * len(names) + label)[label >= 0])
-        before += len(part.rows)
-    # a label that an image shows twice counts once
-    rows = np.concatenate([np.empty(0, dtype=np.int64), *(part.rows for part in parts)])
-    return _of_cells(np.unique(np.concatenate(cells)), rows, names)
+        # a label that an image shows twice counts once
+        cells = part.owner.astype(np.int64) * len(names) + label
+        one = _of_cells(np.unique(cells[label >= 0]), part.rows, names)
+        rows.append(one.rows)
+        counts.append(one.counts)
+        labels.append(one.labels)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return LabelSets(np.concatenate(rows), starts, np.concatenate(labels), names)
 
 
 def named_labels(truth: LabelSets, samples: Sequence[str], named_in: NamedInCaption, title: str) -> LabelSets:

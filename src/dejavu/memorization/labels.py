@@ -132,11 +132,15 @@ class LabelSets:
         wider = images - np.cumsum(np.bincount(self.counts, minlength=most + 1))
         beyond = np.cumsum(wider[::-1])[::-1]
         width = int((np.arange(most + 1) * images + COST_BEYOND * beyond).argmin())
-        place = np.arange(len(self.labels)) - np.repeat(self.starts[:-1], self.counts)
         head = np.full((images, width), len(self.names), dtype=np.int32)
-        head[np.arange(width) < self.counts[:, None]] = self.labels[place < width]
-        starts = np.concatenate([[0], np.cumsum(np.maximum(self.counts - width, 0))])
-        return head, LabelSets(self.rows, starts, self.labels[place >= width], self.names)
+        for place in range(width):
+            wide = np.flatnonzero(self.counts > place)
+            head[wide, place] = self.labels[self.starts[wide] + place]
+        beyond_head = np.maximum(self.counts - width, 0)
+        starts = np.concatenate([[0], np.cumsum(beyond_head)])
+        wide = np.flatnonzero(beyond_head)
+        kept = np.repeat(self.starts[wide] + width - starts[wide], beyond_head[wide]) + np.arange(starts[-1])
+        return head, LabelSets(self.rows, starts, self.labels[kept], self.names)
 
     def names_at(self, index: int) -> list[str]:
         """Return the labels of image ``index``."""

@@ -84,8 +84,13 @@ class StoredValues(Grouped):
         if not len(groups):
             return np.zeros((len(places), 0))
         first, last = int(groups[0]), int(groups[-1])
-        columns = self._file.read(places, first, last + 1)
-        return columns if last + 1 - first == len(groups) else columns[:, groups - first]
+        if last + 1 - first == len(groups):
+            return self._file.read(places, first, last + 1)
+        # one column after the other, since between these groups there may be as many others
+        chosen = np.empty((len(groups), len(places))).T
+        for at in range(len(places)):
+            chosen[at] = self._file.read(places[at : at + 1], first, last + 1)[0, groups - first]
+        return chosen
 
     def part(self, chosen: np.ndarray) -> StoredValues:
         """Return some of the groups; int (m,), ascending."""

@@ -21,7 +21,7 @@ from dejavu.measurement.options import Statistics
 from dejavu.measurement.stored_values import ColumnFile, StoredValues
 from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
-from dejavu.memorization.metrics import KEYS, METRICS, TESTED, Scores
+from dejavu.memorization.metrics import KEYS, METRICS, TESTED
 from dejavu.memorization.permutation import JointTest, effective_groups
 from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress
@@ -121,10 +121,8 @@ class _Cells:
             sizes += [file.add(size)] * len(METRICS)
             del size
             self.curves.extend(_curve_rows(population, key, cell))
-            of_cell = Scores(*(cell[f"{name}_{side}"] for name in ("precision", "recall") for side in SIDES))
             for metric in METRICS:
-                sums.append(file.add(np.bincount(group, weights=metric.values(of_cell), minlength=groups.count)))
-            del of_cell
+                sums.append(file.add(np.bincount(group, weights=metric.values(cell), minlength=groups.count)))
             self.top.add(population, named(key), cell, group, {side: self.numbers[side][key] for side in SIDES})
             self.progress.advance(1)
         kept = np.flatnonzero(is_kept).astype(np.int32)

@@ -6,7 +6,7 @@ is the order of columns, tables and panels. The database holds this list as the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,9 @@ import numpy as np
 BINS = 100
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The scores of the queries of one population under both sides; each float64 (queries,)."""
-
-    precision_a: np.ndarray
-    precision_b: np.ndarray
-    recall_a: np.ndarray
-    recall_b: np.ndarray
+# the columns of per-sample scores that metrics read, each float64 (queries,); one that is read anew each time is held
+# no longer than a metric needs it
+Scores = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,8 @@ class Metric:
         name: name in figures, tables and sentences.
         meaning: the definition in words.
         source: source of the definition.
-        values: scores -> float64 (queries,), the values whose mean is the metric.
+        values: precision_a, precision_b, recall_a and recall_b of the queries of one population -> float64 (queries,),
+            the values whose mean is the metric.
         is_tested: whether joint tests, bands, figures and tables of the report include it.
     """
 
@@ -64,7 +60,7 @@ METRICS = (
         "population precision gap: share of queries with higher precision under side a minus share with higher "
         "precision under side b",
         "arXiv 2402.02103",
-        lambda of: np.sign(of.precision_a - of.precision_b),
+        lambda of: np.sign(of["precision_a"] - of["precision_b"]),
     ),
     Metric(
         "prg",
@@ -72,7 +68,7 @@ METRICS = (
         "population recall gap: share of queries with higher recall under side a minus share with higher recall under "
         "side b",
         "arXiv 2402.02103",
-        lambda of: np.sign(of.recall_a - of.recall_b),
+        lambda of: np.sign(of["recall_a"] - of["recall_b"]),
     ),
     Metric(
         "aucg",
@@ -80,14 +76,14 @@ METRICS = (
         "AUC gap: mean recall under side a minus mean recall under side b, which is the area between the curves of the "
         "share of queries with at least a recall",
         "arXiv 2402.02103, computed exactly",
-        lambda of: of.recall_a - of.recall_b,
+        lambda of: of["recall_a"] - of["recall_b"],
     ),
     Metric(
         "aucg_binned",
         "AUCG, binned",
         "AUC gap from a histogram of 100 bins for each side, for comparison with the released code",
         "released code of arXiv 2402.02103",
-        lambda of: binned(of.recall_a) - binned(of.recall_b),
+        lambda of: binned(of["recall_a"]) - binned(of["recall_b"]),
         # A coarse computation of ``aucg``: testing it would add cells without adding information.
         is_tested=False,
     ),
@@ -107,5 +103,5 @@ def query_values(
     Args:
         precision_a, precision_b, recall_a, recall_b: float64 (queries,), under side a and under side b.
     """
-    scores = Scores(precision_a, precision_b, recall_a, recall_b)
+    scores = {"precision_a": precision_a, "precision_b": precision_b, "recall_a": recall_a, "recall_b": recall_b}
     return np.column_stack([metric.values(scores) for metric in METRICS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import duckdb
 import numpy as np
@@ -12,7 +12,7 @@ from dejavu.data.samples import SampleStore
 from dejavu.data.split import manifest_counts
 from dejavu.database.run import Run
 from dejavu.files import NUMBERS_PER_GROUP, read_table
-from dejavu.measurement.shown_labels import normal_objects
+from dejavu.measurement.shown_labels import normal_objects, vocabulary
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.tables.database import DATABASE
 from dejavu.tables.roles import SHARED
@@ -36,7 +36,15 @@ def role_rows(run: Run) -> Iterator[dict]:
         }
 
 
-def sample_tables(run: Run, role: str, connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+def public_labels(run: Run) -> set[str]:
+    """Return all normal labels that the public images show."""
+    public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
+    return vocabulary(run.folders("objects"), public, *_reading(run))
+
+
+def sample_tables(
+    run: Run, role: str, connection: duckdb.DuckDBPyConnection, of_public: Set[str]
+) -> Iterator[pa.Table]:
     """Yield the rows of the table ``samples`` of one role, by row; 8 bytes of every sample are held.
 
     Objects are null of shared samples, since nothing asks for them.
@@ -45,12 +53,13 @@ def sample_tables(run: Run, role: str, connection: duckdb.DuckDBPyConnection) ->
         run: the files of the split.
         role: whose samples: of a query role those that are asked about.
         connection: sorts the manifest.
+        of_public: what :func:`public_labels` returns.
     """
     manifest = run.used_manifest(role)
     rows = np.sort(read_table(manifest, ["row"])["row"].to_numpy())
     sorting = connection.cursor()
     members = _Slices(sorting.sql(_BY_ROW, params=[str(manifest)]).to_arrow_reader(NUMBERS_PER_GROUP))
-    objects_of = None if role == SHARED else _Objects(run, rows)
+    objects_of = None if role == SHARED else _Objects(run, rows, of_public)
     for table in SampleStore(run.folders("samples")).read(rows, ["caption"]):
         part = members.next(table.num_rows)
         if not part["row"].equals(table["row"]):
@@ -75,20 +84,15 @@ class _Objects:
     Args:
         run: the files of the split.
         rows: int64, ascending: the samples.
+        of_public: the labels of the public images.
     """
 
-    def __init__(self, run: Run, rows: np.ndarray) -> None:
-        measure = run.config["measure"]
-        normalizer = Normalizer(measure["synonyms"])
-
-        def shown(of_rows: np.ndarray) -> Iterator[tuple[int, list[str]]]:
-            return normal_objects(run.folders("objects"), of_rows, measure["score_threshold"], normalizer)
-
+    def __init__(self, run: Run, rows: np.ndarray, of_public: Set[str]) -> None:
+        folders, (threshold, normalizer) = run.folders("objects"), _reading(run)
         # the vocabulary that this role is scored with, since a caption's words are used up by the longest label
-        public = read_table(run.manifest("public"), ["row"])["row"].to_numpy()
-        names = {label for of_rows in (public, rows) for _, labels in shown(np.sort(of_rows)) for label in labels}
-        self._named_in = NamedInCaption(names - {""}, normalizer, measure["caption_words"])
-        self._labels = shown(rows)
+        names = of_public | vocabulary(folders, rows, threshold, normalizer)
+        self._named_in = NamedInCaption(names, normalizer, run.config["measure"]["caption_words"])
+        self._labels = normal_objects(folders, rows, threshold, normalizer)
 
     def next(self, samples: pa.Table) -> tuple[list[list[str]], list[list[str]]]:
         """Return the objects of the next samples, and those of them that their captions do not name."""
@@ -98,6 +102,11 @@ class _Objects:
         objects = [sorted(set(of_sample) - {""}) for _, of_sample in labels]
         named = [self._named_in(caption) for caption in samples["caption"].to_pylist()]
         return objects, [[o for o in of_one if o not in out] for of_one, out in zip(objects, named, strict=True)]
+
+
+def _reading(run: Run) -> tuple[float, Normalizer]:
+    measure = run.config["measure"]
+    return measure["score_threshold"], Normalizer(measure["synonyms"])
 
 
 class _Slices:

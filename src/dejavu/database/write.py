@@ -19,7 +19,7 @@ from dejavu.database.large import Tables
 from dejavu.database.privacy import privacy_rows
 from dejavu.database.provenance import hash_rows, provenance_rows
 from dejavu.database.run import Run
-from dejavu.database.samples import role_rows, sample_tables
+from dejavu.database.samples import public_labels, role_rows, sample_tables
 from dejavu.database.single_samples import RECALLS, single_sample_tables
 from dejavu.database.sources import memory_source_rows
 from dejavu.database.stages import stage_rows
@@ -95,8 +95,9 @@ def _write(connection: duckdb.DuckDBPyConnection, run: Run, sql: Path, beside: P
         insert(connection, name, pa.Table.from_pylist(list(records), schema=DATABASE[name][1]))
 
     insert_rows("config", [{"key": key, "value": value} for key, value in flatten(run.config)])
+    of_public = public_labels(run)
     for role in run.roles:
-        tables.insert("samples", sample_tables(run, role, connection), role)
+        tables.insert("samples", sample_tables(run, role, connection, of_public), role)
     insert_rows("roles", role_rows(run))
     insert_rows("sides", _side_rows(run))
     insert_rows("hashes", hash_rows(run, epochs))

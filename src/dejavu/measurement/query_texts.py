@@ -12,7 +12,7 @@ import pyarrow as pa
 from dejavu.data.samples import SampleStore
 from dejavu.files import read_table, write_table
 from dejavu.measurement.options import Measure
-from dejavu.measurement.shown_labels import normal_objects
+from dejavu.measurement.shown_labels import vocabulary
 from dejavu.memorization.labels import NamedInCaption, Normalizer
 from dejavu.memorization.tokens import words_of
 from dejavu.progress import Progress, say
@@ -47,10 +47,8 @@ def write_query_texts(
     """
     rows = np.sort(np.concatenate([read_table(path, ["row"])["row"].to_numpy() for path in manifests]))
     normalizer = Normalizer(measure.synonyms)
-    shown: set[str] = set()
-    for _, labels in normal_objects(objects, rows, measure.score_threshold, normalizer):
-        shown.update(labels)
-    named = NamedInCaption(shown - {""}, normalizer, measure.caption_words)
+    shown = vocabulary(objects, rows, measure.score_threshold, normalizer)
+    named = NamedInCaption(shown, normalizer, measure.caption_words)
     store = SampleStore(samples)
     frequency = word_frequency(
         caption for table in store.read(rows, ["caption"]) for caption in table["caption"].to_pylist()

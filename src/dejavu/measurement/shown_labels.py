@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,11 @@ def normal_objects(
         edges = np.searchsorted(found.owner, np.arange(len(found.rows) + 1))
         for row, (start, stop) in zip(found.rows.tolist(), pairwise(edges.tolist()), strict=True):
             yield row, [found.names[i] for i in found.label[start:stop].tolist()]
+
+
+def vocabulary(folders: Sequence[str | Path], rows: np.ndarray, threshold: float, normalizer: Normalizer) -> set[str]:
+    """Return all normal labels that the given samples show; arguments and errors as for :func:`normal_objects`."""
+    return _used(_shown_labels(folders, rows, threshold, normalizer))
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,12 @@ def labels_of_roles(
 ) -> tuple[LabelSets, LabelSets]:
     """Return the distinct labels of the public images and of the queries, with one vocabulary."""
     found = [deque(_shown_labels(folders, rows, threshold, normalizer)) for rows in (public, queries)]
-    used = {part.names[i] for parts in found for part in parts for i in np.unique(part.label)}
-    names = tuple(sorted(used - {""}))
+    names = tuple(sorted(_used(chain(*found))))
     return _label_sets(found[0], names), _label_sets(found[1], names)
+
+
+def _used(parts: Iterable[_ShownLabels]) -> set[str]:
+    return {part.names[i] for part in parts for i in np.unique(part.label)} - {""}
 
 
 def _label_sets(parts: deque[_ShownLabels], names: tuple[str, ...]) -> LabelSets:

@@ -32,7 +32,7 @@ def weights(place: Place, name: str, count: int) -> dict[str, torch.Tensor]:
 def require_alike(place: Place, one: str, other: str, count: int) -> None:
     curves = [[(m["step"], m["loss"], m["gradient_norm"]) for m in place.metrics(name)] for name in (one, other)]
     for (_, *ours), (_, *theirs) in zip(*curves, strict=True):
-        assert ours == pytest.approx(theirs, abs=1e-4)
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-4)
     for name, value in weights(place, one, count).items():
         assert torch.allclose(weights(place, other, count)[name], value, atol=1e-4), name
 

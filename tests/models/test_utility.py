@@ -200,7 +200,8 @@ def test_the_linear_probe_is_logistic_regression_with_c_chosen_on_every_fifth(cl
         part: [write(part, image=[image for image, _ in pairs], label=[label for _, label in pairs])]
         for part, pairs in parts.items()
     }
-    values = [1e4, 0.1, 100.0]
+    # with these every image is clear of a tie by more than a hundredth, so no CPU sees another one
+    values = [1e3, 0.1, 100.0]
     found = run(clip, Benchmark("linear_probe", "tints", files, COLUMNS, regularization=values))
 
     vectors = {part: np.array([image_vector(clip, image) for image, _ in pairs]) for part, pairs in parts.items()}

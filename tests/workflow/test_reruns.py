@@ -268,7 +268,11 @@ def test_a_key_of_a_recipe_that_is_new_or_written_out_at_its_default_plans_nothi
 
 
 def test_a_formula_runs_the_statistics_again(project: Project) -> None:
-    edit(project, "src/dejavu/memorization/metrics.py", ("np.sign(of.recall_a - of.recall_b)", "np.sign(of.recall_b)"))
+    edit(
+        project,
+        "src/dejavu/memorization/metrics.py",
+        ('np.sign(of["recall_a"] - of["recall_b"])', 'np.sign(of["recall_b"])'),
+    )
     assert set(project.planned()) == per_model("population") | END
 
 

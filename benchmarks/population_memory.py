@@ -23,6 +23,7 @@ from dejavu.measurement.options import Statistics
 from dejavu.measurement.pairs import Embeddings
 from dejavu.measurement.population import summarize
 from dejavu.memorization.scores import SCOPES, f1, precision, recall
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress, say
 from dejavu.tables import MANIFEST, SAMPLE_SCORES
 from dejavu.tables.membership import ATTACK_TABLES
@@ -167,6 +168,8 @@ def attacks(folder: Path) -> None:
 
 def run_step(name: str, folder: Path) -> None:
     """Runs a step in this process and prints its seconds and its largest resident memory in GiB."""
+    # as the jobs do
+    give_back_freed_arrays()
     start = time.perf_counter()
     {"population": population, "attacks": attacks}[name](folder)
     unit = 1 if sys.platform == "darwin" else 1024

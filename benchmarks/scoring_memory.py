@@ -19,6 +19,7 @@ from dejavu.files import write_table
 from dejavu.measurement.options import Measure
 from dejavu.measurement.scoring import ScoredFiles, score_population
 from dejavu.memorization.labels import LabelSets
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress
 from dejavu.tables import MANIFEST, NEIGHBORS, OBJECT, OBJECTS, SAMPLES
 
@@ -55,6 +56,8 @@ def make(folder: Path) -> None:
 
 def score(folder: Path) -> float:
     """Scores the population; returns the largest resident memory of this process in GiB."""
+    # as the job does
+    give_back_freed_arrays()
     files = ScoredFiles(
         {"caption": (folder / "neighbors_a.parquet", folder / "neighbors_b.parquet")},
         folder / "queries.parquet",

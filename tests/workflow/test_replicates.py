@@ -83,9 +83,7 @@ def test_the_training_pool_is_dealt_anew_and_the_other_roles_stay(project: Proje
 
 @pytest.mark.parametrize(
     "table",
-    [
-        *("replicates-table", "recipe-changes-table", "single-samples-table", "power-table of replicates"),
-    ],
+    ["replicates-table", "recipe-changes-table", "single-samples-table", "power-table of replicates"],
 )
 def test_every_number_of_a_table_of_replicates_is_that_of_its_query(table: str, project: Project) -> None:
     assert_shown(table, project.results)

@@ -4,10 +4,12 @@ from pathlib import Path
 from dejavu.measurement.attacks import Attacked, write_attacks
 from dejavu.measurement.groups import Drawing, QueryRoles
 from dejavu.measurement.pairs import Embeddings
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import logged
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
+    give_back_freed_arrays()
     measure, cell = json.loads(snakemake.params.measure), json.loads(snakemake.params.cell)
     inputs = snakemake.input
 

@@ -5,10 +5,12 @@ from dejavu.errors import words
 from dejavu.measurement.groups import Drawing, QueryRoles
 from dejavu.measurement.options import Statistics
 from dejavu.measurement.population import summarize
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import logged
 from dejavu.tables.fields import POPULATIONS
 
 with logged(snakemake.log[0]):
+    give_back_freed_arrays()
     w, inputs = snakemake.wildcards, snakemake.input
     measure = json.loads(snakemake.params.measure)
     roles = QueryRoles(

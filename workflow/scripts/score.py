@@ -4,9 +4,11 @@ from pathlib import Path
 from dejavu.errors import words
 from dejavu.measurement.options import Measure
 from dejavu.measurement.scoring import ScoredFiles, score_population
+from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import logged, say
 
 with logged(snakemake.log[0]):
+    give_back_freed_arrays()
     w = snakemake.wildcards
     title = words(f"score {w.split} {w.model} {w.population}")
     sides = zip(snakemake.params.queries, snakemake.input.neighbors_a, snakemake.input.neighbors_b, strict=True)

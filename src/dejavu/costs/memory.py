@@ -26,10 +26,10 @@ DECODED_BYTES = 2**30
 PUBLIC_BLOCK = {"cpu": 200_000, "cuda": 262_144}
 # see dejavu.utility.retrieval: similarities in float32, twice, and which of them are right
 RETRIEVAL_CELLS = 2**24
-# see dejavu.measurement.scoring
-SCORED_AT_ONCE, NEIGHBORS_AT_ONCE = 16_384, 2_000_000
 RETRIEVAL_QUERIES = 2048
 BYTES_OF_SIMILARITY = 10
+# see dejavu.measurement.scoring
+SCORED_AT_ONCE, NEIGHBORS_AT_ONCE = 16_384, 2_000_000
 
 # stage -> bytes that every unit of its work holds; measured with the rehearsal, see docs/reference/scaling.md
 HELD = {

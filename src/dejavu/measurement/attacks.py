@@ -19,7 +19,6 @@ from dejavu.measurement.pairs import Embeddings, Pairs, alignment
 from dejavu.memorization.gaps import by_group, interval
 from dejavu.memorization.membership import levels, mid_ranks, roc_auc, spearman, true_positive_rate
 from dejavu.memorization.permutation import joint_test
-from dejavu.processes import give_back_freed_arrays
 from dejavu.tables.evaluation import ATTACKS, SAMPLE_ATTACKS
 from dejavu.tables.membership import MEMBERSHIP, MEMBERSHIP_CURVES
 from dejavu.tables.queries import CAPTION
@@ -173,7 +172,6 @@ def write_attacks(
     Raises:
         InputError: when embeddings and manifest are not of the same samples.
     """
-    give_back_freed_arrays()
     pairs = {}
     for role, groups in roles.groups():
         if not np.array_equal(groups.rows, own[role].rows):

@@ -23,7 +23,6 @@ from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
 from dejavu.memorization.metrics import KEYS, METRICS, TESTED
 from dejavu.memorization.permutation import JointTest, effective_groups
-from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress
 from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
@@ -50,7 +49,6 @@ def summarize(
     Raises:
         InputError: when scores name queries that are not in the manifest.
     """
-    give_back_freed_arrays()
     scores = {population: CellScores.of(path) for population, path in roles.scores.items()}
     keys = common_keys([one.numbers for one in scores.values()])
     contrasts = {

@@ -15,7 +15,6 @@ from dejavu.measurement.options import Measure
 from dejavu.measurement.shown_labels import labels_of_roles, labels_without, named_labels
 from dejavu.memorization.labels import LabelSets, NamedInCaption, Normalizer
 from dejavu.memorization.scores import Hits, count_hits, f1, precision, recall
-from dejavu.processes import give_back_freed_arrays
 from dejavu.progress import Progress
 from dejavu.tables.queries import RANDOM
 from dejavu.tables.scores import SAMPLE_SCORES
@@ -67,7 +66,6 @@ def score_population(
             searched with different queries, or a neighbour table is damaged, out of order, or has fewer than k
             neighbours for a query.
     """
-    give_back_freed_arrays()
     normalizer = Normalizer(measure.synonyms)
     query_rows = np.sort(read_table(files.queries, ["row"])["row"].to_numpy())
     public_rows = read_table(files.public, ["row"])["row"].to_numpy()

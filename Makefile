@@ -49,7 +49,7 @@ TESTED := OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder
 test: lint ## linters and every test that this machine can run
 	$(TESTED) -n 3
 
-unit: $(INSTALLED) ## the quick tests only, about two minutes
+unit: $(INSTALLED) ## the quick tests only, about a minute
 	$(TESTED) -n 2 tests/unit
 
 bench: $(INSTALLED) ## speed and memory against plain implementations and bounds; one alone: make bench ONLY=scoring

@@ -1,5 +1,7 @@
 """Where captions alone tell members from others, the comparison is void, and the database and the verdict say so."""
 
+from functools import cache
+
 import duckdb
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from dejavu.data import synthetic
 from dejavu.data.synthetic import make_pairs, make_world
 from dejavu.database.blind import blind_rows
 from dejavu.memorization.verdicts import CANNOT_SAY, Grounds, verdicts
+from dejavu.tables.fields import POPULATIONS
 
 NUMBER = 400
 
@@ -21,7 +24,14 @@ def blank(monkeypatch):
 
 
 def rows(world_of_a, listed=NUMBER):
-    """Roles of drawn captions, role a of another world where that is asked."""
+    """Tables of roles and their samples, role a of another world where that is asked."""
+    roles = [{"role": role, "dataset": "demo", "listed": listed if role == "a" else None} for role in POPULATIONS]
+    return {"samples": captioned(world_of_a), "roles": roles}
+
+
+@cache
+def captioned(world_of_a):
+    """Samples of the roles with drawn captions."""
     worlds = {"a": (world_of_a, 0), "b": (0, NUMBER), "holdout": (0, 2 * NUMBER)}
     samples = []
     for place, (role, (seed, start)) in enumerate(worlds.items()):
@@ -30,8 +40,7 @@ def rows(world_of_a, listed=NUMBER):
             samples.append(
                 {"row": row, "role": role, "uid": str(row), "caption": pair["caption"], "group_id": str(row)}
             )
-    roles = [{"role": role, "dataset": "demo", "listed": listed if role == "a" else None} for role in worlds]
-    return {"samples": samples, "roles": roles}
+    return samples
 
 
 def found(path, tables):

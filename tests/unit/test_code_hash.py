@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -209,10 +209,11 @@ def test_a_report_s_column_is_in_no_hash_before_the_database():
     assert reading == {"database.py", "share.py"}
 
 
-def steps() -> Iterator[tuple[Path, ast.Module]]:
+@cache
+def steps() -> list[tuple[Path, ast.Module]]:
     """The files that count in the hash of a step, as trees."""
-    for path in sorted({path for script in SCRIPTS for path in [script, *imported_modules(script, SOURCES)]}):
-        yield path, ast.parse(path.read_text())
+    paths = {path for script in SCRIPTS for path in [script, *imported_modules(script, SOURCES)]}
+    return [(path, ast.parse(path.read_text())) for path in sorted(paths)]
 
 
 def test_steps_name_the_module_of_tables_that_they_use_since_the_package_hides_it():

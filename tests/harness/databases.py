@@ -21,7 +21,7 @@ CONFIG = {"report.k": 10, "report.labels": "all", "measure.bootstrap": 99}
 
 @cache
 def empty_database() -> bytes:
-    """A file with all tables and views, made once in a process: the comments on all columns take a third of a second."""
+    """A file with all tables and views, made once in a process: comments on columns take a third of a second."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "empty.duckdb"
         with duckdb.connect(str(path)) as connection:

@@ -10,6 +10,7 @@ of its own measures, since libraries take their number when they are loaded.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -46,25 +47,27 @@ def _in_a_process(threads: int) -> list[Result]:
 
 
 def measure_here(threads: int, kinds: list[str]) -> Iterator[Result]:
-    """Yield results of this process, with engines that are named, or the one that ``auto`` guesses.
+    """Yield results of this process, with engines that are named, or those that ``auto`` takes for each size.
 
     Raises:
         AssertionError: when ours and FAISS find other neighbours.
     """
     from dejavu.progress import say
-    from dejavu.retrieval.choice import cpu_flags, engine_on, guessed
+    from dejavu.retrieval.choice import AUTO, cpu_flags, engine_on, guessed
 
     flags = cpu_flags()
     shown = " ".join(flag for flag in SHOWN if flag in flags) or "none known"
     say(f"[neighbors] flags of the CPU: {shown}; auto takes {guessed('cpu')}")
-    for kind in kinds or [guessed("cpu")]:
-        peak = {name: product_rate(name, threads) for name in dict.fromkeys(("float32", kind)) if name != "faiss"}
-        for name, rate in peak.items():
-            say(f"[neighbors] product in {name}, {threads} threads: {rate / 1e9:,.0f} GFLOP/s")
-        engine = engine_on(kind, "cpu", threads)
+    peak: dict[str, float] = {}
+    for kind in kinds or [AUTO]:
         for case, rounds in CASES.items():
+            engine = engine_on(kind, "cpu", threads, math.prod(case[:3]))
+            named = [name for name in dict.fromkeys(("float32", engine.name)) if name != "faiss"]
+            for name in (name for name in named if name not in peak):
+                peak[name] = product_rate(name, threads)
+                say(f"[neighbors] product in {name}, {threads} threads: {peak[name] / 1e9:,.0f} GFLOP/s")
             result, flops = _compare(engine, threads, case, rounds)
-            shares = ", ".join(f"{flops / rate:.0%} of the {name} product" for name, rate in peak.items())
+            shares = ", ".join(f"{flops / peak[name]:.0%} of the {name} product" for name in named)
             say(f"[neighbors] {result.note}: ratio {result.ratio:.2f}, {flops / 1e9:,.0f} GFLOP/s, {shares}")
             yield result
 

@@ -17,7 +17,7 @@ from dejavu.retrieval import choice
         ("avx2 avx512f", "float32"),
         ("avx2 avx_vnni", "int8"),
         ("avx512f avx512_vnni", "int8"),
-        ("avx512f avx512_vnni avx512_bf16", "bfloat16"),
+        ("avx512f avx512_vnni avx512_bf16", "int8"),
         ("avx512f avx512_vnni amx_tile amx_bf16", "bfloat16"),
     ],
 )

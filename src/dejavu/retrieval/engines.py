@@ -53,6 +53,7 @@ class Engine(Protocol):
         public_at_once: number of public embeddings in a block.
         cells: number of similarities and positions that may be held at a time.
         loads_ahead: whether the next block is loaded while one is searched.
+        side_by_side: number of threads among which queries are divided; each has called ``enter_thread``.
     """
 
     name: str
@@ -60,6 +61,10 @@ class Engine(Protocol):
     public_at_once: int
     cells: int
     loads_ahead: bool
+    side_by_side: int
+
+    def enter_thread(self) -> None:
+        """Prepare a thread that answers a part of the queries."""
 
     def queries(self, vectors: np.ndarray) -> Any:
         """Take queries, float32 (n, dimension)."""
@@ -155,6 +160,8 @@ class OnFaiss:
     public_at_once = 200_000
     cells = 1 << 24
     loads_ahead = False
+    # FAISS divides them itself
+    side_by_side = 1
 
     def __init__(self, threads: int = 1) -> None:
         # the other engines do without FAISS
@@ -162,6 +169,9 @@ class OnFaiss:
 
         faiss.omp_set_num_threads(threads)
         self._faiss = faiss
+
+    def enter_thread(self) -> None:
+        pass
 
     def queries(self, vectors: np.ndarray) -> Scaled:
         stored = np.ascontiguousarray(vectors, dtype=np.float32)

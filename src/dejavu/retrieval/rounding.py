@@ -117,6 +117,8 @@ class Rounding:
         type, result: of what is multiplied, and of what comes out.
         sums: unit of the product's sums.
         output: what the result has lost, relative to itself.
+        margin: part of a number that is to be taken off before it is rounded to the result's type, so that it is no
+            larger than any product which, with what it has lost, reaches the number.
         is_narrow: whether the type is narrower than float32.
 
     Raises:
@@ -128,6 +130,7 @@ class Rounding:
         self.type = getattr(torch, kind)
         self.result = torch.int32 if kind == "int8" else self.type
         self.sums, self.output, self.is_narrow = SUMS[kind], OUTPUT[kind], kind != "float32"
+        self.margin = 2 * self.output + 2.0**-20
         self.multiply: Callable[[Array, Array, Array], None] = self._by_type
         self._check(device)
 

@@ -6,8 +6,10 @@ first, whatever the engine; see :mod:`dejavu.retrieval.engines` for how each fin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,10 +39,15 @@ def nearest(queries: np.ndarray, public: Vectors, k: int, engine: Engine) -> tup
     """
     asked = engine.queries(queries)
     best = engine.unfilled(len(queries), k)
-    for start, block in _blocks(public, k, engine):
-        _improve(best, asked, start, block, k, engine)
-        # before the next is read
-        del block
+    share = max(1, -(-len(queries) // engine.side_by_side))
+    parts = [slice(start, start + share) for start in range(0, len(queries), share)]
+    shares = [((best[0][part], best[1][part]), asked[part]) for part in parts]
+    with _side_by_side(engine) as each:
+        for start, block in _blocks(public, k, engine):
+            for _ in each(partial(_improve, start=start, block=block, k=k, engine=engine), shares):
+                pass
+            # before the next is read
+            del block
     return engine.back(best[0]).astype(np.float32), engine.back(best[1])
 
 
@@ -64,9 +71,19 @@ def _blocks(public: Vectors, k: int, engine: Engine) -> Iterator[tuple[int, Any]
             del block
 
 
-def _improve(best: tuple[Array, Array], queries: Any, start: int, block: Any, k: int, engine: Engine) -> None:
-    """Put the neighbours in a block, which begins at position ``start``, among the best so far."""
-    similarity, position = best
+@contextmanager
+def _side_by_side(engine: Engine) -> Iterator[Callable[[Callable, list], Iterator]]:
+    """Give what calls a function with each of a list, as ``map`` does: in threads where the engine has several."""
+    if engine.side_by_side == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(engine.side_by_side, initializer=engine.enter_thread) as threads:
+        yield threads.map
+
+
+def _improve(share: tuple[tuple[Array, Array], Any], start: int, block: Any, k: int, engine: Engine) -> None:
+    """Put the neighbours in a block, which begins at position ``start``, among the best so far of some queries."""
+    (similarity, position), queries = share
     for rows, candidates in engine.candidates(queries, block, min(k, len(block)), similarity[:, -1]):
         exact = engine.products(queries[rows], block, candidates)
         candidates = candidates + start

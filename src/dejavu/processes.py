@@ -53,6 +53,12 @@ def give_back_freed_arrays() -> None:
         ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 20)
 
 
+def give_back_freed_pieces() -> None:
+    """Give back what is free between small blocks of memory that are not, which glibc keeps for later."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)

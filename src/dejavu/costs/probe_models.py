@@ -19,7 +19,7 @@ import torch
 
 from dejavu.costs.memory import architecture_of, parameters
 from dejavu.costs.rates import Rate
-from dejavu.costs.timing import line, per_unit, seconds_of, size_below
+from dejavu.costs.timing import fit, line, per_unit, seconds_of, size_below
 from dejavu.data.samples import RoleSamples
 from dejavu.encoders.interface import Model, Running
 from dejavu.encoders.load import load_encoder
@@ -34,6 +34,8 @@ from dejavu.training.recipe import Recipe
 # a model of more weights takes seconds a step on a CPU
 LARGE = 2e7
 LARGE_BATCH = 32
+# device -> few and many queries, and few and many public embeddings
+SEARCHED = {"cpu": (250, 4_000, 2_000, 50_000), "cuda": (1_000, 8_000, 2_000, 200_000)}
 TITLE = "probe"
 
 
@@ -140,7 +142,7 @@ def _is_large(task: Task) -> bool:
 
 
 def _search(task: Task, dimension: int) -> dict[str, Rate]:
-    """Search among few and among many."""
+    """Search with few and with many queries, among few and among many."""
     rng, folder = np.random.default_rng(0), Path(task.folder)
 
     def drawn(name: str, number: int) -> Embedded:
@@ -149,24 +151,22 @@ def _search(task: Task, dimension: int) -> dict[str, Rate]:
         write_array(folder / f"{name}.rows.npy", np.arange(number))
         return Embedded(folder / f"{name}.npy", folder / f"{name}.rows.npy")
 
-    on_gpu = task.device == "cuda"
-    queries = 4_000 if on_gpu else 1_000
+    few, many, least, most = SEARCHED[task.device]
     table = folder / "neighbors.parquet"
-    asked = Asked(drawn("queries", queries), table, TITLE)
-    costs: list[tuple[float, Rate]] = []
-    # both with the engine of a large search
+    asked = {number: Asked(drawn(f"queries-{number}", number), table, TITLE) for number in (few, many)}
+    public = {number: drawn(f"public-{number}", number) for number in (least, most)}
+    # all with the engine of a large search
     engine = guessed(task.device, float("inf")) if task.search == AUTO else task.search
     how = Search(task.k, 1, task.device, engine)
-    for number in (2_000, 200_000 if on_gpu else 50_000):
-        public = drawn(f"public-{number}", number)
-        # the engine is loaded by the first
-        write_neighbors([asked], public, how) if not costs else None
-        costs.append((float(queries) * number, Rate(seconds_of(write_neighbors, [asked], public, how))))
-    fixed, product = line(*costs)
-    return {
-        "search_query": Rate(fixed.seconds / queries, size_below([table]) / queries),
-        "search_product": Rate(product.seconds),
-    }
+    # the engine is loaded by the first
+    write_neighbors([asked[few]], public[least], how)
+    measured = []
+    for queries, among in ((few, least), (many, least), (few, most), (many, most)):
+        seconds = seconds_of(write_neighbors, [asked[queries]], public[among], how)
+        amounts = {"search_query": queries, "search_public": among, "search_product": queries * among}
+        measured.append((amounts, Rate(seconds, size_below([table]))))
+    found = fit(measured)
+    return found | {"search_query": Rate(found["search_query"].seconds, size_below([table]) / many)}
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ OF_MODEL = {
     "embed_image": "decoding and embedding an image",
     "embed_caption": "embedding a text",
     "search_query": "ranking and writing the neighbours of a query",
+    "search_public": "reading and preparing a public embedding, once for many queries",
     "search_product": "comparing a query with a public embedding",
 }
 ANY = "*"

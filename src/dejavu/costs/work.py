@@ -19,6 +19,9 @@ from dejavu.plan.resources import compared, trained_on_each
 from dejavu.sides import TFIDF, sides_measured
 from dejavu.tables.roles import training_roles
 
+# for so many queries public embeddings are read once, see dejavu.retrieval.engines
+QUERIES_AT_ONCE = 32_768
+
 # unit -> how many of them
 Work = dict[str, float]
 
@@ -146,16 +149,17 @@ def _neighbors(job: Job, p: Planned) -> Work:
     asked, public = p.rows(job), p.public(job)
     if job.side is not None and job.side.source == TFIDF:
         return {"start": 1, "tfidf_text": asked + public, "tfidf_product": compared(asked, public)}
-    return {"start_search": 1, "search_query": asked, "search_product": compared(asked, public)}
+    return {"start_search": 1} | _searched(asked, public)
 
 
 def _query_neighbors(job: Job, p: Planned) -> Work:
     asked, times = p.asked(job), len(other_queries(p.config))
-    return {
-        "start_search": 1,
-        "search_query": times * asked,
-        "search_product": compared(asked, p.public(job), times),
-    }
+    return {"start_search": 1} | _searched(times * asked, p.public(job))
+
+
+def _searched(asked: int, public: int) -> Work:
+    passes = -(-asked // QUERIES_AT_ONCE)
+    return {"search_query": asked, "search_public": passes * public, "search_product": compared(asked, public)}
 
 
 def _utility(job: Job, p: Planned) -> Work:

@@ -23,6 +23,7 @@ from dejavu.measurement.top_l import TopL
 from dejavu.memorization import gaps
 from dejavu.memorization.metrics import KEYS, METRICS, TESTED
 from dejavu.memorization.permutation import JointTest, effective_groups
+from dejavu.processes import give_back_freed_pieces
 from dejavu.progress import Progress
 from dejavu.tables.fields import SIDES
 from dejavu.tables.populations import BOOTSTRAP_DRAWS, POPULATION_GAPS, RECALL_CURVES, TOP_L
@@ -68,6 +69,7 @@ def summarize(
             values, kept = cells.values(population, scores[population], groups, file)
             sizes = None if groups.sizes is None else groups.sizes[kept]
             del groups
+            give_back_freed_pieces()
             found[population] = Resampled.of(values, sizes, statistics, population)
             progress.advance(1)
         found |= halves(found["holdout"], statistics)

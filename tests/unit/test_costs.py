@@ -80,6 +80,18 @@ def test_a_search_grows_with_queries_times_public_and_with_nothing_else(given):
     assert hours(given, only("search_product"), "query_neighbors") == pytest.approx(3 * 4 * 4_400 * 4_000)
 
 
+def test_public_embeddings_are_prepared_once_for_many_queries(given):
+    del given["models"]["one-model"]
+    # two models of two sides, three populations
+    assert hours(given, only("search_public"), "neighbors") == pytest.approx(4 * 3 * 4_000)
+    # three queries of together 4,400 samples, and then 40,000 more than one pass takes
+    assert hours(given, only("search_public"), "query_neighbors") == pytest.approx(4 * 4_000)
+    given["measure"]["query_limit"] = 40_000
+    given["datasets"]["demo"]["synthetic"]["pairs"] = 200_000
+    given["splits"]["default"]["roles"]["a"]["limit"] = 20_000
+    assert hours(given, only("search_public"), "query_neighbors") == pytest.approx(4 * 3 * 4_000)
+
+
 def test_a_training_grows_with_the_samples_that_it_sees_and_not_with_its_role(given):
     of = only("train_pair")
     assert hours(given, of, "train") == 4 * 48_000

@@ -46,8 +46,9 @@ class Weights(ABC):
         digest = hashlib.blake2b(np.ascontiguousarray(groups).data.cast("B"), digest_size=16).digest()
         if digest not in self._sizes:
             numbers = np.bincount(groups).astype(np.float64)
-            sizes = [weights[:, : len(numbers)] @ numbers for _, weights in self.parts()]
-            self._sizes[digest] = np.concatenate(sizes).astype(self.kind)
+            # one draw at a time, since bytes become float64 here
+            sizes = [draw[: len(numbers)] @ numbers for _, weights in self.parts() for draw in weights]
+            self._sizes[digest] = np.array(sizes).astype(self.kind)
         return self._sizes[digest]
 
 

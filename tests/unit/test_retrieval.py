@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.harness.vectors import in_float64, whole_numbers
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
-from dejavu.retrieval import choice
+from dejavu.retrieval import choice, filters
 from dejavu.retrieval.engines import Engine, OnFaiss
 from dejavu.retrieval.filters import OnTorch
 from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
@@ -183,10 +184,27 @@ def test_every_engine_finds_the_same_bits(spread):
     assert (found[:, -1] >= np.sort(exact, axis=1)[:, -5] - 1e-15).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_in_which_queries_are_looked_at_changes_nothing(kind, monkeypatch):
+    q, p = whole_numbers(0, 40, 8), whole_numbers(1, 300, 8)
+    wanted = nearest(q, p, 5, OnTorch("cpu", kind=kind))
+    rng = np.random.default_rng(0)
+
+    def in_any_order(self, count):
+        order = rng.permutation(len(count))
+        for part in np.array_split(order, rng.integers(1, 3)):
+            yield torch.from_numpy(part)
+
+    monkeypatch.setattr(OnTorch, "_segments", in_any_order)
+    # every guess is too high, so every query is looked at again
+    monkeypatch.setattr(filters, "GUESS", -100.0)
+    for _ in range(5):
+        found = nearest(q, p, 5, OnTorch("cpu", kind=kind))
+        assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
 def test_an_int8_product_that_saturates_is_not_used(monkeypatch):
     """As of CPUs that add pairs of products in 16 bits."""
-    import torch
-
     def saturating(queries, tile, out):
         out.copy_((queries.float() @ tile.float()).clamp(-(2.0**15), 2.0**15))
 
@@ -197,8 +215,6 @@ def test_an_int8_product_that_saturates_is_not_used(monkeypatch):
 
 
 def test_a_product_that_is_less_precise_than_its_type_is_refused(monkeypatch):
-    import torch
-
     def as_tf32(queries, tile, out):
         return out.copy_((queries.bfloat16() @ tile.bfloat16()).float())
 

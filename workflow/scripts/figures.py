@@ -6,4 +6,5 @@ from dejavu.report.queries import Queries
 
 with logged(snakemake.log[0]):
     workflow = Path(snakemake.scriptdir).parent
-    draw_figures(Queries(snakemake.input[0], workflow / "sql"), {k: Path(v) for k, v in snakemake.output.items()})
+    queries = Queries(snakemake.input[0], workflow / "sql", snakemake.resources.mem_mb // 2)
+    draw_figures(queries, {k: Path(v) for k, v in snakemake.output.items()})

@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     workflow = Path(snakemake.scriptdir).parent
     w = snakemake.wildcards
     title = f"{w.dataset} / {w.split}"
-    queries = Queries(snakemake.input.database, workflow / "sql")
+    queries = Queries(snakemake.input.database, workflow / "sql", snakemake.resources.mem_mb // 2)
     write_site(
         queries,
         [Path(file) for file in snakemake.input.figures],

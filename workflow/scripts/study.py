@@ -11,7 +11,8 @@ with logged(snakemake.log[0]):
     w, p, o = snakemake.wildcards, snakemake.params, {name: Path(path) for name, path in snakemake.output.items()}
     workflow = Path(snakemake.scriptdir).parent
     databases = {
-        split: Queries(file, workflow / "sql") for split, file in zip(p.splits, snakemake.input.databases, strict=True)
+        split: Queries(file, workflow / "sql", snakemake.resources.mem_mb // 2)
+        for split, file in zip(p.splits, snakemake.input.databases, strict=True)
     }
     study = gather(w.study, json.loads(p.studies), databases)
     draw_study(study, o["along"], o["tradeoff"])

@@ -63,8 +63,8 @@ from dejavu.tables.fields import POPULATIONS, ROLES, SIDES
 from dejavu.tables.membership import ATTACK_TABLES
 from dejavu.utility.retrieval import retrieval
 
-# split -> samples of every query role, and of role public: each split differs from the first in one of the two
-NUMBERS = {"small": (400, 400), "large": (4_800, 400), "wide": (400, 4_000), "widest": (400, 24_000)}
+# split -> samples of every query role, and of role public; in the last, queries find nearly all public samples
+NUMBERS = {"small": (400, 400), "large": (4_800, 400), "wide": (400, 4_000), "widest": (4_800, 24_000)}
 NAME, DIMENSION = "probe", 64
 MEMORY_MB = 2_000
 WORKFLOW = PROJECT / "workflow"

@@ -20,11 +20,17 @@ class Queries:
     Args:
         database: path of the DuckDB file.
         folder: folder of the files ``<name>.sql``.
+        memory_mb: memory that DuckDB may take, in MB; beyond it, DuckDB spills to disk beside the database. None: as
+            much as DuckDB takes by itself.
     """
 
-    def __init__(self, database: str | Path, folder: Path) -> None:
+    def __init__(self, database: str | Path, folder: Path, memory_mb: int | None = None) -> None:
         self._connection = duckdb.connect(str(database), read_only=True)
         self._connection.execute("SET enable_progress_bar = false")
+        if memory_mb is not None:
+            self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
+        if memory_mb is not None:
+            self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
         # where views find the tables that lie beside the database
         folder_of_database = str(Path(database).parent).replace("'", "''")
         self._connection.execute(f"SET file_search_path = '{folder_of_database}'")

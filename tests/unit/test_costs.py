@@ -339,3 +339,6 @@ def test_a_public_set_costs_scores_and_database_what_its_samples_do(given):
     assert hours(given, only("score_public"), "score") - hours(smaller, only("score_public"), "score") == 6 * 2_000
     assert hours(given, only("database_pair"), "database") - hours(smaller, only("database_pair"), "database") == 2_000
     assert hours(given, only("text_pair"), "query_texts") == 10_000
+    # all pairs of the dataset are looked at, for every population and for every role
+    assert hours(given, only("object_pair"), "score") == 6 * 10_000
+    assert hours(given, only("text_pair"), "database") == 4 * 10_000

@@ -160,6 +160,9 @@ def measure_rates(config: Mapping[str, Any]) -> dict[str, Rate]:
     # one role looks at all samples; what it writes is of its own
     fitted["manifest_pair"] = Rate(sum(rate.seconds for rate in manifests) / len(manifests) / len(ROLES) / PAIRS)
     fitted["manifest_row"] = Rate(0.0, sum(rate.written for rate in manifests) / rows)
+    # looking at all samples counts apart
+    looked = len(ROLES) * PAIRS * fitted["text_pair"].seconds
+    fitted["database"] = Rate(max(0.0, fitted["database"].seconds - looked), fitted["database"].written)
     probe = probes["large"]
     fitted |= {"figures": probe.figures(), "report": probe.report()}
     return {unit: rate for unit, rate in fitted.items() if unit in COMMON}
@@ -181,7 +184,11 @@ def _amounts(config: Mapping[str, Any], asked: int, public: int) -> dict[str, di
         "embeddings": {"embedded": 1},
         "neighbors": {"searched": 1},
         "tfidf": {"tfidf_text": 2 * public, "tfidf_product": public**2},
-        "scores": {"scored": 1, "score_query": queries, "score_public": len(POPULATIONS) * public},
+        "scores": {
+            "score_query": queries,
+            "score_public": len(POPULATIONS) * public,
+            "object_pair": len(POPULATIONS) * PAIRS,
+        },
         "population": {"population": 1, "population_query": queries},
         "attacks": {"attacks": 1, "attacks_query": queries},
         "utility": {"retrieval": 1, "retrieval_product": asked**2},

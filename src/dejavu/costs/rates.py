@@ -27,6 +27,7 @@ COMMON = {
     "tfidf_text": "turning a text into TF-IDF",
     "tfidf_product": "comparing a query with a public caption by TF-IDF",
     "score_query": "scoring a sample, asked with every query",
+    "object_pair": "looking at a sample when objects are read, for the scores of one population",
     "score_public": "reading the objects of a public sample, for the scores of one population",
     "population": "statistics of a model, whatever the number of its samples",
     "population_query": "statistics, for every sample of a population",

@@ -179,6 +179,8 @@ def _database(job: Job, p: Planned) -> Work:
         "start": 1,
         "database": 1,
         "database_pair": sum(p.sizes.roles[job.split].values()),
+        # captions are read for one role after the other
+        "text_pair": len(p.sizes.roles[job.split]) * p.pairs_of_split(job),
         "database_query": len(measured) * p.asked(job),
     }
 
@@ -213,7 +215,12 @@ _STAGES: dict[str, Callable[[Job, Planned], Work]] = {
     "embed_queries": lambda job, p: {"start_torch": 1, "embed_caption": other_texts(p.config) * p.asked(job)},
     "neighbors": _neighbors,
     "query_neighbors": _query_neighbors,
-    "score": lambda job, p: {"start": 1, "score_query": p.rows(job), "score_public": p.public(job)},
+    "score": lambda job, p: {
+        "start": 1,
+        "score_query": p.rows(job),
+        "score_public": p.public(job),
+        "object_pair": p.pairs_of_split(job),
+    },
     "population": lambda job, p: {"start": 1, "population": 1, "population_query": p.asked(job)},
     "utility": _utility,
     # A replicate costs about what its population statistics cost, for the one cell that is reported.

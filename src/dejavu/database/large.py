@@ -52,11 +52,13 @@ class Tables:
             parts: the rows, of the table's columns.
             file: name of the Parquet file, without its ending, of rows that go beside the database.
         """
+        # DuckDB waits for the disk at every part
+        parts = gathered(parts, NUMBERS_PER_GROUP)
         if table not in self.large:
             for part in parts:
                 insert(self._connection, table, part)
             return
-        write_table(self._path(table, file), gathered(parts, NUMBERS_PER_GROUP), DATABASE[table][1], NUMBERS_PER_GROUP)
+        write_table(self._path(table, file), parts, DATABASE[table][1], NUMBERS_PER_GROUP)
 
     def insert_file(self, table: str, path: Path, constants: Mapping[str, str | int], where: str = "true") -> None:
         """Insert the rows of a Parquet file that a condition holds for, with constant columns added."""

@@ -205,6 +205,7 @@ def test_the_order_in_which_queries_are_looked_at_changes_nothing(kind, monkeypa
 
 def test_an_int8_product_that_saturates_is_not_used(monkeypatch):
     """As of CPUs that add pairs of products in 16 bits."""
+
     def saturating(queries, tile, out):
         out.copy_((queries.float() @ tile.float()).clamp(-(2.0**15), 2.0**15))
 

@@ -21,7 +21,7 @@ class Groups:
     Attributes:
         manifest: of the role.
         rows: int64 (n,), ascending, its samples.
-        number: int64 (n,), the group of each, from 0, in the order of their ids.
+        number: int32 (n,), the group of each, from 0, in the order of their ids.
         count: number of groups.
         sizes: int64 (groups,), how many samples of the dataset are in each, whatever their role; None where chance has
             drawn the roles, so that sizes play no part.
@@ -40,14 +40,14 @@ class Groups:
         names = read_table(manifest, ["group_id"])["group_id"].dictionary_encode().combine_chunks()
         rows = read_table(manifest, ["row"])["row"].to_numpy()
         by_name = pc.sort_indices(names.dictionary).to_numpy()
-        place = np.empty(len(by_name), dtype=np.int64)
-        place[by_name] = np.arange(len(by_name))
+        place = np.empty(len(by_name), dtype=np.int32)
+        place[by_name] = np.arange(len(by_name), dtype=np.int32)
         order = np.argsort(rows)
         known = None if sizes is None else _sizes_of(names.dictionary.take(pa.array(by_name)), sizes)
         return cls(manifest, rows[order], place[names.indices.to_numpy()[order]], len(place), known)
 
     def number_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the number of the group of each row, int64 (rows,).
+        """Return the number of the group of each row, int32 (rows,).
 
         Raises:
             InputError: when a row is not in the manifest.

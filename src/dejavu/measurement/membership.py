@@ -44,7 +44,7 @@ class GroupScores:
         Args:
             role: the role.
             score: float64 (samples,); NaN for samples that have none.
-            groups: int64 (samples,), a number from 0 for each group.
+            groups: int (samples,), a number from 0 for each group.
             row: int64 (samples,).
             sizes: int64 (groups,), samples of the dataset in each group, where a list chose the role. A list takes
                 whole groups and so prefers large ones, whose samples are easier for any model: only groups of one

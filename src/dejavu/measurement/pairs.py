@@ -71,7 +71,7 @@ class Pairs:
 
     Attributes:
         rows: int64 (n,), ascending.
-        groups: int64 (n,), a number from 0 for each duplicate group.
+        groups: int (n,), a number from 0 for each duplicate group.
         csa: float64 (n,), cosine under the side.
         clipmem: float64 (n,), or None where the other side has no image encoder.
         gap: float64 (n,), recall under the side minus recall under the other side; NaN for queries without objects.

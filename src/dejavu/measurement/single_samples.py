@@ -23,11 +23,11 @@ class Compared:
         statistic, query: what is compared.
         population: str (samples,), the sample's role in replicate 0.
         row: int64 (samples,).
-        group: int64 (samples,), number of its duplicate group.
+        group: int (samples,), number of its duplicate group.
         gaps: float64 (replicates, samples), score under side a minus score under side b.
         coins: int (replicates, samples), 1 where side a saw the sample and -1 where side b did.
         control: float64 (replicates, m), the same gaps of the holdout.
-        control_group: int64 (m,).
+        control_group: int (m,).
     """
 
     statistic: str

@@ -30,7 +30,7 @@ class Weights(ABC):
 
     @abstractmethod
     def prefix(self, groups: np.ndarray, gap: np.ndarray) -> Prefix:
-        """Return the first queries of an order, by the group, int64 (n,), and the gap, float64 (n,), of each."""
+        """Return the first queries of an order, by the group, int (n,), and the gap, float64 (n,), of each."""
 
     @abstractmethod
     def parts(self) -> Iterator[tuple[slice, np.ndarray]]:
@@ -40,7 +40,7 @@ class Weights(ABC):
         """Return the number of queries in every resample, (draws,) of :attr:`kind`.
 
         Args:
-            groups: int64 (queries,), the group of each.
+            groups: int (queries,), the group of each.
         """
         # the cells of a scope have the same queries
         digest = hashlib.blake2b(np.ascontiguousarray(groups).data.cast("B"), digest_size=16).digest()

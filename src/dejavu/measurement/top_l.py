@@ -61,7 +61,7 @@ class TopL:
             population: the role.
             place: what says which cell it is.
             cell: column of the scores -> array (queries,), by row.
-            groups: int64 (queries,), the group of each.
+            groups: int (queries,), the group of each.
             trained: side -> number of queries of its training role.
         """
         number = len(cell["row"])

@@ -18,7 +18,7 @@ from tests.harness.vectors import in_float64, whole_numbers
 
 from dejavu.errors import InputError
 from dejavu.files import write_array
-from dejavu.retrieval import choice, filters
+from dejavu.retrieval import choice, filters, selection
 from dejavu.retrieval.engines import Engine, OnFaiss
 from dejavu.retrieval.filters import OnTorch
 from dejavu.retrieval.neighbors import Asked, Embedded, Search, write_neighbors
@@ -42,7 +42,8 @@ def brute_force(queries: np.ndarray, public: np.ndarray, k: int) -> tuple[list, 
 def as_on_gpu(kind: str) -> Engine:
     """An engine that selects and compares on the CPU as it does on a GPU."""
     engine = OnTorch("cpu", kind=kind)
-    engine._reaching, engine._compared = engine._in_groups, engine._gathered
+    engine._reaching = partial(selection.in_groups, torch, "cpu")
+    engine._compared = partial(selection.gathered, torch, "cpu", 1 << 20)
     return engine
 
 

@@ -14,11 +14,9 @@ with the bound, holds no neighbour.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from threading import local
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from dejavu.retrieval.engines import (
     summed,
 )
 from dejavu.retrieval.rounding import SLACK, SMALL, Asked, Rounding, Searched
+from dejavu.retrieval.selection import Products, gathered, has_sampled_products, in_groups, in_tiles, sampled
 from dejavu.retrieval.upload import Upload
 
 # largest number of public embeddings in a group, and the smallest number of groups for each neighbour
@@ -42,16 +41,6 @@ GROUP, GROUPS_PER_K = 16, 8
 GUESS = 0.15
 # number of public embeddings that the centre is the mean of
 SAMPLED = 4096
-
-
-@dataclass(frozen=True)
-class _Products:
-    """Products of some queries with a block: in tiles one after the other, and what is known of each group."""
-
-    values: Array
-    unit: Array
-    upper: Array
-    error: Array
 
 
 class OnTorch:
@@ -90,8 +79,9 @@ class OnTorch:
         self._upload = Upload(torch, device)
         # of each thread: the products
         self._own = local()
-        self._reaching = self._in_groups if on_gpu else self._in_tiles
-        self._compared = self._gathered if on_gpu or not has_sampled_products(torch) else self._sampled
+        self._reaching = partial(in_groups, torch, device) if on_gpu else partial(in_tiles, torch, self._rounding)
+        is_sampled = not on_gpu and has_sampled_products(torch)
+        self._compared = partial(sampled, torch) if is_sampled else partial(gathered, torch, device, self._bytes)
 
     def enter_thread(self) -> None:
         self._torch.set_num_threads(1)
@@ -176,7 +166,7 @@ class OnTorch:
         column = values.shape[1] - k
         return self._torch.from_numpy(np.partition(values.numpy(), column, axis=1)[:, column].astype(np.float64))
 
-    def _products(self, queries: Asked, public: Searched) -> tuple[_Products, Array]:
+    def _products(self, queries: Asked, public: Searched) -> tuple[Products, Array]:
         """Return the products with all tiles, and the largest of every group, float32 (n, groups)."""
         torch, count, members = self._torch, len(queries), public.members
         size = count * sum(len(tile) for tile in public.tiles)
@@ -198,9 +188,9 @@ class OnTorch:
         error = queries.error[:, None] * public.norm + queries.norm[:, None] * public.residual
         error += SMALL + public.stored.shape[1] * UNDERFLOW
         upper = top + self._rounding.output * top.abs() + error
-        return _Products(buffer[:used], queries.unit, upper, error), top
+        return Products(buffer[:used], queries.unit, upper, error), top
 
-    def _selected(self, found: _Products, rows: Array, least: Array, public: Searched) -> Iterator[tuple[Array, Array]]:
+    def _selected(self, found: Products, rows: Array, least: Array, public: Searched) -> Iterator[tuple[Array, Array]]:
         """Yield some of the queries ``rows``, and all positions whose products, with the bound, reach ``least``."""
         # rounded down
         reached = (least - least.abs() * 2.0**-22 - 2.0**-100).float()
@@ -213,54 +203,6 @@ class OnTorch:
             reach = value + self._rounding.output * value.abs() + found.error[query, group]
             kept = (reach >= reached[query]) & (position < len(public))
             yield asked, self._side_by_side(owner[kept], position[kept], len(some))
-
-    def _in_groups(self, found: _Products, asked: Array, reached: Array, public: Searched) -> tuple[Array, ...]:
-        """Return the members of all groups that reach what is asked of some queries, int64 (n,) of queries.
-
-        Returns:
-            All (found,), by query: its place in ``asked``, the member's position, its group and its product, float32,
-            in units of query and group.
-        """
-        torch, count = self._torch, len(found.upper)
-        members = torch.arange(public.members, device=self._device)
-        owner, group = (found.upper[asked] >= reached[:, None]).nonzero(as_tuple=True)
-        position = public.first[group][:, None] + public.step[group][:, None] * members
-        place = (count - 1) * public.start[group] + asked[owner] * public.width[group]
-        value = found.values[place[:, None] + position].float()
-        owner, group = (x[:, None].expand(position.shape).flatten() for x in (owner, group))
-        return owner, position.flatten(), group, value.flatten()
-
-    def _in_tiles(self, found: _Products, asked: Array, reached: Array, public: Searched) -> tuple[Array, ...]:
-        """Do as :meth:`_in_groups` by comparing all products tile by tile, some of a group and some too many.
-
-        That reads memory in order. On a CPU, where a product that is not in the cache costs as much as hundreds of
-        comparisons, it is three times as fast.
-        """
-        torch, count, members = self._torch, len(found.upper), public.members
-        everything = torch.equal(asked, torch.arange(count))
-        error = found.error if everything else found.error[asked]
-        low = reached - reached.abs() * 2.0**-22
-        limit = torch.mul(error, -(1 + 2.0**-22)).add_(low[:, None])
-        limit.div_(public.unit).div_(found.unit[asked][:, None])
-        limit.sub_(limit.abs(), alpha=self._rounding.margin)
-        if not self._rounding.result.is_floating_point:
-            limit = limit.floor_().clamp_(-(2.0**31), 2.0**30)
-        limit = limit.to(self._rounding.result)
-        parts, group, start = [], 0, 0
-        for tile in public.tiles:
-            values = found.values[count * start : count * (start + len(tile))].view(count, len(tile))
-            values = values if everything else values[asked]
-            groups = len(tile) // members
-            some = limit[:, None, group : group + groups]
-            reaching = (values.view(-1, members, groups) >= some).numpy()
-            place = torch.from_numpy(np.flatnonzero(reaching))
-            owner, inside = place // len(tile), place % len(tile)
-            value = values.reshape(-1)[place].float()
-            parts.append((owner, inside + start, inside % groups + group, value))
-            group, start = group + groups, start + len(tile)
-        owner, *others = (torch.cat(column) for column in zip(*parts, strict=True))
-        order = torch.from_numpy(np.argsort(owner.numpy(), kind="stable"))
-        return owner[order], *(other[order] for other in others)
 
     def _segments(self, count: Array) -> Iterator[Array]:
         """Yield numbers of queries, such that each part's largest count, times its queries, can be held."""
@@ -298,24 +240,6 @@ class OnTorch:
         owner, column = kept.nonzero(as_tuple=True)
         return needed, self._side_by_side(owner, position[owner, column], len(position))
 
-    def _gathered(self, queries: Asked, public: Searched, position: Array) -> Array:
-        """Return float32 products, (n, w); of position −1 any number."""
-        torch, dimension = self._torch, public.stored.shape[1]
-        product, pairs = torch.empty(position.shape, device=self._device), max(1, self._bytes // (4 * dimension))
-        memory = torch.empty((pairs, dimension), device=self._device)
-        for rows, columns in parts(position.shape, pairs):
-            which = position[rows, columns].clamp_min(0)
-            taken = torch.index_select(public.scaled, 0, which.flatten(), out=memory[: which.numel()])
-            product[rows, columns] = (taken.view(*which.shape, dimension) @ queries.scaled[rows, :, None])[..., 0]
-        return product
-
-    def _sampled(self, queries: Asked, public: Searched, position: Array) -> Array:
-        """Do as :meth:`_gathered` without a copy of the public embeddings."""
-        torch, used = self._torch, position >= 0
-        product = torch.empty(position.shape)
-        product[used] = sampled_products(torch, queries.scaled, public.scaled, used.sum(dim=1), position[used])
-        return product
-
     def products(self, queries: Asked, public: Searched, position: Array) -> Array:
         torch, asked, dimension = self._torch, queries.stored.double(), queries.stored.shape[1]
         exact, half = self.unfilled(position.shape[0], position.shape[1])[0], (dimension + 1) // 2
@@ -350,31 +274,3 @@ class OnTorch:
 
     def back(self, array: Array) -> np.ndarray:
         return array.cpu().numpy()
-
-
-def sampled_products(torch: Any, left: Array, right: Array, counts: Array, columns: Array) -> Array:
-    """Return some numbers of ``left @ right.T`` on the CPU, each one sum in float32: float32 (p,), by row.
-
-    Args:
-        torch: PyTorch.
-        left: float32 (n, dimension).
-        right: float32 (m, dimension).
-        counts: int64 (n,), how many of a row.
-        columns: int64 (p,), of row after row.
-    """
-    rows = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        wanted = torch.sparse_csr_tensor(
-            rows, columns, torch.zeros(len(columns)), (len(left), len(right)), check_invariants=False
-        )
-        return torch.sparse.sampled_addmm(wanted, left, right.t(), beta=0.0).values()
-
-
-def has_sampled_products(torch: Any) -> bool:
-    """Whether this PyTorch has :func:`sampled_products`."""
-    one = torch.ones(1, dtype=torch.int64)
-    try:
-        return float(sampled_products(torch, torch.ones(1, 2), torch.ones(2, 2), one, one)) == 2.0
-    except RuntimeError:
-        return False

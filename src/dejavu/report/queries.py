@@ -29,8 +29,6 @@ class Queries:
         self._connection.execute("SET enable_progress_bar = false")
         if memory_mb is not None:
             self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
-        if memory_mb is not None:
-            self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
         # where views find the tables that lie beside the database
         folder_of_database = str(Path(database).parent).replace("'", "''")
         self._connection.execute(f"SET file_search_path = '{folder_of_database}'")

@@ -108,6 +108,7 @@ $(INSTALLED): $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python $(LOCK)
+	$(BIN)/python -m compileall -q src
 	rm -f $(VENV)/installed-*
 	touch $@
 

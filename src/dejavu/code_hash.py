@@ -152,19 +152,26 @@ class _Module:
 def _module(file: Path, source_root: Path) -> _Module:
     # The package's own file only names what other modules define, and no step takes a result from it: a test looks.
     text = b"" if file == source_root / PACKAGE / "__init__.py" else file.read_bytes()
-    tree = ast.parse(text, filename=str(file))
-    digest = hashlib.blake2b(_essence(tree).encode(errors="surrogatepass"), digest_size=16).digest()
-    return _Module(digest, frozenset(path for name in _imports(tree, file) for path in _files(name, source_root)))
+    essence, imports = _essence(ast.parse(text, filename=str(file)))
+    digest = hashlib.blake2b(essence.encode(errors="surrogatepass"), digest_size=16).digest()
+    return _Module(digest, frozenset(path for name in _imported(imports, file) for path in _files(name, source_root)))
 
 
-def _essence(tree: ast.AST) -> str:
-    """Return a syntax tree as text, the same in every version of Python, without the parts that change no result."""
+Import = ast.Import | ast.ImportFrom
+
+
+def _essence(tree: ast.AST) -> tuple[str, list[Import]]:
+    """Return a syntax tree as text, the same in every version of Python, and its imports.
+
+    Both are without the parts that change no result.
+    """
     words: list[str] = []
-    _spell(tree, words.append)
-    return " ".join(words)
+    imports: list[Import] = []
+    _spell(tree, words.append, imports)
+    return " ".join(words), imports
 
 
-def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
+def _spell(node: ast.AST, add: Callable[[str], None], imports: list[Import]) -> None:
     kind = type(node)
     add(kind.__name__)
     # Names and constants are by far the most frequent nodes, so they are handled first.
@@ -174,6 +181,8 @@ def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
     if isinstance(node, ast.Constant):
         add(repr(node.value))
         return
+    if isinstance(node, Import):
+        imports.append(node)
     worded = kind in _WORDY and _wording(node)
     for field in node._fields:
         value = getattr(node, field, None)
@@ -185,7 +194,7 @@ def _spell(node: ast.AST, add: Callable[[str], None]) -> None:
             if not isinstance(part, ast.AST):
                 add(repr(part))
             elif type(part) not in _MUTE or not _is_mute(part):
-                _spell(part, add)
+                _spell(part, add, imports)
     add(")")
 
 
@@ -219,24 +228,23 @@ def _name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _imports(tree: ast.Module, file: Path) -> Iterator[str]:
+def _imported(imports: list[Import], file: Path) -> Iterator[str]:
     """Yield every imported name of a file that is a module, or may be one: ``from a import b`` yields a and a.b."""
-    for node in ast.walk(tree):
+    for node in imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or node.module is None:
-                raise ValueError(
-                    f"{file} has a relative import, which the code hash does not follow: write it in full."
-                )
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+            continue
+        if node.level or node.module is None:
+            raise ValueError(f"{file} has a relative import, which the code hash does not follow: write it in full.")
+        yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
-def _files(name: str, source_root: Path) -> Iterator[Path]:
-    """Yield the file of a module of this package and the ``__init__.py`` of the packages above; nothing for ``HOW``."""
-    parts = name.split(".")
-    if parts[0] != PACKAGE or ".".join(parts[:2]) in HOW:
-        return
-    for length in range(1, len(parts) + 1):
-        stem = source_root.joinpath(*parts[:length])
-        yield from (file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file())
+@cache
+def _files(name: str, source_root: Path) -> frozenset[Path]:
+    """Return the file of a module of this package and the ``__init__.py`` of the packages above; none for ``HOW``."""
+    package, _, rest = name.partition(".")
+    if package != PACKAGE or f"{package}.{rest.partition('.')[0]}" in HOW:
+        return frozenset()
+    stem = source_root.joinpath(*name.split("."))
+    above = _files(name.rpartition(".")[0], source_root) if rest else frozenset()
+    return above.union(file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file())

@@ -65,7 +65,8 @@ class Project:
         folder.mkdir(parents=True)
         for name in SOURCES:
             source = ROOT / name
-            ignored = shutil.ignore_patterns("__pycache__")
+            # Python's byte code comes along, so that no job compiles the library; not what is being written just now.
+            ignored = shutil.ignore_patterns("*.pyc.*")
             if source.is_dir():
                 shutil.copytree(source, folder / name, ignore=ignored)
             else:

@@ -8,11 +8,12 @@ line) do not use this module.
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
 import runpy
-import select
+import selectors
 import shutil
 import signal
 import socket
@@ -66,6 +67,7 @@ def _serve() -> None:
     jobs = _start_jobs()
     print(jobs, flush=True)
     _import_for_snakemake(jobs)
+    _leave_to_forks()
     for line in sys.stdin:
         folder, arguments, *streams = json.loads(line)
         child = os.fork()
@@ -93,7 +95,9 @@ def _import_for_snakemake(jobs: str) -> None:
     import jsonschema  # noqa: F401
     import PIL.Image  # noqa: F401
     import pyarrow.parquet  # noqa: F401
+    import smart_open  # noqa: F401
     import snakemake.cli
+    import snakemake.report.html_reporter  # noqa: F401
     import snakemake.script
 
     def execute(script: snakemake.script.PythonScript, fname: str, edit: bool = False) -> None:
@@ -120,18 +124,55 @@ def _start_jobs() -> str:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     _import_for_jobs()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _leave_to_forks()
+    _attend(listening, ours)
+
+
+def _leave_to_forks() -> None:
+    """Let no fork look for garbage among what was imported before, which would copy all of it."""
+    gc.collect()
+    gc.freeze()
+
+
+def _attend(listening: socket.socket, parent: int) -> NoReturn:
+    """Run the jobs of all clients and send them their status; kill the job of a client that is gone.
+
+    Args:
+        listening: the socket of the clients.
+        parent: the end of a pipe that closes with the process that started this one, which ends then.
+    """
+    waiting = selectors.DefaultSelector()
+    waiting.register(listening, selectors.EVENT_READ)
+    waiting.register(parent, selectors.EVENT_READ)
     while True:
-        for ready in select.select([listening, ours], [], [])[0]:
-            if ready == ours:
-                shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+        for key, _ in waiting.select():
+            if key.fileobj == parent:
+                shutil.rmtree(os.path.dirname(listening.getsockname()), ignore_errors=True)
                 os._exit(0)
-            connection = listening.accept()[0]
-            if not os.fork():
-                listening.close()
-                os.close(ours)
-                _attend(connection)
-            connection.close()
+            if key.fileobj is listening:
+                connection = listening.accept()[0]
+                content, streams = _receive(connection)
+                job = os.fork()
+                if not job:
+                    for other in [connection.fileno(), *waiting.get_map()]:
+                        os.close(other)
+                    os._exit(_run(content, streams))
+                for stream in streams:
+                    os.close(stream)
+                ended = os.pidfd_open(job)
+                waiting.register(ended, selectors.EVENT_READ, (job, ended, connection))
+                waiting.register(connection, selectors.EVENT_READ, (job, ended, connection))
+            elif key.fd in waiting.get_map():
+                job, ended, connection = key.data
+                if key.fd != ended:
+                    os.kill(job, signal.SIGKILL)
+                status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+                with suppress(OSError):
+                    connection.sendall(str(status).encode())
+                waiting.unregister(ended)
+                waiting.unregister(connection)
+                os.close(ended)
+                connection.close()
 
 
 def _import_for_jobs() -> None:
@@ -142,29 +183,15 @@ def _import_for_jobs() -> None:
     import scipy.stats  # noqa: F401
     import sklearn.feature_extraction.text  # noqa: F401
 
+    # An optimiser imports it in its first step.
+    import torch._dynamo  # noqa: F401
+
     # Import OpenCLIP as jobs do, through the module that leaves out slow imports.
     import dejavu.training.openclip  # noqa: F401
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "dejavu"]:
         del sys.modules[name]
     sys.path.pop(0)
-
-
-def _attend(connection: socket.socket) -> None:
-    """Run one job for a client and send its status; kill the job when the client is gone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    content, streams = _receive(connection)
-    job = os.fork()
-    if not job:
-        connection.close()
-        os._exit(_run(content, streams))
-    ended = os.pidfd_open(job)
-    if ended not in select.select([ended, connection], [], [])[0]:
-        os.kill(job, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-    with suppress(OSError):
-        connection.sendall(str(status).encode())
-    os._exit(0)
 
 
 def _run(content: dict, streams: list[int]) -> int:

@@ -44,8 +44,10 @@ class PooledBlock(torch.nn.Module):
         else:
             at = torch.arange(len(x), device=x.device)
             chosen, queries = (tokens[at, places].unsqueeze(1) for tokens in (x, keys))
-            hidden = torch.arange(x.shape[1], device=x.device) > places.unsqueeze(1)
-        attended = block.attn(queries, keys, keys, need_weights=False, key_padding_mask=hidden)[0]
+            later = torch.arange(x.shape[1], device=x.device) > places.unsqueeze(1)
+            # One mask for each head. torch checks a key_padding_mask with SymPy, whose import takes half a second.
+            hidden = later.repeat_interleave(block.attn.num_heads, 0).unsqueeze(1)
+        attended = block.attn(queries, keys, keys, need_weights=False, attn_mask=hidden)[0]
         chosen = chosen + block.ls_1(attended)
         chosen = chosen + block.ls_2(block.mlp(block.ln_2(chosen)))
         return chosen if places is None else chosen.expand(x.shape)

@@ -394,23 +394,29 @@ def test_a_tower_or_tokenizer_outside_the_cache_is_refused_without_a_server(monk
         build(name)
 
 
-# the cost of importing OpenCLIP
+# the cost of importing OpenCLIP, and of a first embedding
 
 IMPORTED = """
 import json, sys
+import numpy as np
+from dejavu.encoders.interface import Running
+from dejavu.encoders.openclip import ClipEncoder
 from dejavu.training.model import build
-slow = [name for name in ("transformers", "timm", "torch._dynamo") if name in sys.modules]
-clip = build(sys.argv[1])
+encoder = ClipEncoder(build(sys.argv[1]), Running(8, "cpu"))
+encoder.texts(["a dog", "a dog on a beach"])
+encoder.encode(np.zeros((1, 32, 32, 3), np.uint8))
+slow = [name for name in ("transformers", "timm", "torch._dynamo", "sympy") if name in sys.modules]
+clip = build(sys.argv[2])
 import torch._dynamo, transformers
 print(json.dumps([slow, type(clip.model.visual).__name__, hasattr(torch._dynamo, "optimize"), transformers.__name__]))
 """
 
 
-def test_openclip_is_imported_without_what_few_models_need(tiny_architecture, repository):
+def test_openclip_is_imported_and_embeds_without_what_few_models_need(tiny_architecture, repository):
     path = Path(tiny_architecture(name="timm-tower"))
     tower = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"vision_cfg": tower}))
     environment = os.environ | {"PYTHONPATH": str(repository / "src")}
-    command = [sys.executable, "-c", IMPORTED, str(path)]
+    command = [sys.executable, "-c", IMPORTED, tiny_architecture(), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [[], "TimmModel", True, "transformers"]

@@ -97,7 +97,7 @@ def _import_for_snakemake(jobs: str) -> None:
     import pyarrow.parquet  # noqa: F401
     import smart_open  # noqa: F401
     import snakemake.cli
-    import snakemake.report.html_reporter  # noqa: F401
+    import snakemake.report.html_reporter
     import snakemake.script
 
     def execute(script: snakemake.script.PythonScript, fname: str, edit: bool = False) -> None:

@@ -146,33 +146,41 @@ def _attend(listening: socket.socket, parent: int) -> NoReturn:
     waiting.register(parent, selectors.EVENT_READ)
     while True:
         for key, _ in waiting.select():
-            if key.fileobj == parent:
+            if key.fd == parent:
                 shutil.rmtree(os.path.dirname(listening.getsockname()), ignore_errors=True)
                 os._exit(0)
             if key.fileobj is listening:
-                connection = listening.accept()[0]
-                content, streams = _receive(connection)
-                job = os.fork()
-                if not job:
-                    for other in [connection.fileno(), *waiting.get_map()]:
-                        os.close(other)
-                    os._exit(_run(content, streams))
-                for stream in streams:
-                    os.close(stream)
-                ended = os.pidfd_open(job)
-                waiting.register(ended, selectors.EVENT_READ, (job, ended, connection))
-                waiting.register(connection, selectors.EVENT_READ, (job, ended, connection))
-            elif key.fd in waiting.get_map():
-                job, ended, connection = key.data
-                if key.fd != ended:
-                    os.kill(job, signal.SIGKILL)
-                status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-                with suppress(OSError):
-                    connection.sendall(str(status).encode())
-                waiting.unregister(ended)
-                waiting.unregister(connection)
-                os.close(ended)
-                connection.close()
+                _begin(waiting, listening.accept()[0])
+            # Job and client can end at once, and a new client can have the number of either by then.
+            elif waiting.get_map().get(key.fd) is key:
+                _end(waiting, key.fd, *key.data)
+
+
+def _begin(waiting: selectors.BaseSelector, connection: socket.socket) -> None:
+    """Start the job of a client, and wait for what ends first, the job or the client."""
+    content, streams = _receive(connection)
+    job = os.fork()
+    if not job:
+        for inherited in [connection.fileno(), *waiting.get_map()]:
+            os.close(inherited)
+        os._exit(_run(content, streams))
+    for stream in streams:
+        os.close(stream)
+    ended = os.pidfd_open(job)
+    for either in (ended, connection):
+        waiting.register(either, selectors.EVENT_READ, (job, ended, connection))
+
+
+def _end(waiting: selectors.BaseSelector, first: int, job: int, ended: int, connection: socket.socket) -> None:
+    if first != ended:
+        os.kill(job, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+    with suppress(OSError):
+        connection.sendall(str(status).encode())
+    waiting.unregister(ended)
+    waiting.unregister(connection)
+    os.close(ended)
+    connection.close()
 
 
 def _import_for_jobs() -> None:

@@ -103,6 +103,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
+# Byte code is made whatever PYTHONDONTWRITEBYTECODE says: each of a run's many jobs would compile everything anew.
 $(INSTALLED): $(LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

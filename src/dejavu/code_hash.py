@@ -157,21 +157,21 @@ def _module(file: Path, source_root: Path) -> _Module:
     return _Module(digest, frozenset(path for name in _imported(imports, file) for path in _files(name, source_root)))
 
 
-Import = ast.Import | ast.ImportFrom
+_Import = ast.Import | ast.ImportFrom
 
 
-def _essence(tree: ast.AST) -> tuple[str, list[Import]]:
+def _essence(tree: ast.AST) -> tuple[str, list[_Import]]:
     """Return a syntax tree as text, the same in every version of Python, and its imports.
 
     Both are without the parts that change no result.
     """
     words: list[str] = []
-    imports: list[Import] = []
+    imports: list[_Import] = []
     _spell(tree, words.append, imports)
     return " ".join(words), imports
 
 
-def _spell(node: ast.AST, add: Callable[[str], None], imports: list[Import]) -> None:
+def _spell(node: ast.AST, add: Callable[[str], None], imports: list[_Import]) -> None:
     kind = type(node)
     add(kind.__name__)
     # Names and constants are by far the most frequent nodes, so they are handled first.
@@ -181,7 +181,7 @@ def _spell(node: ast.AST, add: Callable[[str], None], imports: list[Import]) -> 
     if isinstance(node, ast.Constant):
         add(repr(node.value))
         return
-    if isinstance(node, Import):
+    if isinstance(node, _Import):
         imports.append(node)
     worded = kind in _WORDY and _wording(node)
     for field in node._fields:
@@ -228,7 +228,7 @@ def _name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _imported(imports: list[Import], file: Path) -> Iterator[str]:
+def _imported(imports: list[_Import], file: Path) -> Iterator[str]:
     """Yield every imported name of a file that is a module, or may be one: ``from a import b`` yields a and a.b."""
     for node in imports:
         if isinstance(node, ast.Import):

@@ -90,7 +90,7 @@ def _snakemake(arguments: list[str]) -> NoReturn:
 
 def _import_for_snakemake(jobs: str) -> None:
     """Import Snakemake, and let the process behind a socket run its jobs."""
-    # Import the packages that the Snakefile imports, but not `dejavu`: every project under test has its own copy.
+    # Import what the Snakefile and every run of Snakemake import, but not `dejavu`: every project has its own copy.
     sys.path.pop(0)
     import jsonschema  # noqa: F401
     import PIL.Image  # noqa: F401
@@ -172,6 +172,7 @@ def _begin(waiting: selectors.BaseSelector, connection: socket.socket) -> None:
 
 
 def _end(waiting: selectors.BaseSelector, first: int, job: int, ended: int, connection: socket.socket) -> None:
+    """Send a client the status of its job; kill the job if it is not what ended first."""
     if first != ended:
         os.kill(job, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import duckdb
 import pytest
 from tests.harness.databases import write_database
@@ -29,3 +31,12 @@ def test_a_query_that_needs_more_memory_than_given_spills_and_finds_the_same(fol
         held._connection.execute("SET temp_directory = ''")
         held.table("sorted")
     assert sorted(path.name for path in folder.iterdir()) == ["memorization.duckdb", "sorted.sql"]
+
+
+def test_every_job_says_what_memory_its_queries_may_take(repository):
+    files = [*repository.glob("workflow/scripts/*.py"), *repository.glob("src/dejavu/report/*.py")]
+    calls = [node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    made = [call for call in calls if ast.unparse(call.func).endswith("Queries")]
+    # figures, report, study, and two of share
+    assert len(made) == 5
+    assert all(len(call.args) == 3 for call in made)

@@ -71,13 +71,13 @@ def write_share(
         folder: where to write: ``memorization.duckdb``, ``report``, ``figures``, ``audit.json``, ``summary.txt``,
             ``result_table.tsv`` and ``snakemake-report.zip``.
         dataset, split: their names, which the report shows.
-        memory_mb: memory that DuckDB may take for the copy, in MB.
+        memory_mb: memory that DuckDB may take, in MB; beyond it, DuckDB spills to disk.
     """
     title = f"{dataset} / {split}, without single samples"
     shared = folder / "memorization.duckdb"
-    answers = _answers(Queries(database, workflow / "sql"))
+    answers = _answers(Queries(database, workflow / "sql", memory_mb))
     write_shared_database(database, workflow / "sql", shared, answers, memory_mb)
-    queries = SharedQueries(shared, workflow / "sql")
+    queries = SharedQueries(shared, workflow / "sql", memory_mb)
     figures = {name: folder / "figures" / f"{name}.svg" for name in captions(workflow / "report" / "figures")}
     draw_figures(queries, figures)
     site = folder / "report"

@@ -122,7 +122,7 @@ def sampled_products(torch: Any, left: Array, right: Array, counts: Array, colum
 
 
 def has_sampled_products(torch: Any) -> bool:
-    """Whether this PyTorch has :func:`sampled_products`; it says once that sparse matrices are new, and no more."""
+    """Return whether this PyTorch has :func:`sampled_products`; its one warning about sparse matrices stays unsaid."""
     one = torch.ones(1, dtype=torch.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)

@@ -15,6 +15,7 @@ from tests.harness.raw_forms import (
 from dejavu.data.ingest import Ingested, RawFile, ingest_changed, ingest_file
 from dejavu.data.raw import file_id
 from dejavu.data.reuse import Kept
+from dejavu.files import atomic
 
 
 def test_of_a_changed_batch_only_changed_files_are_ingested(tmp_path, pairs, monkeypatch):
@@ -85,3 +86,14 @@ def test_what_was_kept_of_files_that_are_gone_is_let_go(tmp_path, pairs):
         ingest_changed(kept, RawFile(form.raw, name, form.columns), Ingested(*outputs), progress(), form.how)
     kept.prune(["b"])
     assert {path.name.split(".")[0] for path in (tmp_path / "state").iterdir()} == {f"{file_id('b'):08x}"}
+
+
+def test_letting_go_of_files_that_are_gone_leaves_alone_what_another_job_is_writing(tmp_path):
+    present, gone = (tmp_path / f"{file_id(name):08x}.json" for name in "ab")
+    killed = tmp_path / f".{gone.name}.{'0' * 16}.tmp"
+    killed.touch()
+    # The inventory lets go while jobs of the same dataset read raw files and keep what they make.
+    with atomic(present) as temporary:
+        temporary.write_text("{}")
+        Kept(tmp_path, "code").prune(["a"])
+    assert list(tmp_path.iterdir()) == [present]

@@ -75,10 +75,11 @@ class Kept:
         write_json(note, {"settings": self.settings, "inputs": list(inputs), "outputs": digests})
 
     def prune(self, names: Iterable[str]) -> None:
-        """Remove the kept outputs of all raw files but these."""
+        """Remove the kept outputs of all raw files but these, of which other jobs may be keeping outputs right now."""
         ids = {f"{file_id(name):08x}" for name in names}
         for path in self.folder.glob("*.*"):
-            if path.name.split(".")[0] not in ids:
+            # The name of a file that is being written is hidden: it begins with a dot.
+            if path.name.removeprefix(".").split(".")[0] not in ids:
                 path.unlink(missing_ok=True)
 
     def _path(self, name: str, kind: str) -> Path:

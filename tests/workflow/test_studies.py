@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import re
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.harness.project import CONFIG, ROOT, Project
+from tests.harness.project import CONFIG, ROOT, Project, jobs_in
 from tests.harness.shown_numbers import assert_study_shown
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -31,13 +32,20 @@ def test_a_study_of_models_that_are_there_makes_a_page_and_no_model(finished: Pr
 def test_a_study_of_sizes_trains_both_sides_of_every_size_that_is_not_there(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "project")
     values = [35, 40, 50]
-    project.write_config(with_studies(size={"model": "baseline", "axis": "training_set_size", "values": values}))
-    planned = project.planned()
+    masking = {"model": "baseline", "axis": "text_mask", "values": [0, 0.5]}
+    size = {"model": "baseline", "axis": "training_set_size", "values": values}
+    project.write_config(with_studies(masking=masking, size=size))
+    output = project.run("--dry-run")
+    planned = jobs_in(output)
     assert {job: number for job, number in planned.items() if job.startswith("train")} == {
         "train model=baseline side=a": 2,
         "train model=baseline side=b": 2,
     }
     assert not any(job.split()[0] in ("ingest", "annotate", "fingerprint", "duplicates") for job in planned)
+    # the study of sizes opens three databases, the other one
+    found = re.findall(r"^    wildcards: .*\bstudy=(\w+)\n    resources: .*?\bmem_mb=(\d+)", output, re.MULTILINE)
+    memory = {study: int(amount) for study, amount in found}
+    assert memory["size"] > memory["masking"]
 
 
 def test_a_checkpoint_more_embeds_it_and_trains_its_model_again(finished: Project, tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ rule study:
     conda:
         CONDA
     resources:
-        mem_mb=growing(1000, per_gb=500),
+        # each database takes its part, since all are open at once
+        mem_mb=lambda w, input, attempt: growing(
+            900 + 100 * len(study_databases(w)), per_gb=500
+        )(w, input, attempt),
         runtime=growing(30, per_gb=10),
     params:
         code=code("study.py"),

@@ -75,7 +75,7 @@ class Kept:
         write_json(note, {"settings": self.settings, "inputs": list(inputs), "outputs": digests})
 
     def prune(self, names: Iterable[str]) -> None:
-        """Remove the kept outputs of all raw files but these, of which other jobs may be keeping outputs right now."""
+        """Remove the kept outputs of all raw files but these. Other jobs may be writing outputs of these meanwhile."""
         ids = {f"{file_id(name):08x}" for name in names}
         for path in self.folder.glob("*.*"):
             # The name of a file that is being written is hidden: it begins with a dot.
